@@ -1,0 +1,34 @@
+# The commands of README.md. The work itself is in setup.sh, CMake and the programs.
+.PHONY: run build test format check-format setup setup-dev clean
+
+# The main job: a learner goes through a stream of mega-batches of Fashion-MNIST.
+run: build
+	build/alma run alma/configs/fashion.toml
+
+build: setup
+	cmake --preset release
+	cmake --build build --target alma
+
+# All tests: sources, then the sanitizer build, then the release build on every device that can run here.
+test: setup-dev check-format
+	tests/check-includes
+	cmake --preset asan
+	cmake --build build-asan
+	ctest --test-dir build-asan --output-on-failure --parallel 2 --no-tests=error
+	cmake --preset release
+	cmake --build build
+	ctest --test-dir build --output-on-failure --parallel 2 --no-tests=error
+
+SOURCES = $(shell git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu')
+check-format:
+	@clang-format-14 --dry-run -Werror $(SOURCES) && echo "formatting: clean"
+format:
+	clang-format-14 -i $(SOURCES)
+
+setup:
+	@./setup.sh
+setup-dev:
+	@./setup.sh --dev
+
+clean:
+	rm -rf build build-asan

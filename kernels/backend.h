@@ -1,0 +1,170 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernels/thread_pool.h"
+#include "kernels/views.h"
+
+namespace alma {
+
+enum class UnaryOp { relu, exp, log, sqrt };
+/// relu_gradient: a where b > 0, else 0.
+enum class BinaryOp { add, subtract, multiply, divide, relu_gradient };
+
+/// What a product does to its result before it is written.
+struct Epilogue {
+  In bias;                  // [n], added to every row; null: none
+  bool relu = false;        // max(0, .) after the bias
+  bool accumulate = false;  // C += instead of C =; not together with bias or relu
+};
+
+/// u8 pixel p of channel c becomes p * scale[c] + shift[c] (one fused multiply-add in f32).
+struct PixelScale {
+  static constexpr int max_channels = 4;
+  float scale[max_channels] = {1, 1, 1, 1};
+  float shift[max_channels] = {0, 0, 0, 0};
+};
+
+/// What changes from step to step, in device memory, so that a captured graph replays correctly.
+struct StepState {
+  std::int64_t step = 0;  // updates done before this one
+  double learning_rate = 0;
+};
+
+/// One parameter tensor in an optimizer step. All four have the same size and dtype.
+struct OptimizerSlot {
+  Out weight;
+  In gradient;
+  Out state0;  // sgd: momentum buffer (null without momentum); adadelta: mean square of gradients; adam: first moment
+  Out state1;  // sgd: null; adadelta: mean square of updates; adam: second moment
+};
+
+// PyTorch's update rules and defaults; states start at zero.
+struct SgdRule {
+  double momentum = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+struct AdadeltaRule {
+  double rho = 0.9;
+  double epsilon = 1e-6;
+  double weight_decay = 0;
+};
+struct AdamRule {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  bool decoupled = false;  // true: AdamW
+};
+
+/// What a backend says about itself, for `alma info`, the start-up table and result.json.
+struct BackendInfo {
+  std::string device;    // cpu | cuda | cuda-sim
+  std::string level;     // cpu: generic | x86-64-v3 | x86-64-v4; cuda: sm_90, ...
+  std::string hardware;  // processor or GPU name
+  std::string versions;  // of the libraries that compute, "" if none
+};
+
+/// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no
+/// autograd. One implementation per device, one file per family. Used by one thread at a time.
+///
+/// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; any size may
+/// be 0 (then nothing is written); In and Out must not overlap, except that an element-wise Out may be one of its Ins;
+/// inputs of one call share one dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error
+/// "[name] what, what was given"; results are the same bits on every call, whatever the number of threads; work is queued on
+/// the stream and only download() and synchronize() wait.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual BackendInfo info() const = 0;
+
+  // ---- memory ------------------------------------------------------------------------------------------------------
+  /// Uninitialised device memory, aligned to 256 bytes. Throws Error when there is none left. bytes >= 1.
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void deallocate(void* memory) noexcept = 0;
+  /// Host to device. The host memory may be reused on return.
+  virtual void upload(const void* host, void* device, std::size_t bytes) = 0;
+  /// Device to host; waits for all work queued before.
+  virtual void download(const void* device, void* host, std::size_t bytes) = 0;
+  /// `rows` runs of `width` bytes within device memory, `pitch` bytes apart; concat, split and plain copies (rows = 1).
+  virtual void copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch, std::size_t width,
+                    std::size_t rows) = 0;
+  virtual void fill(Out y, double value) = 0;
+  virtual void synchronize() = 0;
+
+  // ---- products ----------------------------------------------------------------------------------------------------
+  /// C [m, n] = op(A) op(B), op = transpose where asked: A is [m, k], or [k, m] with transpose_a; B is [k, n], or [n, k].
+  /// k = 0 gives zeros (or the bias). Minimum bytes: A + B + C (+ bias, + C again when accumulating).
+  virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
+                      const Epilogue& epilogue) = 0;
+  /// Backward of the bias and ReLU epilogue, one pass: dz = dy where y > 0 (y: the epilogue's output), dbias [n] = column
+  /// sums of dz. dy, y, dz are [m, n]. Without ReLU y and dz are null and dbias sums dy; dbias may be null; dz may be dy.
+  virtual void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) = 0;
+
+  // ---- element-wise ------------------------------------------------------------------------------------------------
+  virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
+  /// a and b broadcast to y's shape by numpy's rules.
+  virtual void binary(BinaryOp op, const In& a, const In& b, const Out& y) = 0;
+  /// y = scale * x + shift.
+  virtual void affine(const In& x, double scale, double shift, const Out& y) = 0;
+
+  // ---- reductions --------------------------------------------------------------------------------------------------
+  /// y has x's rank; every size is x's or 1, and the dimensions of size 1 are summed over. Empty sums are 0.
+  virtual void reduce_sum(const In& x, const Out& y) = 0;
+  /// y [rows] i32 = index of the largest element of each row of x [rows, n], n >= 1; the lowest index wins ties, NaN loses.
+  virtual void argmax(const In& x, const Out& y) = 0;
+
+  // ---- softmax and loss --------------------------------------------------------------------------------------------
+  /// Over the last dimension, n >= 1.
+  virtual void softmax(const In& x, const Out& y) = 0;
+  /// dx = y * (dy - sum(dy * y)) per row.
+  virtual void softmax_backward(const In& y, const In& dy, const Out& dx) = 0;
+  /// Cross-entropy of softmax(logits) against integer labels and, on request, the gradient for the logits, in one pass.
+  ///   logits  [rows, classes], classes >= 1, read once
+  ///   labels  [rows] i32; a label outside [0, classes) gives loss NaN and a gradient row of NaN
+  ///   grad    [rows, classes] = (softmax - onehot) * scale, or null (evaluation); may be logits
+  ///   loss    [] = scale * sum over rows of -log softmax(logits)[label]
+  ///   hits    [] i32 = rows whose argmax (lowest index wins ties) is the label; may be null
+  /// With rows = 0 loss and hits are 0. Minimum bytes: logits + labels + loss (+ grad).
+  virtual void softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
+                                     const Out& hits) = 0;
+
+  // ---- mixtures ----------------------------------------------------------------------------------------------------
+  /// y [rows, n] = sum over k of gates[:, k] * experts[k]; gates [rows, k], experts k times [rows, n]. k in 1..16.
+  virtual void mix(const In& gates, std::span<const In> experts, const Out& y) = 0;
+  /// dexperts[k] = gates[:, k] * dy, dgates[:, k] = row sums of experts[k] * dy, in one pass. Nothing may alias.
+  virtual void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
+                            std::span<const Out> dexperts) = 0;
+
+  // ---- gather ------------------------------------------------------------------------------------------------------
+  /// Mini-batch: x[i] = images[indices[i]] normalised, y[i] = labels[indices[i]].
+  ///   images [count, channels, height, width] u8 (at most PixelScale::max_channels); labels [count] i32; indices [n] i32
+  ///   x [n, channels, height, width] or [n, channels * height * width]; y [n] i32
+  /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1.
+  virtual void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
+                             const Out& y) = 0;
+  /// y[i] = table[indices[i]]: table [r, n] f32 | f64 | i32, indices [m] i32, y [m, n]. An index out of range gives NaN
+  /// (i32: -1).
+  virtual void gather_rows(const In& table, const In& indices, const Out& y) = 0;
+  /// table[indices[i]] += dy[i], added in the order of i; indices out of range are left out.
+  virtual void scatter_add_rows(const In& dy, const In& indices, const Out& table) = 0;
+
+  // ---- optimizers: all tensors of a model in one call; `state` is in device memory ---------------------------------------
+  virtual void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) = 0;
+  virtual void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) = 0;
+  virtual void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) = 0;
+};
+
+/// What a backend is made with.
+struct BackendOptions {
+  ThreadPool* pool = nullptr;  // outlives the backend; cpu and cuda-sim work on it; null: the caller's thread alone
+};
+
+/// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
+inline constexpr int kBackendAbi = 1;
+inline constexpr const char* kBackendFactory = "alma_backend_create";
+using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
+
+}  // namespace alma

@@ -1,0 +1,107 @@
+#include <cmath>
+#include <limits>
+
+#include "kernels/checks.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/parallel.h"
+
+namespace alma {
+namespace {
+
+#ifdef FP_FAST_FMAF
+constexpr bool kFusedInHardware = true;
+#else
+constexpr bool kFusedInHardware = false;
+#endif
+
+/// One plane: x[i] = pixels[i] * scale + shift, rounded once.
+void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, float* __restrict x) {
+  if constexpr (kFusedInHardware) {
+    for (std::int64_t i = 0; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
+  } else {  // fma is a library call here, and a pixel has only 256 values
+    float table[256];
+    for (int p = 0; p < 256; ++p) table[p] = std::fma(static_cast<float>(p), scale, shift);
+    for (std::int64_t i = 0; i < n; ++i) x[i] = table[pixels[i]];
+  }
+}
+
+/// In f64 the product of 8 and 24 bits is exact, so plain arithmetic rounds once too.
+void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, double* __restrict x) {
+  for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<double>(pixels[i]) * scale + shift;
+}
+
+template <class T>
+constexpr T not_there() {
+  if constexpr (std::numeric_limits<T>::has_quiet_NaN) return std::numeric_limits<T>::quiet_NaN();
+  return T(-1);
+}
+
+template <class T>
+void copy_rows(ThreadPool* pool, const In& table, const In& indices, const Out& y) {
+  const std::int64_t count = table.shape[0], n = table.shape[1];
+  const double nanoseconds = 0.3 * static_cast<double>(n) + 5;
+  for_pieces(pool, indices.shape[0], rows_per_piece(n), nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t index = indices.as<std::int32_t>()[i];
+      if (index >= 0 && index < count) {
+        std::copy_n(table.as<T>() + index * n, n, y.as<T>() + i * n);
+      } else {
+        std::fill_n(y.as<T>() + i * n, n, not_there<T>());
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void CpuBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
+                               const Out& y) {
+  check::gather_images(images, labels, indices, x, y);
+  for_float("gather_images", x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t count = images.shape[0], channels = images.shape[1], plane = images.shape[2] * images.shape[3];
+    const std::int64_t width = channels * plane;
+    const double nanoseconds = 0.2 * static_cast<double>(width) + 20;
+    for_pieces(pool_, indices.shape[0], rows_per_piece(width), nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t index = indices.as<std::int32_t>()[i];
+        T* out = x.as<T>() + i * width;
+        if (index < 0 || index >= count) {
+          std::fill_n(out, width, not_there<T>());
+          y.as<std::int32_t>()[i] = -1;
+          continue;
+        }
+        for (std::int64_t c = 0; c < channels; ++c)
+          normalise(images.as<std::uint8_t>() + index * width + c * plane, plane, pixels.scale[c], pixels.shift[c],
+                    out + c * plane);
+        y.as<std::int32_t>()[i] = labels.as<std::int32_t>()[index];
+      }
+    });
+  });
+}
+
+void CpuBackend::gather_rows(const In& table, const In& indices, const Out& y) {
+  check::table_rows("gather_rows", table, indices, "y", y);
+  if (table.dtype == DType::i32) return copy_rows<std::int32_t>(pool_, table, indices, y);
+  for_float("gather_rows", table.dtype, [&](auto type) { copy_rows<decltype(type)>(pool_, table, indices, y); });
+}
+
+void CpuBackend::scatter_add_rows(const In& dy, const In& indices, const Out& table) {
+  check::table_rows("scatter_add_rows", table, indices, "dy", dy);
+  for_float("scatter_add_rows", table.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t count = table.shape[0], n = table.shape[1], m = indices.shape[0];
+    // Rows of the table can repeat, columns cannot: pieces of columns, each in the order of i.
+    for_pieces(pool_, n, 64, 0.4 * static_cast<double>(m), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = 0; i < m; ++i) {
+        const std::int64_t index = indices.as<std::int32_t>()[i];
+        if (index < 0 || index >= count) continue;
+        const T* __restrict from = dy.as<T>() + i * n;
+        T* __restrict to = table.as<T>() + index * n;
+        for (std::int64_t j = begin; j < end; ++j) to[j] += from[j];
+      }
+    });
+  });
+}
+
+}  // namespace alma

@@ -1,0 +1,46 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/parallel.h"
+
+namespace alma {
+
+void* CpuBackend::allocate(std::size_t bytes) {
+  constexpr std::size_t alignment = 256;
+  void* memory = bytes > SIZE_MAX - alignment
+                     ? nullptr
+                     : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) fail("[allocate] no memory for ", bytes, " bytes");
+  return memory;
+}
+
+void CpuBackend::deallocate(void* memory) noexcept { std::free(memory); }
+
+void CpuBackend::upload(const void* host, void* device, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(device, host, bytes);
+}
+
+void CpuBackend::download(const void* device, void* host, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(host, device, bytes);
+}
+
+void CpuBackend::copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch,
+                      std::size_t width, std::size_t rows) {
+  if (width == 0) return;
+  for (std::size_t row = 0; row < rows; ++row)
+    std::memcpy(static_cast<char*>(target) + row * target_pitch, static_cast<const char*>(source) + row * source_pitch,
+                width);
+}
+
+void CpuBackend::fill(Out y, double value) {
+  const auto fill_with = [&](auto typed) { std::fill_n(y.as<decltype(typed)>(), y.shape.count(), typed); };
+  switch (y.dtype) {
+    case DType::f32: return fill_with(static_cast<float>(value));
+    case DType::f64: return fill_with(value);
+    case DType::i32: return fill_with(static_cast<std::int32_t>(value));
+    case DType::u8: return fill_with(static_cast<std::uint8_t>(value));
+  }
+}
+
+}  // namespace alma

@@ -1,0 +1,25 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace alma {
+
+/// Opens the shared library of a device and makes its backend.
+///   device  "cpu" (best level of this processor), "cpu:generic" | "cpu:x86-64-v3" | "cpu:x86-64-v4", "cuda", "cuda-sim",
+///           or "auto": "cuda" if a usable GPU is there, else "cpu"
+/// Throws Error (usage) for an unknown device, or one that this build or machine lacks, saying why and what to do.
+/// The library stays loaded until the process ends.
+std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options);
+
+/// One device that could be asked for, for `alma info`.
+struct DeviceStatus {
+  std::string device;  // as given to open_backend
+  bool usable = false;
+  std::string why;  // usable: what it is; else the reason
+};
+std::vector<DeviceStatus> list_devices();
+
+}  // namespace alma

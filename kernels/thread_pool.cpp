@@ -1,0 +1,137 @@
+#include "kernels/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace alma {
+namespace {
+
+thread_local bool inside_piece = false;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Returns once value is no longer `old`: a bounded spin, because sleeping and waking takes microseconds, then sleep, so
+/// that a taken core costs little.
+template <class T>
+void wait_while(const std::atomic<T>& value, T old) {
+  constexpr int spins = 4000;
+  for (int i = 0; i < spins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+}
+
+/// The exception of the first piece that threw, by index, so that which one is seen does not depend on the threads.
+class FirstFailure {
+ public:
+  void keep(std::int64_t piece) {
+    const std::lock_guard lock(mutex_);
+    if (piece < piece_) {
+      piece_ = piece;
+      exception_ = std::current_exception();
+    }
+  }
+  void rethrow() {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::int64_t piece_ = std::numeric_limits<std::int64_t>::max();
+  std::exception_ptr exception_;
+};
+
+/// One call of run(), on the caller's stack.
+struct Job {
+  PieceFunction work;
+  std::int64_t pieces;
+  std::atomic<std::int64_t> next{0};
+  FirstFailure failure;
+
+  /// Takes pieces until none is left.
+  void take_part() {
+    const bool was_inside = std::exchange(inside_piece, true);
+    for (std::int64_t piece; (piece = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) {
+      try {
+        work(piece);
+      } catch (...) {
+        failure.keep(piece);
+      }
+    }
+    inside_piece = was_inside;
+  }
+};
+
+class Pool final : public ThreadPool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { serve(); });
+  }
+  ~Pool() override {
+    stop_.store(true, std::memory_order_relaxed);
+    change_epoch();
+  }
+
+  int threads() const override { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(std::int64_t pieces, PieceFunction work) override {
+    if (pieces <= 0) return;
+    Job job{work, pieces, {}, {}};
+    // A second thread that comes while the pool is busy works alone; so does a piece that calls run().
+    if (workers_.empty() || pieces == 1 || inside_piece || busy_.exchange(true, std::memory_order_acquire)) {
+      job.take_part();
+    } else {
+      job_.store(&job, std::memory_order_seq_cst);
+      change_epoch();
+      job.take_part();
+      // Closed before the count is read, counted before the job is read: a worker is either seen here or sees no job.
+      job_.store(nullptr, std::memory_order_seq_cst);
+      for (int left; (left = visitors_.load(std::memory_order_seq_cst)) != 0;) wait_while(visitors_, left);
+      busy_.store(false, std::memory_order_release);
+    }
+    job.failure.rethrow();
+  }
+
+ private:
+  void change_epoch() {
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+  }
+
+  void serve() {
+    for (int seen = 0;;) {
+      wait_while(epoch_, seen);
+      seen = epoch_.load(std::memory_order_acquire);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      visitors_.fetch_add(1, std::memory_order_seq_cst);
+      if (Job* job = job_.load(std::memory_order_seq_cst)) job->take_part();
+      if (visitors_.fetch_sub(1, std::memory_order_seq_cst) == 1) visitors_.notify_all();
+    }
+  }
+
+  std::atomic<int> epoch_{0};       // changes with every job, and at the end
+  std::atomic<Job*> job_{nullptr};  // the open job
+  std::atomic<int> visitors_{0};    // workers that may hold a pointer to it
+  std::atomic<bool> busy_{false};   // a caller is inside run()
+  std::atomic<bool> stop_{false};
+  std::vector<std::jthread> workers_;  // last: joined before the rest goes
+};
+
+}  // namespace
+
+std::unique_ptr<ThreadPool> make_thread_pool(int threads) { return std::make_unique<Pool>(std::max(1, threads)); }
+
+}  // namespace alma

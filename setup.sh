@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what alma needs on Debian 12 / Ubuntu 22.04 or newer. Says what it installs; does nothing, and needs no root,
+# when everything is there. CUDA is optional: without the toolkit the build has the device `cpu` alone.
+#   setup.sh            to build, run and test
+#   setup.sh --dev      also what checks the code (formatting, other processors, golden values)
+set -euo pipefail
+
+packages=(
+  g++ make cmake ninja-build ccache git        # build
+  libeigen3-dev                                # plain and f64 products
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
+  zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
+  libgtest-dev googletest                      # tests
+  dataset-fashion-mnist                        # the images of `make run`
+)
+if [ "${1:-}" = --dev ]; then
+  packages+=(clang-format-14 qemu-user)
+elif [ $# -gt 0 ]; then
+  echo "usage: setup.sh [--dev]" >&2
+  exit 2
+fi
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup.sh knows Debian and Ubuntu. Elsewhere, install the equivalents of: ${packages[*]}" >&2
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup.sh installs: ${missing[*]}"
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "error: these packages need root to install and sudo is not here; as root: apt-get install ${missing[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo)
+  fi
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "error: apt-get failed" >&2
+    exit 1
+  fi
+fi
+
+# The toolkit is often installed without its programs being on PATH.
+if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
+  echo "No CUDA toolkit: building for the CPU alone. For the devices cuda and cuda-sim install the toolkit (12.8 or newer,"
+  echo "with cuBLAS) from NVIDIA's repository for your distribution: https://docs.nvidia.com/cuda/cuda-installation-guide-linux/"
+fi

@@ -1,0 +1,134 @@
+#include "tests/kernels/kernel_test.h"
+
+namespace alma::test {
+namespace {
+
+/// Every primitive refuses what it cannot compute, by name, and says what it was given.
+class Errors : public KernelTest {
+ public:
+  void expect_error(const char* primitive, const char* found, const std::function<void(Device&)>& body) {
+    Device device(backend(), 0);
+    const std::string message = error_of([&] { body(device); });
+    EXPECT_TRUE(message.starts_with(std::string("[") + primitive + "]")) << message;
+    EXPECT_NE(message.find(found), std::string::npos) << message;
+  }
+};
+
+In array(Device& device, DType dtype, const Shape& shape) {
+  return device.in(dtype, shape, Values(static_cast<std::size_t>(shape.count()), 0));
+}
+Out result(Device& device, DType dtype, const Shape& shape) {
+  return device.in_out(dtype, shape, Values(static_cast<std::size_t>(shape.count()), 0));
+}
+
+TEST_P(Errors, TypesThatNoDeviceComputes) {
+  const DType t = DType::i32;
+  expect_error("matmul", "i32", [&](Device& d) {
+    d->matmul(array(d, t, {2, 2}), false, array(d, t, {2, 2}), false, result(d, t, {2, 2}), {});
+  });
+  expect_error("bias_relu_backward", "i32", [&](Device& d) {
+    d->bias_relu_backward(array(d, t, {2, 2}), {}, {}, result(d, t, {2}));
+  });
+  expect_error("unary", "i32", [&](Device& d) { d->unary(UnaryOp::relu, array(d, t, {2}), result(d, t, {2})); });
+  expect_error("binary", "i32",
+               [&](Device& d) { d->binary(BinaryOp::add, array(d, t, {2}), array(d, t, {2}), result(d, t, {2})); });
+  expect_error("affine", "i32", [&](Device& d) { d->affine(array(d, t, {2}), 1, 1, result(d, t, {2})); });
+  expect_error("reduce_sum", "i32", [&](Device& d) { d->reduce_sum(array(d, t, {2}), result(d, t, {1})); });
+  expect_error("argmax", "i32", [&](Device& d) { d->argmax(array(d, t, {2, 2}), result(d, t, {2})); });
+  expect_error("softmax", "i32", [&](Device& d) { d->softmax(array(d, t, {2, 2}), result(d, t, {2, 2})); });
+  expect_error("softmax_backward", "i32", [&](Device& d) {
+    d->softmax_backward(array(d, t, {2, 2}), array(d, t, {2, 2}), result(d, t, {2, 2}));
+  });
+  expect_error("softmax_cross_entropy", "i32", [&](Device& d) {
+    d->softmax_cross_entropy(array(d, t, {2, 2}), array(d, t, {2}), 1, {}, result(d, t, {}), {});
+  });
+  expect_error("mix", "i32", [&](Device& d) {
+    const In expert = array(d, t, {2, 3});
+    d->mix(array(d, t, {2, 1}), {&expert, 1}, result(d, t, {2, 3}));
+  });
+  expect_error("mix_backward", "i32", [&](Device& d) {
+    const In expert = array(d, t, {2, 3});
+    const Out dexpert = result(d, t, {2, 3});
+    d->mix_backward(array(d, t, {2, 1}), {&expert, 1}, array(d, t, {2, 3}), result(d, t, {2, 1}), {&dexpert, 1});
+  });
+  expect_error("gather_images", "i32", [&](Device& d) {
+    d->gather_images(array(d, DType::u8, {2, 1, 2, 2}), array(d, t, {2}), array(d, t, {3}), {}, result(d, t, {3, 4}),
+                     result(d, t, {3}));
+  });
+  expect_error("gather_rows", "u8", [&](Device& d) {
+    d->gather_rows(array(d, DType::u8, {2, 2}), array(d, t, {1}), result(d, DType::u8, {1, 2}));
+  });
+  expect_error("scatter_add_rows", "i32", [&](Device& d) {
+    d->scatter_add_rows(array(d, t, {1, 2}), array(d, t, {1}), result(d, t, {2, 2}));
+  });
+  const auto slot = [&](Device& d) {
+    return OptimizerSlot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), result(d, t, {2})};
+  };
+  expect_error("sgd", "i32", [&](Device& d) {
+    const OptimizerSlot s = slot(d);
+    d->sgd({&s, 1}, {}, d.step_state({}));
+  });
+  expect_error("adadelta", "i32", [&](Device& d) {
+    const OptimizerSlot s = slot(d);
+    d->adadelta({&s, 1}, {}, d.step_state({}));
+  });
+  expect_error("adam", "i32", [&](Device& d) {
+    const OptimizerSlot s = slot(d);
+    d->adam({&s, 1}, {}, d.step_state({}));
+  });
+}
+
+TEST_P(Errors, InputsOfDifferentTypes) {
+  const DType a = DType::f32, b = DType::f64;
+  expect_error("matmul", "f64", [&](Device& d) {
+    d->matmul(array(d, a, {2, 2}), false, array(d, b, {2, 2}), false, result(d, a, {2, 2}), {});
+  });
+  expect_error("unary", "f64", [&](Device& d) { d->unary(UnaryOp::exp, array(d, a, {2}), result(d, b, {2})); });
+  expect_error("binary", "f64",
+               [&](Device& d) { d->binary(BinaryOp::add, array(d, a, {2}), array(d, b, {2}), result(d, a, {2})); });
+  expect_error("softmax_cross_entropy", "f32", [&](Device& d) {
+    d->softmax_cross_entropy(array(d, a, {2, 2}), array(d, a, {2}), 1, {}, result(d, a, {}), {});
+  });
+  expect_error("argmax", "f32", [&](Device& d) { d->argmax(array(d, a, {2, 2}), result(d, a, {2})); });
+}
+
+TEST_P(Errors, ShapesThatDoNotFit) {
+  const DType t = DType::f32;
+  expect_error("matmul", "[2, 3]", [&](Device& d) {
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {2, 3}), false, result(d, t, {2, 3}), {});
+  });
+  expect_error("matmul", "[3, 2]", [&](Device& d) {
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {3, 2}), {});
+  });
+  expect_error("matmul", "accumulate", [&](Device& d) {
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {{}, true, true});
+  });
+  expect_error("unary", "[3]", [&](Device& d) { d->unary(UnaryOp::exp, array(d, t, {2}), result(d, t, {3})); });
+  expect_error("binary", "[3]",
+               [&](Device& d) { d->binary(BinaryOp::add, array(d, t, {3}), array(d, t, {2}), result(d, t, {2})); });
+  expect_error("reduce_sum", "[2]", [&](Device& d) { d->reduce_sum(array(d, t, {4}), result(d, t, {2})); });
+  expect_error("softmax", "[2, 0]", [&](Device& d) { d->softmax(array(d, t, {2, 0}), result(d, t, {2, 0})); });
+  expect_error("mix", "17", [&](Device& d) {
+    const std::vector<In> experts(17, array(d, t, {2, 3}));
+    d->mix(array(d, t, {2, 17}), experts, result(d, t, {2, 3}));
+  });
+  expect_error("gather_images", "[2, 5, 1, 1]", [&](Device& d) {
+    d->gather_images(array(d, DType::u8, {2, 5, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
+                     result(d, t, {3, 5}), result(d, DType::i32, {3}));
+  });
+  expect_error("adam", "null", [&](Device& d) {
+    const OptimizerSlot slot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), {nullptr, t, {2}}};
+    d->adam({&slot, 1}, {}, d.step_state({}));
+  });
+}
+
+TEST_P(Errors, F64WhereTheDeviceHasNone) {
+  if (is_cpu()) GTEST_SKIP() << "the cpu computes in f64";
+  expect_error("unary", "f64",
+               [&](Device& d) { d->unary(UnaryOp::exp, array(d, DType::f64, {2}), result(d, DType::f64, {2})); });
+}
+
+INSTANTIATE_TEST_SUITE_P(On, Errors, testing::ValuesIn(devices()), device_test_name);
+
+}  // namespace
+}  // namespace alma::test

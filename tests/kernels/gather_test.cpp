@@ -1,0 +1,136 @@
+#include "tests/kernels/kernel_test.h"
+
+namespace alma::test {
+namespace {
+
+/// n integers in [0, below).
+Values integers(std::string_view purpose, std::int64_t n, std::int64_t below) {
+  RandomStream random(3, purpose, static_cast<std::uint64_t>(n));
+  Values values;
+  for (std::int64_t i = 0; i < n; ++i) values.push_back(random.below(static_cast<std::uint32_t>(below)));
+  return values;
+}
+
+class Gather : public KernelTest {
+ public:
+  void check_images(const Shape& images, std::int64_t n, bool flat) {
+    const PixelScale pixels{{1 / 255.0f, 0.3081f, 1, 2}, {0, -0.1307f, 3, -1e-3f}};
+    const std::int64_t width = images[1] * images[2] * images[3];
+    const Values bytes = integers("pixels", images.count(), 256), labels = integers("labels", images[0], 10);
+    const Values indices = integers("indices", n, images[0]);
+    for (DType dtype : float_types()) {
+      SCOPED_TRACE(testing::Message() << images << " n " << n << " " << name_of(dtype));
+      const std::vector<Values> outputs = run([&](Device& device) {
+        const In in_images = device.in(DType::u8, images, bytes), in_labels = device.in(DType::i32, {images[0]}, labels);
+        const Shape shape = flat ? Shape{n, width} : Shape{n, images[1], images[2], images[3]};
+        const Out x = device.out(dtype, shape), y = device.out(DType::i32, {n});
+        device->gather_images(in_images, in_labels, device.in(DType::i32, {n}, indices), pixels, x, y);
+      });
+      Values x, y;
+      for (double index : indices) {
+        for (std::int64_t i = 0; i < width; ++i) {
+          const auto c = static_cast<std::size_t>(i / (images[2] * images[3]));
+          const double pixel = bytes[static_cast<std::size_t>(static_cast<std::int64_t>(index) * width + i)];
+          x.push_back(dtype == DType::f32 ? std::fma(static_cast<float>(pixel), pixels.scale[c], pixels.shift[c])
+                                          : std::fma(pixel, double{pixels.scale[c]}, double{pixels.shift[c]}));
+        }
+        y.push_back(labels[static_cast<std::size_t>(index)]);
+      }
+      expect_equal(outputs[0], x);  // exact: one rounding
+      expect_equal(outputs[1], y);
+    }
+  }
+};
+
+TEST_P(Gather, ImagesAtRaggedSizes) {
+  for (const std::int64_t n : {0, 1, 2, 31, 33}) {
+    check_images({50, 1, 28, 28}, n, true);
+    check_images({7, 3, 5, 7}, n, false);
+    check_images({5, 4, 1, 1}, n, true);
+    check_images({5, 2, 0, 3}, n, false);
+  }
+  check_images({1000, 1, 28, 28}, 300, true);
+}
+
+TEST_P(Gather, EveryPixelValue) { check_images({3, 1, 16, 67}, 40, true); }
+
+TEST_P(Gather, ImageIndicesOutOfRangeGiveNan) {
+  for (DType dtype : float_types()) {
+    const std::vector<Values> outputs = run([&](Device& device) {
+      const In images = device.in(DType::u8, {2, 1, 1, 3}, {1, 2, 3, 4, 5, 6}), labels = device.in(DType::i32, {2}, {8, 9});
+      const Out x = device.out(dtype, {4, 3}), y = device.out(DType::i32, {4});
+      device->gather_images(images, labels, device.in(DType::i32, {4}, {1, -1, 2, 0}), {}, x, y);
+    });
+    expect_equal(outputs[1], {9, -1, -1, 8});
+    expect_equal({outputs[0].begin(), outputs[0].begin() + 3}, {4, 5, 6});
+    for (std::size_t i = 3; i < 9; ++i) EXPECT_TRUE(std::isnan(outputs[0][i])) << i;
+    expect_equal({outputs[0].begin() + 9, outputs[0].end()}, {1, 2, 3});
+  }
+}
+
+TEST_P(Gather, RowsAtRaggedSizes) {
+  std::vector<DType> types = float_types();
+  types.push_back(DType::i32);
+  for (DType dtype : types) {
+    for (const std::int64_t m : ragged_sizes) {
+      for (const std::int64_t n : {0, 1, 3, 33, 784}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << " " << name_of(dtype));
+        const Values table = dtype == DType::i32 ? integers("table", 19 * n, 1000) : uniform("table", 19 * n, dtype);
+        const Values indices = integers("indices", m, 19);
+        const std::vector<Values> outputs = run([&](Device& device) {
+          device->gather_rows(device.in(dtype, {19, n}, table), device.in(DType::i32, {m}, indices),
+                              device.out(dtype, {m, n}));
+        });
+        Values expected;
+        for (double index : indices)
+          for (std::int64_t j = 0; j < n; ++j)
+            expected.push_back(table[static_cast<std::size_t>(static_cast<std::int64_t>(index) * n + j)]);
+        expect_equal(outputs[0], expected);
+      }
+    }
+  }
+}
+
+TEST_P(Gather, RowIndicesOutOfRange) {
+  const std::vector<Values> outputs = run([&](Device& device) {
+    const In indices = device.in(DType::i32, {3}, {-1, 1, 2});
+    device->gather_rows(device.in(DType::f32, {2, 2}, {1, 2, 3, 4}), indices, device.out(DType::f32, {3, 2}));
+    device->gather_rows(device.in(DType::i32, {2, 2}, {1, 2, 3, 4}), indices, device.out(DType::i32, {3, 2}));
+  });
+  for (std::size_t i : {0, 1, 4, 5}) EXPECT_TRUE(std::isnan(outputs[0][i])) << i;
+  expect_equal({outputs[0].begin() + 2, outputs[0].begin() + 4}, {3, 4});
+  expect_equal(outputs[1], {-1, -1, 3, 4, -1, -1});
+}
+
+/// Repeated rows are added in the order of the indices: to the bit what a plain loop of the same type gives.
+TEST_P(Gather, ScatterAddsInOrder) {
+  for (DType dtype : float_types()) {
+    for (const std::int64_t m : {0, 1, 33, 257, 2003}) {
+      for (const std::int64_t n : {0, 1, 3, 65, 200}) {
+        SCOPED_TRACE(testing::Message() << m << " x " << n << " " << name_of(dtype));
+        const Values dy = uniform("dy", m * n, dtype), before = uniform("table", 5 * n, dtype);
+        Values indices = integers("indices", m, 5);
+        if (m > 30) indices[30] = -1;
+        if (m > 31) indices[31] = 5;
+        const std::vector<Values> outputs = run([&](Device& device) {
+          const In in_dy = device.in(dtype, {m, n}, dy), in_indices = device.in(DType::i32, {m}, indices);
+          device->scatter_add_rows(in_dy, in_indices, device.in_out(dtype, {5, n}, before));
+        });
+        Values expected = before;
+        for (std::int64_t i = 0; i < m; ++i) {
+          const auto index = static_cast<std::int64_t>(indices[static_cast<std::size_t>(i)]);
+          for (std::int64_t j = 0; index >= 0 && index < 5 && j < n; ++j) {
+            double& sum = expected[static_cast<std::size_t>(index * n + j)];
+            sum = rounded(sum + dy[static_cast<std::size_t>(i * n + j)], dtype);
+          }
+        }
+        expect_equal(outputs[0], expected);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(On, Gather, testing::ValuesIn(devices()), device_test_name);
+
+}  // namespace
+}  // namespace alma::test

@@ -1,0 +1,77 @@
+#include "tests/kernels/kernel_test.h"
+
+namespace alma::test {
+namespace {
+
+ErrorKind kind_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.kind();
+  }
+  ADD_FAILURE() << "no Error was thrown";
+  return ErrorKind::failed;
+}
+
+TEST(Loader, UnknownDeviceNamesTheKnownOnes) {
+  for (const char* device : {"", "gpu", "cpu:", "cpu:avx2", "CPU", "cuda:0"}) {
+    EXPECT_EQ(kind_of([&] { open_backend(device, {}); }), ErrorKind::usage) << device;
+    const std::string message = error_of([&] { open_backend(device, {}); });
+    EXPECT_NE(message.find("cpu:x86-64-v3"), std::string::npos) << message;
+    EXPECT_NE(message.find("cuda-sim"), std::string::npos) << message;
+  }
+}
+
+TEST(Loader, CpuIsTheBestLevelOfThisProcessor) {
+  std::string best;
+  for (const std::string& device : devices())
+    if (device.starts_with("cpu:")) best = device.substr(4);  // listed from the lowest up
+  EXPECT_EQ(open_backend("cpu", {})->info().level, best);
+}
+
+TEST(Loader, AForcedLevelIsTakenOrRefused) {
+  EXPECT_EQ(open_backend("cpu:generic", {})->info().level, "generic");
+  for (const char* level : {"x86-64-v3", "x86-64-v4"}) {
+    const std::string device = std::string("cpu:") + level;
+    const std::vector<std::string> usable = devices();
+    if (std::find(usable.begin(), usable.end(), device) != usable.end()) {
+      EXPECT_EQ(open_backend(device, {})->info().level, level);
+    } else {
+      EXPECT_EQ(kind_of([&] { open_backend(device, {}); }), ErrorKind::usage);
+      EXPECT_NE(error_of([&] { open_backend(device, {}); }).find(level), std::string::npos);
+    }
+  }
+}
+
+TEST(Loader, AutoAlwaysFindsADevice) { EXPECT_FALSE(open_backend("auto", {})->info().device.empty()); }
+
+TEST(Loader, EveryDeviceIsListedWithAReason) {
+  std::vector<std::string> names;
+  for (const DeviceStatus& status : list_devices()) {
+    names.push_back(status.device);
+    EXPECT_FALSE(status.why.empty()) << status.device;
+    if (status.usable) {
+      EXPECT_NO_THROW(open_backend(status.device, {})) << status.device;
+    } else {
+      EXPECT_EQ(kind_of([&] { open_backend(status.device, {}); }), ErrorKind::usage) << status.device;
+    }
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"cpu", "cpu:generic", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda", "cuda-sim"}));
+}
+
+/// The levels keep apart in one process: none falls back on the code of another.
+TEST(Loader, LevelsLiveSideBySide) {
+  std::vector<std::unique_ptr<Backend>> open;
+  for (const std::string& device : devices()) open.push_back(open_backend(device, {}));
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    const BackendInfo info = open[i]->info();
+    if (info.device == "cpu") {
+      EXPECT_EQ("cpu:" + info.level, devices()[i]);
+    } else {
+      EXPECT_EQ(info.device, devices()[i]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace alma::test

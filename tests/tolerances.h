@@ -1,0 +1,47 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/views.h"
+
+namespace alma::test {
+
+/// Every tolerance of the tests, each with its reason. None is widened to make a test pass.
+namespace tolerance {
+
+/// A kernel may err as much as a plain loop in its own type, and twice that, because another order of summation and fused
+/// multiply-adds give other roundings of the same size. The worst element of the plain loop counts, and never less
+/// than its roundings come to on average: a single sum can be right by luck.
+inline constexpr double times_plain_loop = 2;
+
+/// And always by this many units in the last place of the largest number on the way to an element, term or partial sum: the
+/// result cannot be more exact than what it is made from, and exp, log, sqrt and division are each within 1 to 2 units.
+inline constexpr double ulps_of_largest_number = 4;
+
+/// Gradients by central differences in f64 with step 1e-6: truncation 1e-12, cancellation 1e-10, both relative to the
+/// magnitude of the loss.
+inline constexpr double central_difference = 1e-7;
+
+/// An optimizer in f64 against the same update rule written in another order, relative, after 100 steps: 100 roundings of
+/// 1e-16, amplified by divisions of small numbers.
+inline constexpr double optimizer_f64 = 1e-12;
+
+}  // namespace tolerance
+
+/// One unit in the last place of `magnitude` in this type; the smallest subnormal at 0.
+inline long double unit_in_last_place(DType dtype, long double magnitude) {
+  const int digits = dtype == DType::f32 ? 24 : 53;
+  const int smallest = dtype == DType::f32 ? -149 : -1074;
+  int exponent = 0;
+  std::frexp(magnitude, &exponent);
+  return std::ldexp(1.0L, magnitude == 0 ? smallest : std::max(exponent - digits, smallest));
+}
+
+/// What a kernel may differ from the truth at one element.
+inline long double allowed_error(DType dtype, long double worst_plain_error, long double largest_number) {
+  return std::max<long double>(tolerance::times_plain_loop * worst_plain_error,
+                               tolerance::ulps_of_largest_number * unit_in_last_place(dtype, largest_number));
+}
+
+}  // namespace alma::test
