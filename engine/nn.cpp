@@ -1,0 +1,83 @@
+#include "engine/nn.h"
+
+#include <cmath>
+
+#include "engine/ops_check.h"
+#include "engine/ops_matmul.h"
+
+namespace alma {
+
+std::vector<NamedTensor> named_parameters(Module& module) {
+  std::vector<NamedTensor> parameters;
+  module.visit([&](const std::string& name, Tensor& parameter) { parameters.emplace_back(name, parameter); });
+  return parameters;
+}
+
+std::int64_t count_parameters(Module& module) {
+  std::int64_t count = 0;
+  module.visit([&](const std::string&, Tensor& parameter) { count += parameter.count(); });
+  return count;
+}
+
+void copy_parameters(const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to) {
+  if (from.size() != to.size()) fail("[copy_parameters] ", from.size(), " tensors for a model of ", to.size());
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (from[i].first != to[i].first)
+      fail("[copy_parameters] '", from[i].first, "' where the model has '", to[i].first, "'");
+    to[i].second.copy_from(from[i].second);
+  }
+}
+
+namespace {
+
+Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
+  const auto count = static_cast<std::size_t>(shape.count());
+  std::vector<double> values(count);
+  for (double& value : values) value = random.uniform(-bound, bound);
+  Tensor tensor = dtype == DType::f64 ? Tensor::from(context, shape, values)
+                                      : Tensor::from(context, shape, std::vector<float>(values.begin(), values.end()));
+  return tensor.set_requires_grad(true);
+}
+
+}  // namespace
+
+Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype)
+    : relu_(relu) {
+  if (in < 1 || out < 1) fail("[linear] sizes must be at least 1, got in = ", in, ", out = ", out);
+  const double bound = 1 / std::sqrt(static_cast<double>(in));
+  weight_ = uniform_parameter(context, {out, in}, bound, init, dtype);
+  bias_ = uniform_parameter(context, {out}, bound, init, dtype);
+}
+
+Linear::Linear(const Linear& other)
+    : Module(), weight_(other.weight_.clone()), bias_(other.bias_.clone()), relu_(other.relu_) {
+  weight_.set_requires_grad(true);
+  bias_.set_requires_grad(true);
+}
+
+Tensor Linear::forward(const Tensor& x) { return linear(x, weight_, bias_, relu_); }
+
+void Linear::visit(const Visitor& visitor, const std::string& prefix) {
+  visitor(prefix + "weight", weight_);
+  visitor(prefix + "bias", bias_);
+}
+
+std::unique_ptr<Module> Linear::clone() const { return std::unique_ptr<Module>(new Linear(*this)); }
+
+Tensor Sequential::forward(const Tensor& x) {
+  Tensor y = x;
+  for (auto& [name, child] : children_) y = child->forward(y);
+  return y;
+}
+
+void Sequential::visit(const Visitor& visitor, const std::string& prefix) {
+  for (auto& [name, child] : children_) child->visit(visitor, prefix + name + ".");
+}
+
+std::unique_ptr<Module> Sequential::clone() const {
+  auto copy = std::make_unique<Sequential>();
+  for (const auto& [name, child] : children_) copy->add(name, child->clone());
+  return copy;
+}
+
+}  // namespace alma

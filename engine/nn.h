@@ -1,0 +1,60 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/tensor.h"
+#include "kernels/random.h"
+
+namespace alma {
+
+/// A function with parameters. Parameters are visited in a fixed order under fixed names: the order of initialisation, of
+/// the optimizer's slots and of a checkpoint.
+class Module {
+ public:
+  virtual ~Module() = default;
+  /// x [rows, in] -> [rows, out].
+  virtual Tensor forward(const Tensor& x) = 0;
+  /// Calls visit(name, parameter) for each parameter; names are `prefix` and a path, such as "hidden.0.weight".
+  using Visitor = std::function<void(const std::string& name, Tensor& parameter)>;
+  virtual void visit(const Visitor& visitor, const std::string& prefix = "") = 0;
+  /// A copy with parameters of its own.
+  virtual std::unique_ptr<Module> clone() const = 0;
+};
+
+/// All parameters with their names, in order.
+std::vector<NamedTensor> named_parameters(Module& module);
+std::int64_t count_parameters(Module& module);
+/// Copies values between two modules, or lists, of the same structure.
+void copy_parameters(const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to);
+
+/// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out].
+class Linear final : public Module {
+ public:
+  /// PyTorch's default initialisation: kaiming-uniform with a = sqrt 5, which is U(-1/sqrt(in), 1/sqrt(in)), for both; drawn
+  /// from `init` in the order weight, bias.
+  Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype = DType::f32);
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone() const override;
+
+ private:
+  Linear(const Linear& other);
+  Tensor weight_, bias_;
+  bool relu_;
+};
+
+/// One module after the other.
+class Sequential final : public Module {
+ public:
+  void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone() const override;
+
+ private:
+  std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
+};
+
+}  // namespace alma

@@ -1,0 +1,26 @@
+#pragma once
+#include "engine/tensor.h"
+
+namespace alma {
+
+// Element by element, shapes broadcast by numpy's rules, f32 or f64.
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+Tensor operator/(const Tensor& a, const Tensor& b);
+
+/// scale * x + shift.
+Tensor affine(const Tensor& x, double scale, double shift);
+inline Tensor operator*(double scale, const Tensor& x) { return affine(x, scale, 0); }
+inline Tensor operator-(const Tensor& x) { return affine(x, -1, 0); }
+
+/// max(0, x); the gradient at 0 is 0.
+Tensor relu(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+
+/// The shape that a and b broadcast to. Throws Error naming `op` if they do not.
+Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
+
+}  // namespace alma

@@ -1,0 +1,24 @@
+#pragma once
+#include "engine/tensor.h"
+
+namespace alma {
+
+/// Images as they lie on the device: u8 pixels and labels, uploaded once.
+struct DeviceImages {
+  Tensor pixels;     // u8 [count, channels, height, width]
+  Tensor labels;     // i32 [count]
+  PixelScale scale;  // (p / 255 - mean) / std per channel, as scale and shift of p
+};
+
+/// The scale that normalises u8 pixels by the mean and standard deviation of pixels / 255 of each channel (1 to 4).
+PixelScale normalisation(std::span<const float> mean, std::span<const float> std);
+
+struct Batch {
+  Tensor x;  // f32 or f64 [n, channels * height * width]
+  Tensor y;  // i32 [n]
+};
+
+/// A mini-batch of normalised images. indices [n] i32, each in [0, count); not differentiable.
+Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32);
+
+}  // namespace alma

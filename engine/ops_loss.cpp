@@ -1,0 +1,62 @@
+#include "engine/ops_loss.h"
+
+#include "engine/ops_check.h"
+#include "engine/ops_elementwise.h"
+
+namespace alma {
+
+Tensor softmax(const Tensor& x) {
+  require_row_major("softmax", x);
+  if (x.shape().last() == 0) fail("[softmax] no elements in the rows of ", x.shape());
+  const Tensor y = Tensor::empty(x.context(), x.shape(), x.dtype());
+  x.backend().softmax(x, y.out());
+  x.context().add_cost({0, 4 * static_cast<Count>(x.count()), bytes_of(x, y)});
+  return record("softmax", {x}, y, [y = y.detach()](const Tensor& dy, Grads& grads) {
+    Tensor dx = Tensor::empty(dy.context(), dy.shape(), dy.dtype());
+    dy.backend().softmax_backward(y, dy, dx.out());
+    dy.context().add_cost({0, 4 * static_cast<Count>(dy.count()), bytes_of(y, dy, dx)});
+    grads.add(0, std::move(dx));
+  });
+}
+
+namespace {
+
+void check(const Tensor& logits, const Tensor& labels) {
+  require_rank("softmax_cross_entropy", "logits", logits, 2);
+  require_shape("softmax_cross_entropy", "labels", labels, {logits.dim(0)});
+  require_dtype("softmax_cross_entropy", "labels", labels, DType::i32);
+  if (logits.dim(1) == 0) fail("[softmax_cross_entropy] no classes in logits ", logits.shape());
+}
+
+void report(const Tensor& logits, const Tensor& labels, bool with_gradient) {
+  logits.context().add_cost({0, (with_gradient ? 6 : 4) * static_cast<Count>(logits.count()),
+                             bytes_of(logits, labels) + (with_gradient ? bytes_of(logits) : 0)});
+}
+
+}  // namespace
+
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
+  check(logits, labels);
+  if (logits.dim(0) == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
+  const bool wanted = Tape::wants(std::initializer_list<Tensor>{logits});
+  const Tensor grad = wanted ? Tensor::empty(logits.context(), logits.shape(), logits.dtype()) : Tensor();
+  const Tensor loss = Tensor::empty(logits.context(), {}, logits.dtype());
+  logits.backend().softmax_cross_entropy(logits, labels, 1.0 / static_cast<double>(logits.dim(0)),
+                                         wanted ? grad.out() : Out{}, loss.out(), {});
+  report(logits, labels, wanted);
+  return record("softmax_cross_entropy", {logits}, loss, [grad](const Tensor& cotangent, Grads& grads) {
+    grads.add(0, cotangent.is_one() ? grad : grad * cotangent);  // the usual loss: no extra pass
+  });
+}
+
+void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits) {
+  check(logits, labels);
+  require_shape("evaluate_cross_entropy", "loss_sum", loss_sum, {});
+  require_shape("evaluate_cross_entropy", "hits", hits, {});
+  require_dtype("evaluate_cross_entropy", "loss_sum", loss_sum, logits.dtype());
+  require_dtype("evaluate_cross_entropy", "hits", hits, DType::i32);
+  logits.backend().softmax_cross_entropy(logits, labels, 1.0, {}, loss_sum.out(), hits.out());
+  report(logits, labels, false);
+}
+
+}  // namespace alma

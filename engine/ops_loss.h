@@ -1,0 +1,18 @@
+#pragma once
+#include "engine/tensor.h"
+
+namespace alma {
+
+/// softmax over the last dimension.
+Tensor softmax(const Tensor& x);
+
+/// loss = mean_i -log softmax(logits)_i[label_i].   logits [N, C] f32 or f64, N >= 1, labels [N] i32.   Returns a scalar.
+/// The gradient for the logits is made in the same pass. A label outside [0, C) gives NaN.
+/// Throws Error "[softmax_cross_entropy] labels must be [64], got i32 [63]".
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels);
+
+/// The same loss as a sum, and how many rows have their label as argmax, without gradient: written into two scalars on the
+/// device, `loss_sum` (of the logits' dtype) and `hits` (i32), so that an evaluation waits for the device once, at its end.
+void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits);
+
+}  // namespace alma

@@ -1,0 +1,12 @@
+#pragma once
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace alma {
+
+/// A soft mixture: y = sum over k of gates[:, k] * experts[k]. gates [rows, k], experts k times [rows, n], k in 1..16.
+/// Returns [rows, n]. (Caccia et al. 2022: layer output = sum_k score_k(x) expert_k(x); costs no MACs by the paper's count.)
+Tensor mix(const Tensor& gates, const std::vector<Tensor>& experts);
+
+}  // namespace alma

@@ -1,0 +1,20 @@
+#pragma once
+#include <initializer_list>
+
+#include "engine/tensor.h"
+
+namespace alma {
+
+/// Sum over all elements: a scalar.
+Tensor sum(const Tensor& x);
+/// Sum over the named axes (negative: from the end); they stay as size 1 if `keep`, else disappear.
+Tensor sum(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
+/// Mean over all elements. An empty tensor has none: Error.
+Tensor mean(const Tensor& x);
+Tensor mean(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
+/// Sums x over the dimensions that broadcasting `shape` to x's shape has added or widened. Its gradient broadcasts back.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+/// Index of the largest element of each row of x [rows, n]; the lowest index wins ties. i32 [rows], no gradient.
+Tensor argmax(const Tensor& x);
+
+}  // namespace alma

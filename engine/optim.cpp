@@ -1,0 +1,83 @@
+#include "engine/optim.h"
+
+#include <array>
+
+#include "engine/nn.h"
+
+namespace alma {
+
+namespace {
+
+// How many state tensors a rule keeps per parameter, and their names.
+struct StateNames {
+  int count = 0;
+  std::array<const char*, 2> names{};
+};
+StateNames state_names(const OptimizerRule& rule) {
+  if (const auto* sgd = std::get_if<SgdRule>(&rule)) return {sgd->momentum != 0 ? 1 : 0, {"momentum", ""}};
+  if (std::holds_alternative<AdadeltaRule>(rule)) return {2, {"square_average", "update_average"}};
+  return {2, {"first_moment", "second_moment"}};
+}
+
+// Multiply-adds aside, what a rule reads and writes per element: weight, gradient and states once each, weight and states
+// back.
+Cost update_cost(std::int64_t elements, DType dtype, int states) {
+  const auto n = static_cast<Count>(elements);
+  return {0, n * static_cast<Count>(2 + 4 * states), n * size_of(dtype) * static_cast<Count>(3 + 2 * states)};
+}
+
+}  // namespace
+
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate) : rule_(rule) {
+  if (parameters.empty()) fail("[optimizer] no parameters");
+  state_.learning_rate = learning_rate;
+  const int states = state_names(rule).count;
+  for (NamedTensor& parameter : parameters) {
+    const Tensor& weight = parameter.second;
+    const auto zeros = [&](bool wanted) {
+      return wanted ? Tensor::zeros(weight.context(), weight.shape(), weight.dtype()) : Tensor();
+    };
+    Slot slot{parameter, zeros(states > 0), zeros(states > 1)};
+    slots_.push_back(std::move(slot));
+  }
+  device_state_ = Tensor::empty(slots_[0].parameter.second.context(), {sizeof(StepState)}, DType::u8);
+}
+
+void Optimizer::step() {
+  Context& context = device_state_.context();
+  std::vector<OptimizerSlot> slots;
+  slots.reserve(slots_.size());
+  const int states = state_names(rule_).count;
+  for (const Slot& slot : slots_) {
+    const Tensor& weight = slot.parameter.second;
+    if (!weight.grad().defined()) continue;
+    slots.push_back({weight.out(), weight.grad().in(), slot.state0.defined() ? slot.state0.out() : Out{},
+                     slot.state1.defined() ? slot.state1.out() : Out{}});
+    context.add_cost(update_cost(weight.count(), weight.dtype(), states));
+  }
+  device_state_.backend().upload(&state_, device_state_.out().data, sizeof(StepState));
+  const auto* state = static_cast<const StepState*>(device_state_.in().data);
+  Backend& backend = context.backend();
+  if (const auto* sgd = std::get_if<SgdRule>(&rule_)) backend.sgd(slots, *sgd, state);
+  if (const auto* adadelta = std::get_if<AdadeltaRule>(&rule_)) backend.adadelta(slots, *adadelta, state);
+  if (const auto* adam = std::get_if<AdamRule>(&rule_)) backend.adam(slots, *adam, state);
+  ++state_.step;
+  for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
+}
+
+std::vector<NamedTensor> Optimizer::state() const {
+  const StateNames names = state_names(rule_);
+  std::vector<NamedTensor> tensors;
+  for (const Slot& slot : slots_) {
+    if (names.count > 0) tensors.emplace_back(slot.parameter.first + "." + names.names[0], slot.state0);
+    if (names.count > 1) tensors.emplace_back(slot.parameter.first + "." + names.names[1], slot.state1);
+  }
+  return tensors;
+}
+
+void Optimizer::restore(const std::vector<NamedTensor>& tensors, std::int64_t steps) {
+  copy_parameters(tensors, state());
+  state_.step = steps;
+}
+
+}  // namespace alma

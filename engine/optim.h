@@ -1,0 +1,37 @@
+#pragma once
+#include <variant>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace alma {
+
+/// The rule of an optimizer; defaults are PyTorch's. AdamW is AdamRule with decoupled = true.
+using OptimizerRule = std::variant<SgdRule, AdadeltaRule, AdamRule>;
+
+/// Updates parameters from their gradients, all in one call to the backend. Its state is on the device and starts at zero.
+class Optimizer {
+ public:
+  /// `parameters` share one context and dtype; they are kept by reference (same memory).
+  Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
+  /// One update; parameters without a gradient stay as they are and keep their state. Then gradients are let go.
+  void step();
+  /// Updates done.
+  std::int64_t steps() const { return state_.step; }
+  /// State tensors, named after their parameters, for a checkpoint.
+  std::vector<NamedTensor> state() const;
+  /// Goes on from a checkpoint: tensors with the names and shapes of state(), and the number of updates done.
+  void restore(const std::vector<NamedTensor>& tensors, std::int64_t steps);
+
+ private:
+  struct Slot {
+    NamedTensor parameter;
+    Tensor state0, state1;
+  };
+  std::vector<Slot> slots_;
+  OptimizerRule rule_;
+  StepState state_;
+  Tensor device_state_;  // StepState's bytes
+};
+
+}  // namespace alma

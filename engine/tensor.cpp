@@ -1,0 +1,146 @@
+#include "engine/tensor.h"
+
+#include "engine/tensor_impl.h"
+
+namespace alma {
+
+namespace {
+
+// lanes16 pads the batch to whole groups of 16 and every image by a halo of one pixel.
+std::int64_t stored_elements(const Shape& shape, Layout layout) {
+  if (layout == Layout::row_major) return shape.count();
+  if (shape.rank() != 4) fail("[tensor] layout lanes16 is for images [n, c, h, w], got ", shape);
+  return (shape[0] + 15) / 16 * 16 * shape[1] * (shape[2] + 2) * (shape[3] + 2);
+}
+
+}  // namespace
+
+Tensor Tensor::empty(Context& context, const Shape& shape, DType dtype, Layout layout) {
+  Tensor tensor;
+  tensor.impl_ = std::make_shared<Impl>();
+  tensor.impl_->storage =
+      std::make_shared<Storage>(context, static_cast<std::size_t>(stored_elements(shape, layout)) * size_of(dtype));
+  tensor.impl_->shape = shape;
+  tensor.impl_->dtype = dtype;
+  tensor.impl_->layout = layout;
+  return tensor;
+}
+
+Tensor Tensor::full(Context& context, const Shape& shape, DType dtype, double value) {
+  Tensor tensor = empty(context, shape, dtype);
+  tensor.fill(value);
+  return tensor;
+}
+
+Context& Tensor::context() const {
+  if (!impl_) fail("[tensor] undefined tensor used");
+  return impl_->storage->context();
+}
+
+const Shape& Tensor::shape() const {
+  if (!impl_) fail("[tensor] undefined tensor used");
+  return impl_->shape;
+}
+DType Tensor::dtype() const { return impl_->dtype; }
+Layout Tensor::layout() const { return impl_->layout; }
+
+In Tensor::in() const { return out(); }
+
+Out Tensor::out() const {
+  const Shape& sizes = shape();
+  char* data = static_cast<char*>(impl_->storage->data());
+  return {data == nullptr ? nullptr : data + static_cast<std::size_t>(impl_->first) * size_of(impl_->dtype), impl_->dtype,
+          sizes};
+}
+
+Tensor Tensor::view(const Shape& shape) const {
+  if (shape.count() != count()) fail("[view] ", this->shape(), " has ", count(), " elements, asked for ", shape);
+  return part(0, shape);
+}
+
+Tensor Tensor::part(std::int64_t first, const Shape& shape) const {
+  if (layout() != Layout::row_major) fail("[part] needs a row-major tensor");
+  if (first < 0 || first + shape.count() > count())
+    fail("[part] elements ", first, " .. ", first + shape.count(), " of a tensor ", this->shape());
+  Tensor tensor = detach();
+  tensor.impl_->first = impl_->first + first;
+  tensor.impl_->shape = shape;
+  return tensor;
+}
+
+Tensor Tensor::detach() const {
+  Tensor tensor;
+  tensor.impl_ = std::make_shared<Impl>();
+  tensor.impl_->storage = impl_->storage;
+  tensor.impl_->first = impl_->first;
+  tensor.impl_->shape = impl_->shape;
+  tensor.impl_->dtype = impl_->dtype;
+  tensor.impl_->layout = impl_->layout;
+  return tensor;
+}
+
+Tensor Tensor::clone() const {
+  Tensor tensor = empty(context(), shape(), dtype(), layout());
+  tensor.copy_from(*this);
+  return tensor;
+}
+
+void Tensor::copy_from(const Tensor& source) const {
+  if (source.shape() != shape() || source.dtype() != dtype() || source.layout() != layout())
+    fail("[copy_from] ", source.dtype(), ' ', source.shape(), " does not fit ", dtype(), ' ', shape());
+  const std::size_t size = static_cast<std::size_t>(stored_elements(shape(), layout())) * size_of(dtype());
+  if (size != 0) backend().copy(source.in().data, size, out().data, size, size, 1);
+}
+
+void Tensor::fill(double value) const { backend().fill(out(), value); }
+
+void Tensor::upload(const void* values, std::size_t count, DType dtype) const {
+  if (dtype != this->dtype() || count != static_cast<std::size_t>(this->count()))
+    fail("[upload] ", count, " values of ", dtype, " for a tensor ", this->dtype(), ' ', shape());
+  if (count != 0) backend().upload(values, out().data, bytes());
+}
+
+void Tensor::download(void* values, DType dtype) const {
+  if (dtype != this->dtype() || layout() != Layout::row_major)
+    fail("[download] asked for row-major ", dtype, ", the tensor is ", this->dtype());
+  if (count() != 0) backend().download(in().data, values, bytes());
+}
+
+double Tensor::item() const {
+  if (count() != 1) fail("[item] needs one element, the tensor is ", shape());
+  switch (dtype()) {
+    case DType::f32: return to_vector<float>()[0];
+    case DType::f64: return to_vector<double>()[0];
+    case DType::i32: return to_vector<std::int32_t>()[0];
+    case DType::u8: return to_vector<std::uint8_t>()[0];
+  }
+  return 0;
+}
+
+bool Tensor::requires_grad() const { return impl_ && (impl_->is_leaf || impl_->node); }
+
+Tensor& Tensor::set_requires_grad(bool wanted) {
+  if (wanted && dtype() != DType::f32 && dtype() != DType::f64) fail("[set_requires_grad] ", dtype(), " has no gradient");
+  if (impl_->node) fail("[set_requires_grad] only leaves can be asked for, this is the result of ", impl_->node->name());
+  impl_->is_leaf = wanted;
+  return *this;
+}
+
+const Tensor& Tensor::grad() const { return impl_->grad; }
+void Tensor::clear_grad() const { impl_->grad = Tensor(); }
+bool Tensor::is_one() const { return impl_->is_one; }
+
+void Tensor::backward() const {
+  if (count() != 1) fail("[backward] needs a scalar, the tensor is ", shape(), "; give a cotangent");
+  Tensor one = full(context(), shape(), dtype(), 1);
+  one.impl_->is_one = true;
+  Tape::backward(*this, one);
+}
+
+void Tensor::backward(const Tensor& cotangent) const {
+  if (cotangent.shape() != shape() || cotangent.dtype() != dtype())
+    fail("[backward] cotangent ", cotangent.dtype(), ' ', cotangent.shape(), " for ", dtype(), ' ', shape());
+  Tape::backward(*this, cotangent);
+}
+
+}  // namespace alma

@@ -1,0 +1,127 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/context.h"
+#include "kernels/views.h"
+
+namespace alma {
+
+/// How a tensor's elements lie in memory. Ops name the layouts they take; any other is an error, never a silent copy.
+enum class Layout : std::uint8_t {
+  row_major,  // contiguous, last dimension fastest
+  lanes16,    // images on the CPU: NCHW stored [ceil(N/16)][C][H+2][W+2][16], halo zero
+};
+
+/// Device memory that tensors share.
+class Storage {
+ public:
+  Storage(Context& context, std::size_t bytes)
+      : context_(context), bytes_(bytes), data_(bytes == 0 ? nullptr : context.allocator().allocate(bytes)) {}
+  ~Storage() {
+    if (data_ != nullptr) context_.allocator().release(data_, bytes_);
+  }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  Context& context() const { return context_; }
+  void* data() const { return data_; }
+
+ private:
+  Context& context_;
+  std::size_t bytes_;
+  void* data_;
+};
+
+class Node;
+
+/// A dense array on a device, and its place on the tape. Copies share the array; a default-made tensor is undefined.
+class Tensor {
+ public:
+  Tensor() = default;
+  /// Uninitialised.
+  static Tensor empty(Context& context, const Shape& shape, DType dtype, Layout layout = Layout::row_major);
+  static Tensor full(Context& context, const Shape& shape, DType dtype, double value);
+  static Tensor zeros(Context& context, const Shape& shape, DType dtype) { return full(context, shape, dtype, 0); }
+  /// From host memory; values.size() must be shape.count().
+  template <class T>
+  static Tensor from(Context& context, const Shape& shape, std::span<const T> values) {
+    Tensor tensor = empty(context, shape, dtype_of<T>());
+    tensor.upload(values.data(), values.size(), dtype_of<T>());
+    return tensor;
+  }
+  template <class T>
+  static Tensor from(Context& context, const Shape& shape, const std::vector<T>& values) {
+    return from(context, shape, std::span<const T>(values));
+  }
+
+  bool defined() const { return impl_ != nullptr; }
+  Context& context() const;
+  Backend& backend() const { return context().backend(); }
+  const Shape& shape() const;
+  std::int64_t dim(int i) const { return shape()[i]; }
+  std::int64_t count() const { return shape().count(); }
+  std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype()); }
+  DType dtype() const;
+  Layout layout() const;
+  In in() const;
+  Out out() const;
+  operator In() const { return in(); }
+
+  /// The same elements under another shape of equal count; shares memory, not on the tape (ops: reshape).
+  Tensor view(const Shape& shape) const;
+  /// Elements [first, first + shape.count()) of a row-major tensor; shares memory, not on the tape.
+  Tensor part(std::int64_t first, const Shape& shape) const;
+  /// The same memory, off the tape.
+  Tensor detach() const;
+  /// A copy with memory of its own, off the tape.
+  Tensor clone() const;
+  /// Overwrites the elements; shape and dtype must be the same.
+  void copy_from(const Tensor& source) const;
+  void fill(double value) const;
+
+  // Host access; waits for the device.
+  template <class T>
+  std::vector<T> to_vector() const {
+    std::vector<T> values(static_cast<std::size_t>(count()));
+    download(values.data(), dtype_of<T>());
+    return values;
+  }
+  /// The only element of a tensor of any dtype, as a double.
+  double item() const;
+  template <class T>
+  void assign(std::span<const T> values) const {
+    upload(values.data(), values.size(), dtype_of<T>());
+  }
+
+  // ---- autograd ------------------------------------------------------------------------------------------------------
+  bool requires_grad() const;
+  /// Makes a leaf whose gradient is wanted. f32 or f64.
+  Tensor& set_requires_grad(bool wanted);
+  /// Gradient of a leaf; undefined before backward().
+  const Tensor& grad() const;
+  void clear_grad() const;
+  /// Gradients of this scalar for all leaves, added to what they hold; frees the graph as it goes.
+  void backward() const;
+  /// Gradients of sum(this * cotangent): a vector-Jacobian product.
+  void backward(const Tensor& cotangent) const;
+  /// True for the cotangent 1 with which backward() starts: the usual loss then needs no extra pass.
+  bool is_one() const;
+
+ private:
+  friend class Node;
+  friend class Grads;
+  friend class Tape;
+  struct Impl;
+  void upload(const void* values, std::size_t count, DType dtype) const;
+  void download(void* values, DType dtype) const;
+  std::shared_ptr<Impl> impl_;
+};
+
+/// A tensor and what it is called in a checkpoint.
+using NamedTensor = std::pair<std::string, Tensor>;
+
+}  // namespace alma

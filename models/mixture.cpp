@@ -1,0 +1,33 @@
+#include "models/mixture.h"
+
+#include "engine/ops_loss.h"
+#include "engine/ops_mix.h"
+
+namespace alma {
+
+Mixture::Mixture(std::unique_ptr<Linear> gate, std::vector<std::unique_ptr<Module>> experts)
+    : gate_(std::move(gate)), experts_(std::move(experts)) {
+  if (experts_.empty() || experts_.size() > 16) fail("[mixture] 1 to 16 experts, got ", experts_.size());
+}
+
+Tensor Mixture::forward(const Tensor& x) {
+  std::vector<Tensor> outputs;
+  outputs.reserve(experts_.size());
+  for (auto& expert : experts_) outputs.push_back(expert->forward(x));
+  return mix(softmax(gate_->forward(x)), outputs);
+}
+
+void Mixture::visit(const Visitor& visitor, const std::string& prefix) {
+  gate_->visit(visitor, prefix + "gate.");
+  for (std::size_t k = 0; k < experts_.size(); ++k)
+    experts_[k]->visit(visitor, prefix + "expert." + std::to_string(k) + ".");
+}
+
+std::unique_ptr<Module> Mixture::clone() const {
+  std::vector<std::unique_ptr<Module>> experts;
+  for (const auto& expert : experts_) experts.push_back(expert->clone());
+  std::unique_ptr<Linear> gate(static_cast<Linear*>(gate_->clone().release()));
+  return std::make_unique<Mixture>(std::move(gate), std::move(experts));
+}
+
+}  // namespace alma

@@ -1,0 +1,25 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/nn.h"
+
+namespace alma {
+
+/// A soft mixture: sum over k of softmax(gate(x))_k * expert_k(x); all experts always run. An expert may itself be a
+/// mixture: nested mixtures form a tree, and a leaf's weight is the product of the gate scores along its path (Caccia et al.
+/// 2022, section 4.2, as in the official code: gate = Linear on the layer's input, trained by the loss alone).
+class Mixture final : public Module {
+ public:
+  /// `experts`: 1 to 16 functions of x with outputs of equal shape.
+  Mixture(std::unique_ptr<Linear> gate, std::vector<std::unique_ptr<Module>> experts);
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone() const override;
+
+ private:
+  std::unique_ptr<Module> gate_;
+  std::vector<std::unique_ptr<Module>> experts_;
+};
+
+}  // namespace alma

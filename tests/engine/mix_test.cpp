@@ -1,0 +1,31 @@
+#include "engine/ops_mix.h"
+
+#include "tests/engine/gradient_check.h"
+
+namespace alma::test {
+namespace {
+
+TEST(Mix, WeighsExpertsByTheirGates) {
+  const Tensor gates = Tensor::from(cpu(), {2, 2}, std::vector<double>{0.25, 0.75, 1, 0});
+  const Tensor a = Tensor::from(cpu(), {2, 2}, std::vector<double>{4, 8, 1, 2}),
+               b = Tensor::from(cpu(), {2, 2}, std::vector<double>{0, 4, 7, 7});
+  EXPECT_EQ(mix(gates, {a, b}).to_vector<double>(), (std::vector<double>{1, 5, 1, 2}));
+}
+
+TEST(Mix, HasTheRightGradientForOneToSixteenExperts) {
+  for (const std::int64_t k : {1, 2, 3, 16}) {
+    std::vector<Tensor> inputs{random_tensor({5, k}, 1)};
+    for (std::int64_t i = 0; i < k; ++i) inputs.push_back(random_tensor({5, 3}, static_cast<std::uint64_t>(10 + i)));
+    expect_gradient([](const auto& in) { return mix(in[0], std::vector<Tensor>(in.begin() + 1, in.end())); }, inputs);
+  }
+}
+
+TEST(Mix, RefusesGatesAndExpertsThatDoNotFit) {
+  const Tensor x = random_tensor({5, 3}, 1);
+  expect_error([&] { mix(random_tensor({5, 3}, 2), {x, x}); }, {"[mix] gates must be [5, 2], got f64 [5, 3]"});
+  expect_error([&] { mix(random_tensor({5, 2}, 2), {x, random_tensor({5, 4}, 3)}); }, {"[mix] every expert must be [5, 3]"});
+  expect_error([&] { mix(random_tensor({5, 2}, 2), {}); }, {"[mix]", "got 0"});
+}
+
+}  // namespace
+}  // namespace alma::test

@@ -1,0 +1,78 @@
+#include "engine/nn.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/ops_elementwise.h"
+#include "tests/engine/gradient_check.h"
+
+namespace alma::test {
+namespace {
+
+Function through(Module& module) {
+  // Parameters are inputs of the check too: they share memory with what the check moves.
+  return [&module](const std::vector<Tensor>& in) { return module.forward(in[0]); };
+}
+
+TEST(Linear, StartsAsInPyTorch) {
+  RandomStream init(0, "test");
+  Linear layer(cpu(), 784, 256, false, init, DType::f64);
+  const auto parameters = named_parameters(layer);
+  ASSERT_EQ(parameters.size(), 2u);
+  EXPECT_EQ(parameters[0].first, "weight");
+  EXPECT_EQ(parameters[0].second.shape(), (Shape{256, 784}));
+  EXPECT_EQ(parameters[1].second.shape(), (Shape{256}));
+  // Uniform in +-1/sqrt(784) = +-1/28: mean 0, variance bound^2 / 3; 200,704 draws put the sample within about 1%.
+  const double bound = 1.0 / 28;
+  for (const auto& [name, parameter] : parameters) {
+    const auto v = parameter.to_vector<double>();
+    double square = 0;
+    for (double x : v) square += x * x / static_cast<double>(v.size());
+    const auto [low, high] = std::minmax_element(v.begin(), v.end());
+    EXPECT_GE(*low, -bound);
+    EXPECT_LE(*high, bound);
+    EXPECT_GT(*high, 0.97 * bound);
+    EXPECT_LT(*low, -0.97 * bound);
+    EXPECT_NEAR(square / (bound * bound / 3), 1, name == "weight" ? 0.01 : 0.25);
+  }
+}
+
+TEST(Linear, HasTheRightGradientForInputAndParameters) {
+  RandomStream init(1, "test");
+  Linear layer(cpu(), 5, 3, false, init, DType::f64);
+  std::vector<Tensor> inputs{random_tensor({4, 5}, 1)};
+  for (auto& [name, parameter] : named_parameters(layer)) inputs.push_back(parameter);
+  expect_gradient(through(layer), inputs);
+}
+
+TEST(Sequential, NamesChainAndClonesAreApart) {
+  RandomStream init(2, "test");
+  Sequential model;
+  model.add("a", std::make_unique<Linear>(cpu(), 4, 3, true, init, DType::f64));
+  model.add("b", std::make_unique<Linear>(cpu(), 3, 2, false, init, DType::f64));
+  const auto parameters = named_parameters(model);
+  ASSERT_EQ(parameters.size(), 4u);
+  EXPECT_EQ(parameters[0].first, "a.weight");
+  EXPECT_EQ(parameters[3].first, "b.bias");
+  EXPECT_EQ(count_parameters(model), 4 * 3 + 3 + 3 * 2 + 2);
+
+  const Tensor x = random_tensor({2, 4}, 3);
+  const auto copy = model.clone();
+  EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
+  EXPECT_TRUE(copy->forward(x).requires_grad());
+  parameters[0].second.fill(0);
+  EXPECT_NE(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
+  copy_parameters(named_parameters(model), named_parameters(*copy));
+  EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
+}
+
+TEST(Nn, ListsThatDoNotFitAreRefused) {
+  RandomStream init(3, "test");
+  Linear a(cpu(), 4, 3, true, init), b(cpu(), 4, 2, true, init);
+  expect_error([&] { copy_parameters(named_parameters(a), named_parameters(b)); }, {"[copy_from]"});
+  expect_error([&] { copy_parameters(named_parameters(a), {}); }, {"[copy_parameters]", "2 tensors", "0"});
+  expect_error([&] { Linear(cpu(), 0, 3, true, init); }, {"[linear]", "in = 0"});
+}
+
+}  // namespace
+}  // namespace alma::test
