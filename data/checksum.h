@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace alma {
+
+/// SHA-256 of a content that arrives in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+
+  void add(std::span<const std::uint8_t> bytes);
+  /// 64 lower-case hexadecimal digits. Call it once, after the last piece.
+  std::string hex();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// SHA-256 of a whole content in memory, as 64 lower-case hexadecimal digits.
+std::string sha256(std::span<const std::uint8_t> bytes);
+
+}  // namespace alma

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace alma {
+
+/// Labelled images in memory. Pixels stay bytes, [count, channels, height, width]: gather_images makes floats of a batch.
+struct ImageSet {
+  std::string name;  // for messages: "mnist train"
+  int channels = 0, height = 0, width = 0, classes = 0;
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::int32_t> labels;  // one per image, each in [0, classes)
+
+  std::int64_t count() const { return static_cast<std::int64_t>(labels.size()); }
+  std::int64_t pixels_per_image() const { return std::int64_t{channels} * height * width; }
+};
+
+/// A training set, its test set and what its pixels are normalised by: (pixel / 255 - mean[c]) / std[c].
+struct ImageData {
+  ImageSet train, test;
+  std::vector<float> mean, std;  // per channel
+};
+
+/// Mean and standard deviation (of the population) of pixel / 255.
+struct ChannelStatistics {
+  std::vector<float> mean, std;  // per channel
+};
+
+/// Over all images of the set; exact sums of integers, rounded once. The set must hold at least one pixel.
+ChannelStatistics channel_statistics(const ImageSet& set);
+
+}  // namespace alma
