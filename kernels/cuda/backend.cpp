@@ -1,0 +1,98 @@
+// Device, memory and copies of the cuda backend.
+#include "kernels/cuda/backend.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/checked.h"
+#include "kernels/cuda/grid.h"
+
+namespace alma {
+namespace {
+
+std::string version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
+
+}  // namespace
+
+void require_f32(const char* op, const In& x) {
+  if (x.dtype != DType::f32) fail("[", op, "] cuda computes in f32, got ", x.dtype);
+}
+
+CudaBackend::CudaBackend(std::string device) : device_(std::move(device)) {
+  ALMA_CHECKED(cudaGetDeviceProperties(&properties_, 0));
+  ALMA_CHECKED(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  // Freed memory stays with the pool; by default it would go back to the driver at every synchronisation.
+  cudaMemPool_t pool = nullptr;
+  ALMA_CHECKED(cudaDeviceGetDefaultMemPool(&pool, 0));
+  std::uint64_t keep = ~std::uint64_t{0};
+  ALMA_CHECKED(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
+  staging_ = std::make_unique<Staging>(stream_);
+  gemm_ = std::make_unique<Gemm>(stream_, properties_.major);
+}
+
+CudaBackend::~CudaBackend() {
+  cudaStreamSynchronize(stream_);
+  gemm_.reset();
+  staging_.reset();
+  if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
+  cudaStreamDestroy(stream_);
+}
+
+BackendInfo CudaBackend::info() const {
+  int runtime = 0;
+  ALMA_CHECKED(cudaRuntimeGetVersion(&runtime));
+  const std::size_t blas = cublasLtGetVersion();
+  return {device_, "sm_" + std::to_string(10 * properties_.major + properties_.minor), properties_.name,
+          "CUDA " + version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
+              std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100)};
+}
+
+void* CudaBackend::allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
+  if (status == cudaErrorMemoryAllocation)
+    fail("[allocate] no memory left on ", device_, " (", properties_.name, ", ", properties_.totalGlobalMem >> 20,
+         " MiB in all) for ", bytes, " bytes");
+  check_status(status, "cudaMallocAsync");
+  return memory;
+}
+
+void CudaBackend::deallocate(void* memory) noexcept { cudaFreeAsync(memory, stream_); }
+
+void CudaBackend::upload(const void* host, void* device, std::size_t bytes) { staging_->upload(host, device, bytes); }
+
+void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
+  if (bytes > 0) ALMA_CHECKED(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
+  synchronize();
+}
+
+void CudaBackend::copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch,
+                       std::size_t width, std::size_t rows) {
+  if (width == 0 || rows == 0) return;
+  if (rows > 1 && (source_pitch < width || target_pitch < width))
+    fail("[copy] rows of ", width, " bytes overlap: source pitch ", source_pitch, ", target pitch ", target_pitch);
+  if (rows == 1 || (source_pitch == width && target_pitch == width)) {
+    ALMA_CHECKED(cudaMemcpyAsync(target, source, width * rows, cudaMemcpyDeviceToDevice, stream_));
+  } else {
+    ALMA_CHECKED(
+        cudaMemcpy2DAsync(target, target_pitch, source, source_pitch, width, rows, cudaMemcpyDeviceToDevice, stream_));
+  }
+}
+
+void CudaBackend::synchronize() { ALMA_CHECKED(cudaStreamSynchronize(stream_)); }
+
+float* CudaBackend::scratch(std::int64_t floats) {
+  if (floats > scratch_floats_) {
+    if (scratch_ != nullptr) ALMA_CHECKED(cudaFreeAsync(scratch_, stream_));
+    scratch_ = nullptr;
+    scratch_floats_ = std::max<std::int64_t>(floats, 1 << 14);
+    scratch_ = allocate(static_cast<std::size_t>(scratch_floats_) * sizeof(float));
+  }
+  return static_cast<float*>(scratch_);
+}
+
+std::int64_t CudaBackend::grid_for(std::int64_t threads, int block) const {
+  const std::int64_t resident = std::int64_t{properties_.multiProcessorCount} * properties_.maxThreadsPerMultiProcessor;
+  return std::clamp<std::int64_t>(blocks_for(threads, block), 1, std::max<std::int64_t>(resident / block, 1));
+}
+
+}  // namespace alma

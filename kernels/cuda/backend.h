@@ -1,0 +1,87 @@
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/staging.h"
+
+namespace alma {
+
+/// The primitives on an NVIDIA GPU, one file per family; the simulator runs the same sources. One stream for everything, so
+/// that work runs in the order in which it was queued.
+class CudaBackend final : public Backend {
+ public:
+  /// On the current device, which info() calls `device`: cuda | cuda-sim.
+  explicit CudaBackend(std::string device);
+  ~CudaBackend() override;
+  CudaBackend(const CudaBackend&) = delete;
+  CudaBackend& operator=(const CudaBackend&) = delete;
+
+  cudaStream_t stream() const { return stream_; }
+  BackendInfo info() const override;
+
+  void* allocate(std::size_t bytes) override;
+  void deallocate(void* memory) noexcept override;
+  void upload(const void* host, void* device, std::size_t bytes) override;
+  void download(const void* device, void* host, std::size_t bytes) override;
+  void copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch, std::size_t width,
+            std::size_t rows) override;
+  void fill(Out y, double value) override;
+  void synchronize() override;
+
+  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
+
+  void unary(UnaryOp op, const In& x, const Out& y) override;
+  void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;
+  void affine(const In& x, double scale, double shift, const Out& y) override;
+
+  void reduce_sum(const In& x, const Out& y) override;
+  void argmax(const In& x, const Out& y) override;
+
+  void softmax(const In& x, const Out& y) override;
+  void softmax_backward(const In& y, const In& dy, const Out& dx) override;
+  void softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
+                             const Out& hits) override;
+
+  void mix(const In& gates, std::span<const In> experts, const Out& y) override;
+  void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
+                    std::span<const Out> dexperts) override;
+
+  void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
+                     const Out& y) override;
+  void gather_rows(const In& table, const In& indices, const Out& y) override;
+  void scatter_add_rows(const In& dy, const In& indices, const Out& table) override;
+
+  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
+  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
+  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+
+ private:
+  /// Memory for partial results of one primitive; the next primitive may use it again, as the stream keeps their order.
+  float* scratch(std::int64_t floats);
+  /// Blocks for `threads` threads of which each may do several items: no more than the GPU holds at once.
+  std::int64_t grid_for(std::int64_t threads, int block) const;
+  template <class F>
+  void map(F f, const In& x, const Out& y);
+  template <class F>
+  void combine(F f, const In& a, const In& b, const Out& y);
+
+  std::string device_;
+  cudaDeviceProp properties_{};
+  cudaStream_t stream_ = nullptr;
+  std::unique_ptr<Staging> staging_;
+  std::unique_ptr<Gemm> gemm_;
+  void* scratch_ = nullptr;
+  std::int64_t scratch_floats_ = 0;
+};
+
+/// The dtype that cuda computes in; another throws Error "[matmul] cuda computes in f32, got f64".
+void require_f32(const char* op, const In& x);
+
+inline bool aligned16(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory) % 16 == 0; }
+
+}  // namespace alma

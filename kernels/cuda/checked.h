@@ -1,0 +1,26 @@
+#pragma once
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <source_location>
+
+#include "kernels/error.h"
+
+namespace alma {
+
+/// Throws Error "[cuda] cudaMalloc(...) at backend.cpp:12: out of memory" unless the status is success.
+inline void check_status(cudaError_t status, const char* call,
+                         const std::source_location& site = std::source_location::current()) {
+  if (status == cudaSuccess) return;
+  fail("[cuda] ", call, " at ", site.file_name(), ":", site.line(), ": ", cudaGetErrorString(status));
+}
+inline void check_status(cublasStatus_t status, const char* call,
+                         const std::source_location& site = std::source_location::current()) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  fail("[cublasLt] ", call, " at ", site.file_name(), ":", site.line(), ": ", cublasLtGetStatusString(status));
+}
+
+}  // namespace alma
+
+// A call of the CUDA runtime or of cuBLASLt that must succeed; a macro, because the message shows the call's text.
+#define ALMA_CHECKED(call) ::alma::check_status((call), #call)

@@ -1,0 +1,206 @@
+// The CUDA runtime functions that kernels/cuda calls, under their own names (hidden in the library). Work on a stream is
+// done at once, so that streams are always idle. Misuse throws Error; what can fail in a correct program returns a status.
+#include <cuda_runtime_api.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/error.h"
+#include "kernels/sim/handles.h"
+#include "kernels/sim/memory.h"
+#include "kernels/sim/stream.h"
+
+namespace alma::sim {
+namespace {
+
+struct Stream {
+  ThreadPool* pool = nullptr;
+};
+struct Event {};
+
+auto& streams() { return all_handles<cudaStream_t, Stream>(); }
+auto& events() { return all_handles<cudaEvent_t, Event>(); }
+char default_memory_pool = 0;
+
+void require_stream(cudaStream_t stream, const char* call) {
+  if (stream != nullptr) streams().get(stream, call);
+}
+
+void require_range(const void* memory, std::size_t bytes, bool device, const char* call, const char* what) {
+  if (device) {
+    require_device(memory, bytes, call, what);
+  } else {
+    require_host(memory, call, what);
+  }
+}
+
+void require_copy(const void* target, std::size_t target_bytes, const void* source, std::size_t source_bytes,
+                  cudaMemcpyKind kind, const char* call) {
+  if (kind != cudaMemcpyHostToDevice && kind != cudaMemcpyDeviceToHost && kind != cudaMemcpyDeviceToDevice)
+    fail("[", call, "] only copies to, from and within the device are simulated, got kind ", static_cast<int>(kind));
+  require_range(target, target_bytes, kind != cudaMemcpyDeviceToHost, call, "the target");
+  require_range(source, source_bytes, kind != cudaMemcpyHostToDevice, call, "the source");
+}
+
+}  // namespace
+
+void set_pool(cudaStream_t stream, ThreadPool* pool) { streams().get(stream, "set_pool").pool = pool; }
+
+ThreadPool* pool_of(cudaStream_t stream) { return stream == nullptr ? nullptr : streams().get(stream, "launch").pool; }
+
+}  // namespace alma::sim
+
+using namespace alma::sim;
+
+extern "C" {
+
+// ---- device
+// ---------------------------------------------------------------------------------------------------------------
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+
+// The least that the cuda backend asks for: sm_80. Two multiprocessors, because every simulated thread costs time.
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *properties = {};
+  std::strcpy(properties->name, "simulated GPU");
+  properties->major = 8;
+  properties->minor = 0;
+  properties->multiProcessorCount = 2;
+  properties->warpSize = 32;
+  properties->maxThreadsPerBlock = 1024;
+  properties->maxThreadsPerMultiProcessor = 2048;
+  properties->sharedMemPerBlock = 48 * 1024;
+  properties->totalGlobalMem = kDeviceMemory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInvalidValue: return "invalid argument";
+    default: return "an error that the simulator does not return";
+  }
+}
+
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+
+// ---- streams and events
+// -----------------------------------------------------------------------------------------------------
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = streams().make();
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  streams().destroy(stream, "cudaStreamDestroy");
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  require_stream(stream, "cudaStreamSynchronize");
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = events().make();
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  events().destroy(event, "cudaEventDestroy");
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  require_stream(stream, "cudaEventRecord");
+  events().get(event, "cudaEventRecord");
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  events().get(event, "cudaEventSynchronize");
+  return cudaSuccess;
+}
+
+// ---- memory
+// -----------------------------------------------------------------------------------------------------------------
+cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  if (bytes == 0) {
+    *memory = nullptr;
+    return cudaSuccess;
+  }
+  void* block = allocate_device(bytes);
+  if (block == nullptr) return cudaErrorMemoryAllocation;
+  *memory = block;
+  return cudaSuccess;
+}
+cudaError_t cudaFree(void* memory) {
+  if (memory != nullptr) free_device(memory, "cudaFree");
+  return cudaSuccess;
+}
+cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
+  require_stream(stream, "cudaMallocAsync");
+  return cudaMalloc(memory, bytes);
+}
+cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
+  require_stream(stream, "cudaFreeAsync");
+  if (memory != nullptr) free_device(memory, "cudaFreeAsync");
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+  if (device != 0) return cudaErrorInvalidDevice;
+  *pool = reinterpret_cast<cudaMemPool_t>(&default_memory_pool);
+  return cudaSuccess;
+}
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void*) {
+  return pool == reinterpret_cast<cudaMemPool_t>(&default_memory_pool) ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  *memory = std::malloc(bytes);
+  return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* memory) {
+  std::free(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  require_stream(stream, "cudaMemcpyAsync");
+  if (bytes == 0) return cudaSuccess;
+  require_copy(target, bytes, source, bytes, kind, "cudaMemcpyAsync");
+  std::memcpy(target, source, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch,
+                              std::size_t width, std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+  const char* call = "cudaMemcpy2DAsync";
+  require_stream(stream, call);
+  if (width == 0 || height == 0) return cudaSuccess;
+  if (width > target_pitch || width > source_pitch)
+    alma::fail("[", call, "] width ", width, " is larger than a pitch: target ", target_pitch, ", source ", source_pitch);
+  require_copy(target, target_pitch * (height - 1) + width, source, source_pitch * (height - 1) + width, kind, call);
+  for (std::size_t row = 0; row < height; ++row)
+    std::memcpy(static_cast<char*>(target) + row * target_pitch, static_cast<const char*>(source) + row * source_pitch,
+                width);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
+  require_stream(stream, "cudaMemsetAsync");
+  if (bytes == 0) return cudaSuccess;
+  require_device(target, bytes, "cudaMemsetAsync", "the target");
+  std::memset(target, value, bytes);
+  return cudaSuccess;
+}
+}
