@@ -1,0 +1,66 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "alma/assemble.h"
+#include "alma/checkpoint.h"
+#include "alma/console.h"
+#include "alma/metrics.h"
+#include "alma/run_directory.h"
+#include "data/stream.h"
+
+namespace alma {
+
+/// Thrown out of a run that was interrupted, after it has saved.
+struct Interrupted {};
+
+/// Anytime learning at macroscale, Algorithm 1 of Caccia et al. 2022: mega-batches arrive one after the other, the learner
+/// waits, collects and updates, and the environment judges it after each arrival. The test set is touched here alone.
+class AnytimeRun {
+ public:
+  /// `data` may be let go afterwards; `context` outlives the run.
+  AnytimeRun(const Config& config, Context& context, const ImageData& data);
+
+  /// For the start-up table; threads and folder are the caller's to fill in.
+  RunFacts facts();
+  /// From the last checkpoint of the directory, if there is one, to the end of the stream; then writes result.json.
+  /// Throws Interrupted when a signal has arrived (the state is saved), and Error when the run fails.
+  void run(RunDirectory& directory, Console& console);
+
+ private:
+  /// The test result that holds between updates.
+  struct Judgement {
+    double error = 0;
+    std::optional<double> loss;
+  };
+
+  void resume(RunDirectory& directory, Console& console);
+  void arrive(std::int64_t t, RunDirectory& directory, Console& console);
+  void judge();
+  void save(RunDirectory& directory);
+  void finish(RunDirectory& directory, Console& console);
+  void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);
+  double seconds() const;
+
+  Config config_;
+  Context& context_;
+  InputDescription input_;
+  DeviceImages train_, test_;
+  Tensor test_indices_;
+  MegaBatchStream stream_;
+  Schedule schedule_;
+  std::unique_ptr<Learner> learner_;
+
+  std::unique_ptr<CheckpointStore> store_;
+  std::vector<MegaBatchRecord> records_;  // of the mega-batches that have been judged
+  Judgement judgement_;
+  Cost cost_;                                         // of finished updates
+  double cer_ = 0;                                    // so far
+  double samples_ = 0;                                // planned for the updates before the one under way
+  double samples_planned_ = 0;                        // for all updates
+  nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has worked on
+  double seconds_before_ = 0;                         // of earlier processes
+  double started_ = 0, last_save_ = 0;                // steady clock
+};
+
+}  // namespace alma

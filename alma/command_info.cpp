@@ -1,0 +1,30 @@
+#include <openssl/crypto.h>
+#include <zlib.h>
+#include <nlohmann/json.hpp>
+
+#include <lzma.h>
+#include <CLI/Version.hpp>
+#include <iostream>
+
+#include "alma/build_info.h"
+#include "alma/commands.h"
+#include "alma/config.h"
+#include "kernels/open_backend.h"
+
+namespace alma {
+
+int info_command() {
+  std::cout << "alma " << version() << "\n\nbuild\n  compiler   " << compiler() << "\n  cuda       " << cuda_toolkit()
+            << "\n\ndevices\n";
+  for (const auto& [device, usable, why] : list_devices())
+    std::cout << (usable ? "  + " : "  - ") << device << std::string(device.size() < 16 ? 16 - device.size() : 1, ' ') << why
+              << '\n';
+  std::cout << "\nlibraries\n"
+            << "  nlohmann-json  " << NLOHMANN_JSON_VERSION_MAJOR << '.' << NLOHMANN_JSON_VERSION_MINOR << '.'
+            << NLOHMANN_JSON_VERSION_PATCH << "\n  toml++         " << toml_library_version() << "\n  CLI11          "
+            << CLI11_VERSION << "\n  zlib           " << ::zlibVersion() << "\n  liblzma        " << ::lzma_version_string()
+            << "\n  OpenSSL        " << ::OpenSSL_version(OPENSSL_VERSION) << '\n';
+  return 0;
+}
+
+}  // namespace alma

@@ -1,0 +1,40 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "alma/config.h"
+#include "alma/run_directory.h"
+
+namespace alma {
+
+// What main() has read from the command line. A command returns the exit code: 0, or 130 if it was interrupted; anything
+// else that goes wrong is thrown.
+
+/// `alma run`, with the configuration resolved.
+struct RunOptions {
+  Config config;
+  std::string device = "auto";
+  int threads = 1;
+  std::filesystem::path out;
+  OpenMode mode = OpenMode::create_free;  // RunDirectory(out, config, mode)
+  bool quiet = false;
+};
+int run_command(const RunOptions& options);
+
+/// `alma eval` and `alma predict`: a run directory, or the checkpoint folder in it.
+struct EvalOptions {
+  std::filesystem::path checkpoint;
+  std::vector<std::string> files;  // predict: at least one
+  std::string device = "auto";
+  int threads = 1;
+};
+int eval_command(const EvalOptions& options);
+int predict_command(const EvalOptions& options);
+
+int info_command();
+int data_list_command();
+/// Throws Error(ErrorKind::data) after the list if a file is missing or damaged.
+int data_verify_command(const std::string& name);
+
+}  // namespace alma

@@ -1,0 +1,154 @@
+#include "alma/fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/ops_loss.h"
+
+namespace alma {
+
+std::string to_text(Count count) {
+  std::string text;
+  do {
+    text.insert(text.begin(), static_cast<char>('0' + static_cast<int>(count % 10)));
+    count /= 10;
+  } while (count != 0);
+  return text;
+}
+
+Count count_from_text(const std::string& text) {
+  Count count = 0;
+  for (char c : text) {
+    if (c < '0' || c > '9') fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
+    count = count * 10 + static_cast<Count>(c - '0');
+  }
+  return count;
+}
+
+namespace {
+
+std::vector<NamedTensor> prefixed(const std::string& prefix, std::vector<NamedTensor> tensors) {
+  for (NamedTensor& tensor : tensors) tensor.first = prefix + tensor.first;
+  return tensors;
+}
+
+// The tensors whose names start with `prefix`, without it, in the order of `like`.
+std::vector<NamedTensor> select(const std::vector<NamedTensor>& tensors, const std::string& prefix,
+                                const std::vector<NamedTensor>& like) {
+  std::vector<NamedTensor> selected;
+  for (const auto& [name, tensor] : like) {
+    const auto found =
+        std::find_if(tensors.begin(), tensors.end(), [&](const NamedTensor& t) { return t.first == prefix + name; });
+    if (found == tensors.end()) fail(ErrorKind::data, "damaged checkpoint: no tensor '", prefix, name, "'");
+    selected.emplace_back(name, found->second);
+  }
+  return selected;
+}
+
+}  // namespace
+
+Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
+         std::string name)
+    : model_(model),
+      parameters_(named_parameters(model)),
+      images_(images),
+      settings_(settings),
+      seed_(seed),
+      name_(std::move(name)),
+      train_(data.train),
+      validation_(
+          Tensor::from(images.labels.context(), {static_cast<std::int64_t>(data.validation.size())}, data.validation)),
+      steps_per_epoch_((static_cast<std::int64_t>(train_.size()) + settings.batch_size - 1) / settings.batch_size),
+      optimizer_(parameters_, settings.rule, settings.learning_rate) {
+  if (train_.empty()) fail("[fit] no training samples");
+  for (const NamedTensor& parameter : parameters_) best_.emplace_back(parameter.first, parameter.second.clone());
+  losses_ = Tensor::zeros(images.labels.context(), {steps_per_epoch_}, DType::f32);
+  begin_epoch();
+}
+
+// The order is a function of the names of its random stream, so a resumed epoch finds the same one.
+void Fit::begin_epoch() {
+  std::vector<std::int32_t> order = train_;
+  RandomStream(seed_, "shuffle, " + name_, static_cast<std::uint64_t>(epoch_)).shuffle(order);
+  order_ = Tensor::from(images_.labels.context(), {static_cast<std::int64_t>(order.size())}, order);
+}
+
+void Fit::step() {
+  const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
+  const Batch batch = gather_images(images_, order_.part(first, {count}));
+  CostScope scope(order_.context());
+  const Tensor loss = softmax_cross_entropy(model_.forward(batch.x), batch.y);
+  loss.backward();
+  cost_ += scope.cost();
+  optimizer_.step();
+  losses_.part(step_, {}).copy_from(loss);
+  ++step_;
+}
+
+void Fit::check_losses() const {
+  const std::vector<float> losses = losses_.to_vector<float>();
+  for (std::int64_t i = first_loss_; i < step_; ++i)
+    if (const float loss = losses[static_cast<std::size_t>(i)]; !std::isfinite(loss))
+      fail("the loss is not finite (", loss, ") in ", name_, ", epoch ", epoch_ + 1, ", step ", i + 1, " of ",
+           steps_per_epoch_, "; lower train.lr, or look at the data");
+}
+
+void Fit::end_epoch() {
+  check_losses();
+  const Evaluation validation = evaluate(model_, images_, validation_);
+  const bool better =
+      validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;
+  if (better) {
+    if (validation.count != 0) best_accuracy_ = validation.accuracy();
+    copy_parameters(parameters_, best_);
+  }
+  stale_ = better ? 0 : stale_ + 1;
+  ++epoch_;
+  step_ = 0;
+  first_loss_ = 0;
+}
+
+FitResult Fit::run(const AfterStep& after_step) {
+  while (epoch_ < settings_.max_epochs && stale_ < settings_.patience) {
+    step();
+    if (step_ == steps_per_epoch_) {
+      end_epoch();
+      if (epoch_ < settings_.max_epochs) begin_epoch();
+    }
+    after_step(
+        {epoch_, settings_.max_epochs, epoch_ * order_.dim(0) + std::min(step_ * settings_.batch_size, order_.dim(0))});
+  }
+  copy_parameters(best_, parameters_);
+  return {epoch_, best_accuracy_, cost_};
+}
+
+std::vector<NamedTensor> Fit::tensors() const {
+  std::vector<NamedTensor> all = prefixed("optimizer.", optimizer_.state());
+  for (NamedTensor& tensor : prefixed("best.", best_)) all.push_back(std::move(tensor));
+  return all;
+}
+
+nlohmann::json Fit::state() const {
+  return {{"epoch", epoch_},
+          {"step", step_},
+          {"optimizer_steps", optimizer_.steps()},
+          {"stale_epochs", stale_},
+          {"best_accuracy", best_accuracy_},
+          {"macs", to_text(cost_.macs)},
+          {"flops", to_text(cost_.flops)},
+          {"bytes", to_text(cost_.bytes)}};
+}
+
+void Fit::restore(const std::vector<NamedTensor>& tensors, const nlohmann::json& state) {
+  epoch_ = state.at("epoch");
+  step_ = state.at("step");
+  stale_ = state.at("stale_epochs");
+  best_accuracy_ = state.at("best_accuracy");
+  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
+  first_loss_ = step_;
+  optimizer_.restore(select(tensors, "optimizer.", optimizer_.state()), state.at("optimizer_steps"));
+  copy_parameters(select(tensors, "best.", best_), best_);
+  begin_epoch();
+}
+
+}  // namespace alma

@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "engine/cost.h"
+
+namespace alma {
+
+/// What is known after mega-batch t has arrived and the model, updated or not, has been judged: a line of metrics.jsonl.
+struct MegaBatchRecord {
+  std::int64_t t = 0;                  // 1 .. B
+  bool updated = false;                // an update happened on this arrival
+  double error = 0;                    // of the whole test set, in [0, 1]
+  std::optional<double> loss;          // mean test cross-entropy; null while it is not known
+  std::int64_t params = 0;             // of the model that is judged
+  Count train_macs = 0;                // cumulative, the paper's convention
+  Count train_flops = 0;               // cumulative, forward and backward
+  std::int64_t epochs = 0;             // of this update; 0 without one
+  std::optional<double> val_accuracy;  // best of this update, in [0, 1]; null without one
+  double seconds = 0;                  // since the run began, interruptions left out
+};
+
+/// One line of JSON without the newline. Doubles read back to the same bits. Throws Error for a number that is not finite.
+std::string to_json_line(const MegaBatchRecord& record);
+/// Throws Error(ErrorKind::data) saying what is missing or wrong.
+MegaBatchRecord record_from_json(const std::string& line);
+
+/// A count as JSON: an integer up to 2^53, above that the nearest double (what other programs can read).
+nlohmann::json count_to_json(Count count);
+
+/// The measures of a whole run, Caccia et al. 2022 section 3.
+struct Aggregates {
+  double cer = 0;          // Eq. 1: sum over t of the error
+  double final_error = 0;  // at t = B
+  Count mem = 0;           // sum over t of the parameters
+  Count comp_macs = 0, comp_flops = 0;
+  std::optional<double> paper_cer;  // as the paper's figures plot it; null unless w divides B
+};
+
+/// `records` are t = 1 .. B in order, at least one; `wait` is the fixed w of the run. Throws Error(ErrorKind::data) if a t
+/// is missing.
+Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait);
+
+/// The aggregates under their names in result.json.
+nlohmann::ordered_json to_json(const Aggregates& aggregates);
+
+}  // namespace alma

@@ -1,0 +1,110 @@
+// The CUDA kernels, executed by the simulator, train like the CPU.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "data/catalogue.h"
+#include "engine/ops_loss.h"
+#include "models/mlp.h"
+#include "tests/alma/training.h"
+#include "tests/tolerances.h"
+
+namespace alma::test {
+namespace {
+
+/// Real images that every tested machine has: MNIST through ALMA_DATA, else Fashion-MNIST of the distribution.
+ImageData real_images() {
+  for (const char* name : {"mnist", "fashion-mnist"}) {
+    for (const Entry& entry : list_data_sets())
+      if (entry.name == name && entry.found) {
+        ImageRequest request;
+        request.name = name;
+        return load_images(request);
+      }
+  }
+  fail(ErrorKind::data, "neither mnist nor fashion-mnist is here; setup.sh installs the latter");
+}
+
+class DeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      sim_ = std::make_unique<Context>("cuda-sim");
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+    data_ = real_images();
+  }
+  std::unique_ptr<Context> sim_;
+  ImageData data_;
+};
+
+// A learner in the making on one device: the mixture MLP of the paper, h = 16.
+struct Trainer {
+  Trainer(Context& on, const ImageData& data)
+      : context(on),
+        images(upload_images(on, data.train, data.mean, data.std)),
+        model(make_mlp(on, {784, 16, 10, 2, 2}, RandomStream(0, "initialisation"))),
+        optimizer(named_parameters(*model), AdadeltaRule{}, 1.0) {}
+  void step(std::int64_t number, std::int64_t batch) {
+    std::vector<std::int32_t> indices(static_cast<std::size_t>(batch));
+    for (std::int64_t i = 0; i < batch; ++i)
+      indices[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((number * batch + i) * 7 % images.labels.count());
+    const Batch part = gather_images(images, Tensor::from(context, {batch}, indices));
+    softmax_cross_entropy(model->forward(part.x), part.y).backward();
+    optimizer.step();
+  }
+  Context& context;
+  DeviceImages images;
+  std::unique_ptr<Module> model;
+  Optimizer optimizer;
+};
+
+TEST_F(DeviceTest, TwentyStepsOfTheSimulatorFollowTheCpu) {
+  Context cpu("cpu");
+  Trainer a(*sim_, data_), b(cpu, data_);
+  for (std::int64_t t = 0; t < 20; ++t) {
+    a.step(t, t % 2 == 0 ? 128 : 45);  // full batches and ragged ones
+    b.step(t, t % 2 == 0 ? 128 : 45);
+  }
+  const auto pa = named_parameters(*a.model), pb = named_parameters(*b.model);
+  for (std::size_t k = 0; k < pa.size(); ++k) {
+    const auto va = pa[k].second.to_vector<float>(), vb = pb[k].second.to_vector<float>();
+    float difference = 0, largest = 0;
+    for (std::size_t i = 0; i < va.size(); ++i) {
+      difference = std::max(difference, std::abs(va[i] - vb[i]));
+      largest = std::max(largest, std::abs(vb[i]));
+    }
+    EXPECT_LE(difference, static_cast<float>(tolerance::devices_after_20_steps) * largest) << pa[k].first;
+    RecordProperty(pa[k].first, std::to_string(difference / largest));
+  }
+}
+
+TEST_F(DeviceTest, AShortRunInTheSimulatorEndsAtTheErrorOfTheCpu) {
+  Context cpu("cpu");
+  Trainer a(*sim_, data_), b(cpu, data_);
+  for (std::int64_t t = 0; t < 300; ++t) {
+    a.step(t, 128);
+    b.step(t, 128);
+  }
+  const auto error = [&](Trainer& trainer) {
+    const DeviceImages test = upload_images(trainer.context, data_.test, data_.mean, data_.std);
+    return evaluate(*trainer.model, test, all_indices(trainer.context, data_.test.count())).error();
+  };
+  const double simulated = error(a), expected = error(b);
+  EXPECT_NEAR(simulated, expected, tolerance::devices_error);
+  EXPECT_LT(expected, 0.3) << "300 steps learn something";
+}
+
+TEST_F(DeviceTest, TheSameRunInTheSimulatorGivesTheSameBits) {
+  Context again("cuda-sim");
+  Trainer a(*sim_, data_), b(again, data_);
+  for (std::int64_t t = 0; t < 5; ++t) {
+    a.step(t, 33);
+    b.step(t, 33);
+  }
+  EXPECT_EQ(bits(named_parameters(*a.model)), bits(named_parameters(*b.model)));
+}
+
+}  // namespace
+}  // namespace alma::test

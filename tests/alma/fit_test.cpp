@@ -1,0 +1,158 @@
+#include "alma/fit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "data/synthetic.h"
+#include "engine/ops_loss.h"
+#include "models/mlp.h"
+#include "tests/alma/training.h"
+
+namespace alma::test {
+namespace {
+
+class FitTest : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kTrain = 130;
+  FitTest() : data_(make_synthetic_images({.train = 180, .test = 1})) {
+    images_ = upload_images(context_, data_.train, data_.mean, data_.std);
+    for (std::int32_t i = 0; i < 180; ++i) (i < kTrain ? split_.train : split_.validation).push_back(i);
+    settings_.rule = AdamRule{};
+    settings_.learning_rate = 0.01;
+    settings_.batch_size = 64;
+    settings_.max_epochs = 12;
+  }
+  std::unique_ptr<Module> model() { return make_mlp(context_, {784, 4, 10, 2, 2}, RandomStream(5, "test")); }
+  Fit fit(Module& model) { return Fit(model, images_, split_, settings_, 9, "update 1"); }
+
+  Context context_{"cpu"};
+  ImageData data_;
+  DeviceImages images_;
+  MegaBatch split_;
+  FitSettings settings_;
+};
+
+void ignore(const FitProgress&) {}
+
+// The protocol once more in plain words: shuffle, steps of 64, 64 and 2, validate, remember the first best.
+TEST_F(FitTest, KeepsTheWeightsOfTheFirstBestEpoch) {
+  const auto trained = model(), reference = model();
+  const FitResult result = fit(*trained).run(ignore);
+
+  Optimizer optimizer(named_parameters(*reference), AdamRule{}, 0.01);
+  double best = -1;
+  std::string best_weights;
+  for (std::uint64_t epoch = 0; epoch < 12; ++epoch) {
+    std::vector<std::int32_t> order = split_.train;
+    RandomStream(9, "shuffle, update 1", epoch).shuffle(order);
+    for (std::size_t first = 0; first < order.size(); first += 64) {
+      const std::vector<std::int32_t> part(order.begin() + static_cast<std::ptrdiff_t>(first),
+                                           order.begin() + static_cast<std::ptrdiff_t>(std::min(first + 64, order.size())));
+      const Batch batch = gather_images(images_, Tensor::from(context_, {static_cast<std::int64_t>(part.size())}, part));
+      softmax_cross_entropy(reference->forward(batch.x), batch.y).backward();
+      optimizer.step();
+    }
+    const Evaluation validation = evaluate(*reference, images_, Tensor::from(context_, {50}, split_.validation));
+    if (validation.accuracy() > best) {
+      best = validation.accuracy();
+      best_weights = bits(named_parameters(*reference));
+    }
+  }
+  EXPECT_EQ(result.epochs, 12);
+  EXPECT_EQ(result.best_accuracy, best);
+  EXPECT_EQ(bits(named_parameters(*trained)), best_weights);
+  EXPECT_GT(best, 0.2) << "chance is 0.1: it must have learned something for this to mean anything";
+}
+
+TEST_F(FitTest, CountsTheForwardMacsOfTrainingSamplesAlone) {
+  const auto trained = model();
+  const FitResult result = fit(*trained).run(ignore);
+  EXPECT_TRUE(result.cost.macs == Count{12} * kTrain * 7'920) << to_text(result.cost.macs);
+}
+
+TEST_F(FitTest, EndsAfterPatienceEpochsWithoutABetterOne) {
+  settings_.rule = SgdRule{};
+  settings_.learning_rate = 0;  // nothing ever changes: the first epoch is the best
+  settings_.max_epochs = 100;
+  settings_.patience = 7;
+  const auto trained = model();
+  EXPECT_EQ(fit(*trained).run(ignore).epochs, 1 + 7);
+}
+
+TEST_F(FitTest, BetterMeansByMoreThanPatienceDelta) {
+  settings_.patience_delta = 1;  // no accuracy is better than another by more than this
+  settings_.patience = 3;
+  settings_.max_epochs = 100;
+  const auto trained = model();
+  EXPECT_EQ(fit(*trained).run(ignore).epochs, 1 + 3);
+}
+
+TEST_F(FitTest, WithoutValidationSamplesTheLastWeightsStay) {
+  split_.validation.clear();
+  settings_.patience = 1;
+  const auto trained = model();
+  std::string last;
+  const FitResult result = fit(*trained).run([&](const FitProgress&) { last = bits(named_parameters(*trained)); });
+  EXPECT_EQ(result.epochs, 12) << "patience cannot run out";
+  EXPECT_LT(result.best_accuracy, 0) << "not known";
+  EXPECT_EQ(bits(named_parameters(*trained)), last);
+}
+
+TEST_F(FitTest, GoesOnFromEveryStepToTheSameBits) {
+  const auto whole = model();
+  int steps = 0;
+  const FitResult expected = fit(*whole).run([&](const FitProgress&) { ++steps; });
+  ASSERT_EQ(steps, 36);
+  for (int stop = 1; stop <= steps; ++stop) {
+    struct Stop {};
+    const auto first = model(), second = model();
+    std::vector<NamedTensor> saved;
+    nlohmann::json state;
+    Fit before = fit(*first);
+    int done = 0;
+    try {
+      before.run([&](const FitProgress&) {
+        if (++done == stop) throw Stop{};
+      });
+      FAIL();
+    } catch (const Stop&) {
+      for (const auto& [name, tensor] : before.tensors()) saved.emplace_back(name, tensor.clone());
+      state = nlohmann::json::parse(before.state().dump());
+      copy_parameters(named_parameters(*first), named_parameters(*second));
+    }
+    Fit after = fit(*second);
+    after.restore(saved, state);
+    const FitResult result = after.run(ignore);
+    EXPECT_EQ(bits(named_parameters(*second)), bits(named_parameters(*whole))) << "stopped after step " << stop;
+    EXPECT_EQ(result.epochs, expected.epochs);
+    EXPECT_EQ(result.best_accuracy, expected.best_accuracy);
+    EXPECT_TRUE(result.cost.macs == expected.cost.macs && result.cost.flops == expected.cost.flops);
+  }
+}
+
+TEST_F(FitTest, ALossThatIsNotFiniteEndsTheRunNamingUpdateEpochAndStep) {
+  settings_.rule = SgdRule{};
+  settings_.learning_rate = 1e30;
+  const auto trained = model();
+  try {
+    fit(*trained).run(ignore);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::failed);
+    const std::string text = error.what();
+    for (const char* part : {"not finite", "update 1", "epoch 1", "step 2 of 3"})
+      EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+}
+
+TEST(Counts, SurviveTextBeyond64Bits) {
+  const Count large = (static_cast<Count>(1) << 100) + 12345;
+  EXPECT_EQ(to_text(large), "1267650600228229401496703217721");
+  EXPECT_TRUE(count_from_text(to_text(large)) == large);
+  EXPECT_EQ(to_text(0), "0");
+  EXPECT_THROW(count_from_text("12x"), Error);
+}
+
+}  // namespace
+}  // namespace alma::test

@@ -1,0 +1,68 @@
+#include "tests/alma/program.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "alma/files.h"
+
+namespace alma::test {
+
+namespace fs = std::filesystem;
+
+Program::Program(fs::path folder, const std::vector<std::string>& arguments) : folder_(std::move(folder)) {
+  const std::string program = ALMA_BINARY_DIR "/alma";
+  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const std::string out = folder_ / "stdout", err = folder_ / "stderr";
+  process_ = ::fork();
+  if (process_ != 0) return;
+  if (::chdir(folder_.c_str()) != 0) ::_exit(99);
+  ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
+  ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+  ::execv(argv[0], argv.data());
+  ::_exit(98);
+}
+
+Program::~Program() {
+  if (process_ <= 0) return;
+  ::kill(process_, SIGKILL);
+  ::waitpid(process_, nullptr, 0);
+}
+
+void Program::signal(int number) const { ::kill(process_, number); }
+
+Outcome Program::finish() {
+  int status = 0;
+  ::waitpid(process_, &status, 0);
+  process_ = -1;
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder_ / "stdout").value_or(""),
+          read_text(folder_ / "stderr").value_or("")};
+}
+
+Outcome run_alma(const fs::path& folder, const std::vector<std::string>& arguments) {
+  return Program(folder, arguments).finish();
+}
+
+void expect_failure(const Outcome& outcome, int code, const std::vector<std::string>& parts) {
+  EXPECT_EQ(outcome.code, code) << outcome.err;
+  EXPECT_EQ(outcome.err.substr(0, 7), "error: ") << outcome.err;
+  for (const std::string& part : parts)
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n  not in: " << outcome.err;
+}
+
+std::vector<std::string> small_run(const fs::path& folder, std::vector<std::string> extra) {
+  const fs::path config = folder / "small.toml";
+  std::ofstream(config)
+      << "[stream]\ndataset = \"synthetic-images\"\nsynthetic_train = 600\nsynthetic_test = 100\n"
+         "mega_batches = 6\n[learner]\nwait = 2\n[model]\nwidth = 4\n[train]\nmax_epochs = 2\nbatch_size = 32\n";
+  std::vector<std::string> arguments = {"run", config.string(), "--device", "cpu", "--threads", "1"};
+  arguments.insert(arguments.end(), extra.begin(), extra.end());
+  return arguments;
+}
+
+}  // namespace alma::test

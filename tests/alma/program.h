@@ -1,0 +1,42 @@
+#pragma once
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace alma::test {
+
+/// What a run of the built `alma` program has left.
+struct Outcome {
+  int code = -1;  // exit code; -signal if it was killed
+  std::string out, err;
+};
+
+/// The program in a process of its own, under way; `folder` becomes its working directory and gets its output.
+class Program {
+ public:
+  Program(std::filesystem::path folder, const std::vector<std::string>& arguments);
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  void signal(int number) const;
+  /// Waits for its end.
+  Outcome finish();
+
+ private:
+  std::filesystem::path folder_;
+  pid_t process_;
+};
+
+/// Runs the program to its end.
+Outcome run_alma(const std::filesystem::path& folder, const std::vector<std::string>& arguments);
+
+/// Expects exit code and, in one line "error: ..." at the start of standard error, all parts.
+void expect_failure(const Outcome& outcome, int code, const std::vector<std::string>& parts);
+
+/// Options of a run of a second or less on synthetic images, `extra` appended.
+std::vector<std::string> small_run(const std::filesystem::path& folder, std::vector<std::string> extra = {});
+
+}  // namespace alma::test

@@ -1,0 +1,105 @@
+// The real program, killed at random moments: what it leaves behind must lead to the same bits as a run without a pause.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "tests/alma/program.h"
+#include "tests/alma/training.h"
+
+namespace alma::test {
+namespace {
+
+class Resume : public ::testing::Test {
+ protected:
+  Resume() {
+    Config config = small_config();
+    config.learner.wait = 2;
+    config.train.max_epochs = 400;           // long enough to be hit in the middle of an update
+    config.train.checkpoint_seconds = 0.02;  // often enough to be hit in the middle of a save
+    std::ofstream(file("config.toml")) << write_config(config);
+  }
+  std::filesystem::path file(const std::string& name) const { return std::filesystem::path(folder_.path()) / name; }
+  std::vector<std::string> start(const std::string& out) const {
+    return {"run", file("config.toml"), "--device", "cpu", "--threads", "1", "--quiet", "--out", file(out)};
+  }
+  std::vector<std::string> go_on(const std::string& out) const {
+    return {"run", "--resume", "--device", "cpu", "--threads", "1", "--quiet", "--out", file(out)};
+  }
+  Outcome run(const std::vector<std::string>& arguments) const { return run_alma(folder_.path(), arguments); }
+  /// Starts the run, or lets it go on. A folder without config.toml was killed before it was a run directory.
+  std::vector<std::string> start_or_go_on(const std::string& out) const {
+    if (std::filesystem::exists(file(out) / "config.toml")) return go_on(out);
+    std::filesystem::remove_all(file(out));
+    return start(out);
+  }
+  /// metrics.jsonl without its times, and the final weights.
+  std::pair<std::string, std::string> outcome(const std::string& out) {
+    std::ifstream metrics(file(out) / "metrics.jsonl");
+    std::string lines;
+    for (std::string line; std::getline(metrics, line);) {
+      nlohmann::json json = nlohmann::json::parse(line);
+      json.erase("seconds");
+      lines += json.dump() + "\n";
+    }
+    return {lines, bits(CheckpointStore(file(out) / "checkpoint").load(context_).tensors)};
+  }
+
+  TemporaryFolder folder_;
+  Context context_{"cpu"};
+};
+
+TEST_F(Resume, KilledAtTwentyRandomMomentsEndsInTheSameBits) {
+  const auto before = std::chrono::steady_clock::now();
+  ASSERT_EQ(run(start("straight")).code, 0);
+  const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+  const auto expected = outcome("straight");
+
+  // The moments are those of a fixed stream; what the program is doing then differs from run to run, as it should.
+  RandomStream moments(2026, "kills");
+  int kills = 0;
+  for (int attempt = 0; kills < 20 && attempt < 400; ++attempt) {
+    Program program(folder_.path(), start_or_go_on("killed"));
+    std::this_thread::sleep_for(std::chrono::duration<double>(whole * moments.uniform(0.02, 0.35)));
+    program.signal(SIGKILL);
+    const Outcome end = program.finish();
+    ASSERT_TRUE(end.code == -SIGKILL || end.code == 0) << end.code << ": " << end.err;
+    if (end.code == -SIGKILL) {
+      ++kills;
+    } else {  // it had finished: the bits must be right here too, and then again from the start
+      EXPECT_EQ(outcome("killed"), expected);
+      std::filesystem::remove_all(file("killed"));
+    }
+  }
+  ASSERT_EQ(kills, 20);
+  const Outcome end = run(start_or_go_on("killed"));
+  ASSERT_EQ(end.code, 0) << end.err;
+  const auto found = outcome("killed");
+  EXPECT_EQ(found.first, expected.first);
+  EXPECT_EQ(found.second, expected.second);
+}
+
+TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
+  ASSERT_EQ(run(start("straight")).code, 0);
+  Program program(folder_.path(), start("interrupted"));
+  while (!std::filesystem::exists(file("interrupted") / "checkpoint" / "state.json"))
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  program.signal(SIGINT);
+  const Outcome end = program.finish();
+  ASSERT_EQ(end.code, 130) << end.err;
+  EXPECT_NE(end.err.find("alma run --resume --out " + file("interrupted").string()), std::string::npos) << end.err;
+  ASSERT_EQ(run(go_on("interrupted")).code, 0);
+  EXPECT_EQ(outcome("interrupted"), outcome("straight"));
+}
+
+TEST_F(Resume, AFinishedRunIsOnlyReported) {
+  ASSERT_EQ(run(start("run")).code, 0);
+  const auto before = std::filesystem::last_write_time(file("run") / "result.json");
+  ASSERT_EQ(run(go_on("run")).code, 0);
+  EXPECT_EQ(std::filesystem::last_write_time(file("run") / "result.json"), before);
+}
+
+}  // namespace
+}  // namespace alma::test

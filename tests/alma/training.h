@@ -1,0 +1,55 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "alma/anytime.h"
+#include "tests/data/files.h"
+
+namespace alma::test {
+
+/// A small stream of synthetic images that trains in a moment: 10 mega-batches of 30, two steps per epoch.
+inline Config small_config() {
+  Config config;
+  config.stream.dataset = "synthetic-images";
+  config.stream.synthetic_train = 300;
+  config.stream.synthetic_test = 100;
+  config.stream.mega_batches = 10;
+  config.model.width = 8;
+  config.model.experts = 2;
+  config.train.batch_size = 16;
+  config.train.max_epochs = 4;
+  return config;
+}
+
+/// What a run has left behind.
+struct Trained {
+  std::vector<MegaBatchRecord> records;
+  std::vector<NamedTensor> tensors;
+};
+
+/// Runs a configuration to its end in a folder of its own. The tensors live in `context`.
+inline Trained run_to_end(const Config& config, Context& context) {
+  const TemporaryFolder folder;
+  RunDirectory directory(std::filesystem::path(folder.path()) / "run", config, OpenMode::create);
+  std::ostringstream warnings;
+  Console console({nullptr, &warnings, false, false, 80, [] { return 0.0; }});
+  AnytimeRun run(config, context, load_data(config));
+  run.run(directory, console);
+  return {directory.read_metrics(), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
+}
+
+/// All tensors as raw bytes, in order of their names.
+inline std::string bits(const std::vector<NamedTensor>& tensors) {
+  std::map<std::string, std::string> sorted;
+  for (const auto& [name, tensor] : tensors) {
+    std::string bytes(tensor.bytes(), '\0');
+    tensor.backend().download(tensor.in().data, bytes.data(), bytes.size());
+    sorted[name] = bytes;
+  }
+  std::string all;
+  for (const auto& [name, bytes] : sorted) all += name + '\0' + bytes;
+  return all;
+}
+
+}  // namespace alma::test
