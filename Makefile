@@ -1,5 +1,5 @@
 # The commands of README.md. The work itself is in setup.sh, CMake and the programs.
-.PHONY: run build test format check-format setup setup-dev clean
+.PHONY: run build test bench format check-format setup setup-dev clean
 
 # The main job: a learner goes through a stream of mega-batches of Fashion-MNIST.
 run: build
@@ -18,6 +18,10 @@ test: setup-dev check-format
 	cmake --preset release
 	cmake --build build
 	ctest --test-dir build --output-on-failure --parallel 2 --no-tests=error
+
+bench: build
+	cmake --build build --target alma-bench
+	build/alma-bench
 
 SOURCES = $(shell git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu')
 check-format:

@@ -19,13 +19,24 @@ inline constexpr double times_plain_loop = 2;
 /// result cannot be more exact than what it is made from, and exp, log, sqrt and division are each within 1 to 2 units.
 inline constexpr double ulps_of_largest_number = 4;
 
-/// Gradients by central differences in f64 with step 1e-6: truncation 1e-12, cancellation 1e-10, both relative to the
-/// magnitude of the loss.
+/// Gradients by central differences in f64 with steps of 1e-6 to 1e-5: truncation up to 1e-10, cancellation 1e-10, both
+/// relative to the magnitude of the loss; the rest is room for curvature.
 inline constexpr double central_difference = 1e-7;
 
 /// An optimizer in f64 against the same update rule written in another order, relative, after 100 steps: 100 roundings of
 /// 1e-16, amplified by divisions of small numbers.
 inline constexpr double optimizer_f64 = 1e-12;
+
+/// PyTorch's numbers, of magnitude 1: in f64 the same arithmetic in another order (100 optimizer steps, or 5 training
+/// steps); in f32 a hundred roundings of 6e-8.
+inline constexpr double golden_f64 = 1e-12;
+inline constexpr double golden_f32 = 1e-5;
+
+/// Weights of one device after 20 training steps against those of another, relative to the largest of the tensor: f32
+/// roundings, amplified by training.
+inline constexpr double devices_after_20_steps = 1e-4;
+/// And the test errors of two such runs of up to 500 steps: half a point.
+inline constexpr double devices_error = 0.005;
 
 }  // namespace tolerance
 

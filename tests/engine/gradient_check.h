@@ -7,6 +7,7 @@
 
 #include "engine/autograd.h"
 #include "kernels/random.h"
+#include "tests/tolerances.h"
 
 namespace alma::test {
 
@@ -27,9 +28,8 @@ inline Tensor random_tensor(const Shape& shape, std::uint64_t seed, double low =
 using Function = std::function<Tensor(const std::vector<Tensor>&)>;
 
 /// Gradients of sum(f(inputs) * cotangent), with a random cotangent (a plain sum hides errors that cancel), against central
-/// differences in f64. Error of central differences with step h: about h^2 + 1e-16 / h, 1e-10 at h = 1e-5; the bound 1e-7
-/// leaves room for curvature. The failure names the worst element.
-inline void expect_gradient(const Function& f, std::vector<Tensor> inputs, double tolerance = 1e-7) {
+/// differences in f64. The failure names the worst element.
+inline void expect_gradient(const Function& f, std::vector<Tensor> inputs) {
   for (Tensor& input : inputs) input.set_requires_grad(true).clear_grad();
   const Tensor y = f(inputs);
   ASSERT_TRUE(y.requires_grad());
@@ -67,8 +67,9 @@ inline void expect_gradient(const Function& f, std::vector<Tensor> inputs, doubl
         expected = numeric;
       }
     }
-    EXPECT_LE(worst, tolerance) << "input " << k << ' ' << inputs[k].shape() << ", element " << worst_at << ": gradient "
-                                << gradient[worst_at] << ", central difference " << expected;
+    EXPECT_LE(worst, tolerance::central_difference)
+        << "input " << k << ' ' << inputs[k].shape() << ", element " << worst_at << ": gradient " << gradient[worst_at]
+        << ", central difference " << expected;
   }
 }
 

@@ -62,7 +62,7 @@ std::vector<NamedTensor> start(Context& context) {
 }
 
 template <class T>
-void follow(Context& context, const Case& c, double tolerance) {
+void follow(Context& context, const Case& c, double allowed) {
   const auto weights = start<T>(context);
   Optimizer optimizer(weights, c.rule, c.lr);
   for (int t = 0; t < 100; ++t) {
@@ -74,19 +74,18 @@ void follow(Context& context, const Case& c, double tolerance) {
       const auto expected = golden()["optimizers"][c.name][key][k].template get<std::vector<double>>();
       const auto found = weights[k].second.template to_vector<T>();
       for (std::size_t i = 0; i < expected.size(); ++i)
-        EXPECT_NEAR(static_cast<double>(found[i]), expected[i], tolerance)
+        EXPECT_NEAR(static_cast<double>(found[i]), expected[i], allowed)
             << c.name << ", step " << key << ", tensor " << k << ", element " << i;
     }
   }
   EXPECT_EQ(optimizer.steps(), 100);
 }
 
-// 1e-12: 100 steps of f64 in another order of operations. 1e-5: 100 roundings of f32 (6e-8 each) of values near 1.
 TEST(Optimizer, FollowsPyTorchInF64) {
-  for (const Case& c : kCases) follow<double>(cpu(), c, 1e-12);
+  for (const Case& c : kCases) follow<double>(cpu(), c, tolerance::golden_f64);
 }
 TEST(Optimizer, FollowsPyTorchInF32) {
-  for (const Case& c : kCases) follow<float>(cpu(), c, 1e-5);
+  for (const Case& c : kCases) follow<float>(cpu(), c, tolerance::golden_f32);
 }
 TEST(Optimizer, FollowsPyTorchInTheSimulator) {
   std::unique_ptr<Context> sim;
@@ -95,7 +94,7 @@ TEST(Optimizer, FollowsPyTorchInTheSimulator) {
   } catch (const Error& error) {
     GTEST_SKIP() << error.what();
   }
-  for (const Case& c : kCases) follow<float>(*sim, c, 1e-5);
+  for (const Case& c : kCases) follow<float>(*sim, c, tolerance::golden_f32);
 }
 
 TEST(Optimizer, GoesOnFromItsStateToTheSameBits) {

@@ -33,7 +33,7 @@ std::vector<double> doubles(const Tensor& tensor) {
 }
 
 template <class T>
-void follow(Context& context, double tolerance) {
+void follow(Context& context, double allowed) {
   const auto golden = nlohmann::json::parse(std::ifstream(ALMA_SOURCE_DIR "/tests/golden/training.json"))["mixture_mlp"];
   const auto model = make_mlp(context, {6, 4, 3, 2, 2}, RandomStream(0, "unused"), dtype_of<T>());
   const auto parameters = named_parameters(*model);
@@ -46,21 +46,20 @@ void follow(Context& context, double tolerance) {
     for (int i = 0; i < 8; ++i) labels[static_cast<std::size_t>(i)] = (i + t) % 3;
     const Tensor x = Tensor::from(context, {8, 6}, wave<T>(48, 0.2 * t));
     const Tensor loss = softmax_cross_entropy(model->forward(x), Tensor::from(context, {8}, labels));
-    EXPECT_NEAR(loss.item(), golden["losses"][static_cast<std::size_t>(t)].get<double>(), tolerance) << "step " << t;
+    EXPECT_NEAR(loss.item(), golden["losses"][static_cast<std::size_t>(t)].get<double>(), allowed) << "step " << t;
     loss.backward();
     for (const auto& [name, parameter] : parameters) {
       if (t > 0) continue;
-      EXPECT_LE(worst(golden["first_gradients"][name], doubles<T>(parameter.grad())), tolerance) << name;
+      EXPECT_LE(worst(golden["first_gradients"][name], doubles<T>(parameter.grad())), allowed) << name;
     }
     optimizer.step();
   }
   for (const auto& [name, parameter] : parameters)
-    EXPECT_LE(worst(golden["weights"][name], doubles<T>(parameter)), tolerance) << name;
+    EXPECT_LE(worst(golden["weights"][name], doubles<T>(parameter)), allowed) << name;
 }
 
-// 1e-12: f64 in another order of operations; 1e-5: five steps of f32 on values near 1.
-TEST(Golden, FiveStepsOfTheMixtureMlpInF64) { follow<double>(cpu(), 1e-12); }
-TEST(Golden, FiveStepsOfTheMixtureMlpInF32) { follow<float>(cpu(), 1e-5); }
+TEST(Golden, FiveStepsOfTheMixtureMlpInF64) { follow<double>(cpu(), tolerance::golden_f64); }
+TEST(Golden, FiveStepsOfTheMixtureMlpInF32) { follow<float>(cpu(), tolerance::golden_f32); }
 TEST(Golden, FiveStepsOfTheMixtureMlpInTheSimulator) {
   std::unique_ptr<Context> sim;
   try {
@@ -68,7 +67,7 @@ TEST(Golden, FiveStepsOfTheMixtureMlpInTheSimulator) {
   } catch (const Error& error) {
     GTEST_SKIP() << error.what();
   }
-  follow<float>(*sim, 1e-5);
+  follow<float>(*sim, tolerance::golden_f32);
 }
 
 }  // namespace
