@@ -10,6 +10,7 @@
 #include "alma/config.h"
 #include "alma/files.h"
 #include "alma/metrics.h"
+#include "tests/alma/limits.h"
 #include "tests/alma/program.h"
 #include "tests/data/files.h"
 
@@ -23,6 +24,7 @@ using test::Outcome;
 using test::Program;
 using test::run_alma;
 using test::small_run;
+using test::SmallDisk;
 
 std::string text_of(const fs::path& path) { return read_text(path).value(); }
 
@@ -165,6 +167,28 @@ TEST_F(CliRun, ADamagedCheckpointIsReplacedByTheOneBefore) {
   EXPECT_NE(outcome.err.find("SHA-256"), outcome.err.npos) << outcome.err;
   EXPECT_EQ(metrics_of(folder_ / "run"), metrics_of(folder_ / "whole"));
   EXPECT_EQ(weights_of(folder_ / "run"), weights_of(folder_ / "whole"));
+}
+
+TEST_F(CliRun, AFullDiskEndsTheRunAndWithRoomItGoesOnToTheSameResult) {
+  const SmallDisk disk(folder_ / "disk", 2048);
+  if (!disk.problem().empty()) GTEST_SKIP() << disk.problem();
+  const std::vector<std::string> often = {
+      "--set", "train.checkpoint_seconds=0.001", "--set", "train.max_epochs=300", "--quiet", "--out"};
+  const auto with_out = [&](const char* out) {
+    std::vector<std::string> extra = often;
+    extra.emplace_back(out);
+    return extra;
+  };
+  ASSERT_EQ(run_with(with_out("whole")).code, 0);
+  disk.fill(100);  // room for one checkpoint of 3,210 parameters with their optimizer, not for two
+  expect_failure(run_with(with_out("disk/run")), 1, {"No space left on device", "disk/run", "--resume"});
+  fs::remove(fs::path(folder_ / "disk") / "filler");
+  const Outcome end = run({"run", "--resume", "--out", "disk/run", "--quiet"});
+  EXPECT_EQ(end.code, 0) << end.err;
+  const auto cer = [&](const char* out) {
+    return json::parse(text_of(folder_ / (std::string(out) + "/result.json"))).at("cer");
+  };
+  EXPECT_EQ(cer("disk/run"), cer("whole"));
 }
 
 TEST_F(CliRun, EvalAgreesWithTheRun) {
