@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what alma needs on Debian 12 / Ubuntu 22.04 or newer. Says what it installs; does nothing, and needs no root,
-# when everything is there. CUDA is optional: without the toolkit the build has the device `cpu` alone.
+# Installs what alma needs on Debian 12, where it is tested, and Ubuntu 24.04, which has the same package names. Says what it
+# installs; does nothing, and needs no root, when everything is there. CUDA is optional: without the toolkit the build has
+# the device `cpu` alone.
 #   setup.sh            to build, run and test
-#   setup.sh --dev      also what checks the code (formatting, other processors, golden values)
+#   setup.sh --dev      also what checks the code (formatting, other processors)
 set -euo pipefail
 
 packages=(
