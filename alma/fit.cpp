@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "alma/named_tensors.h"
 #include "engine/ops_loss.h"
 
 namespace alma {
@@ -24,28 +25,6 @@ Count count_from_text(const std::string& text) {
   }
   return count;
 }
-
-namespace {
-
-std::vector<NamedTensor> prefixed(const std::string& prefix, std::vector<NamedTensor> tensors) {
-  for (NamedTensor& tensor : tensors) tensor.first = prefix + tensor.first;
-  return tensors;
-}
-
-// The tensors whose names start with `prefix`, without it, in the order of `like`.
-std::vector<NamedTensor> select(const std::vector<NamedTensor>& tensors, const std::string& prefix,
-                                const std::vector<NamedTensor>& like) {
-  std::vector<NamedTensor> selected;
-  for (const auto& [name, tensor] : like) {
-    const auto found =
-        std::find_if(tensors.begin(), tensors.end(), [&](const NamedTensor& t) { return t.first == prefix + name; });
-    if (found == tensors.end()) fail(ErrorKind::data, "damaged checkpoint: no tensor '", prefix, name, "'");
-    selected.emplace_back(name, found->second);
-  }
-  return selected;
-}
-
-}  // namespace
 
 Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
          std::string name)
@@ -123,8 +102,8 @@ FitResult Fit::run(const AfterStep& after_step) {
 }
 
 std::vector<NamedTensor> Fit::tensors() const {
-  std::vector<NamedTensor> all = prefixed("optimizer.", optimizer_.state());
-  for (NamedTensor& tensor : prefixed("best.", best_)) all.push_back(std::move(tensor));
+  std::vector<NamedTensor> all = with_prefix("optimizer.", optimizer_.state());
+  for (NamedTensor& tensor : with_prefix("best.", best_)) all.push_back(std::move(tensor));
   return all;
 }
 
@@ -146,8 +125,8 @@ void Fit::restore(const std::vector<NamedTensor>& tensors, const nlohmann::json&
   best_accuracy_ = state.at("best_accuracy");
   cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
   first_loss_ = step_;
-  optimizer_.restore(select(tensors, "optimizer.", optimizer_.state()), state.at("optimizer_steps"));
-  copy_parameters(select(tensors, "best.", best_), best_);
+  optimizer_.restore(without_prefix("optimizer.", tensors, optimizer_.state()), state.at("optimizer_steps"));
+  copy_parameters(without_prefix("best.", tensors, best_), best_);
   begin_epoch();
 }
 

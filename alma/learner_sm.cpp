@@ -1,6 +1,7 @@
 #include <optional>
 
 #include "alma/learner.h"
+#include "alma/named_tensors.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 
@@ -46,8 +47,7 @@ class SingleModel final : public Learner {
   }
 
   std::vector<NamedTensor> tensors() override {
-    std::vector<NamedTensor> all = named_parameters(*model_);
-    for (NamedTensor& tensor : all) tensor.first = "model." + tensor.first;
+    std::vector<NamedTensor> all = with_prefix("model.", named_parameters(*model_));
     if (fit_ == nullptr) return all;
     fit_->check_losses();
     for (NamedTensor& tensor : fit_->tensors()) all.push_back(std::move(tensor));
@@ -59,15 +59,8 @@ class SingleModel final : public Learner {
   }
 
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
-    for (const auto& [name, parameter] : named_parameters(*model_)) {
-      const auto same = [&, full = "model." + name](const NamedTensor& t) { return t.first == full; };
-      const auto found = std::find_if(tensors.begin(), tensors.end(), same);
-      if (found == tensors.end()) fail(ErrorKind::data, "damaged checkpoint: no tensor 'model.", name, "'");
-      if (!(found->second.shape() == parameter.shape()))
-        fail(ErrorKind::data, "the checkpoint is of another model: 'model.", name, "' is ", found->second.shape(),
-             ", expected ", parameter.shape());
-      parameter.copy_from(found->second);
-    }
+    const std::vector<NamedTensor> parameters = named_parameters(*model_);
+    copy_parameters(without_prefix("model.", tensors, parameters), parameters);
     if (state.contains("fit")) pending_ = Pending{std::move(tensors), state.at("fit")};
   }
 
