@@ -45,6 +45,7 @@ struct OrderCase {
   AlmaSimOrder order;
   std::uint64_t seed;
 };
+inline void PrintTo(const OrderCase& order, std::ostream* out) { *out << order.name; }
 inline const std::vector<OrderCase> all_orders = {{"sequential", alma_sim_sequential, 1},
                                                   {"reverse", alma_sim_reverse, 1},
                                                   {"random1", alma_sim_random, 1},
