@@ -7,6 +7,7 @@
 #include "engine/ops_loss.h"
 #include "models/mlp.h"
 #include "tests/alma/training.h"
+#include "tests/simulator.h"
 #include "tests/tolerances.h"
 
 namespace alma::test {
@@ -28,11 +29,8 @@ ImageData real_images() {
 class DeviceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    try {
-      sim_ = std::make_unique<Context>("cuda-sim");
-    } catch (const Error& error) {
-      GTEST_SKIP() << error.what();
-    }
+    sim_ = open_simulator();
+    if (!sim_) GTEST_SKIP() << no_simulator;
     data_ = real_images();
   }
   std::unique_ptr<Context> sim_;

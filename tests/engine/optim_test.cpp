@@ -7,6 +7,7 @@
 #include "engine/ops_elementwise.h"
 #include "engine/ops_reduce.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -88,12 +89,8 @@ TEST(Optimizer, FollowsPyTorchInF32) {
   for (const Case& c : kCases) follow<float>(cpu(), c, tolerance::golden_f32);
 }
 TEST(Optimizer, FollowsPyTorchInTheSimulator) {
-  std::unique_ptr<Context> sim;
-  try {
-    sim = std::make_unique<Context>("cuda-sim");
-  } catch (const Error& error) {
-    GTEST_SKIP() << error.what();
-  }
+  const auto sim = open_simulator();
+  if (!sim) GTEST_SKIP() << no_simulator;
   for (const Case& c : kCases) follow<float>(*sim, c, tolerance::golden_f32);
 }
 

@@ -7,6 +7,7 @@
 #include "engine/optim.h"
 #include "models/mlp.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -61,12 +62,8 @@ void follow(Context& context, double allowed) {
 TEST(Golden, FiveStepsOfTheMixtureMlpInF64) { follow<double>(cpu(), tolerance::golden_f64); }
 TEST(Golden, FiveStepsOfTheMixtureMlpInF32) { follow<float>(cpu(), tolerance::golden_f32); }
 TEST(Golden, FiveStepsOfTheMixtureMlpInTheSimulator) {
-  std::unique_ptr<Context> sim;
-  try {
-    sim = std::make_unique<Context>("cuda-sim");
-  } catch (const Error& error) {
-    GTEST_SKIP() << error.what();
-  }
+  const auto sim = open_simulator();
+  if (!sim) GTEST_SKIP() << no_simulator;
   follow<float>(*sim, tolerance::golden_f32);
 }
 
