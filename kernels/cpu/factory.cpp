@@ -1,6 +1,3 @@
-#include <malloc.h>
-
-#include <Eigen/Core>
 #include <fstream>
 #include <string>
 
@@ -18,21 +15,10 @@ std::string processor_name() {
   return "unknown processor";
 }
 
-void prepare_process() {
-  // Eigen packs into malloc'ed buffers; above the default thresholds glibc maps and unmaps them on every product, which
-  // costs more than the product.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  // Eigen cuts k by the caches it finds, so sums would differ between processors of one level.
-  Eigen::setCpuCacheSizes(32 << 10, 512 << 10, 8 << 20);
-}
-
 }  // namespace
 
 BackendInfo CpuBackend::info() const {
-  const std::string eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
-                            std::to_string(EIGEN_MINOR_VERSION);
-  return {"cpu", ALMA_CPU_LEVEL, processor_name(), "Eigen " + eigen};
+  return {"cpu", ALMA_CPU_LEVEL, processor_name(), ""};
 }
 
 }  // namespace alma
@@ -41,6 +27,5 @@ extern "C" __attribute__((visibility("default"))) alma::Backend* alma_backend_cr
                                                                                      int abi) {
   if (abi != alma::kBackendAbi)
     alma::fail("[open_backend] the cpu library has ABI ", alma::kBackendAbi, ", the program ", abi, ": build them together");
-  alma::prepare_process();
   return new alma::CpuBackend(options);
 }

@@ -1,5 +1,11 @@
 #pragma once
+#include <cstdint>
 #include <cstring>
+#include <utility>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace alma {
 
@@ -34,6 +40,54 @@ template <class T>
 inline void store_vector(T* target, const Vector<T>& v) {
   std::memcpy(target, &v, sizeof v);
 }
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/// All bits of the first `count` lanes of `Bytes` bytes.
+template <int Bytes>
+inline __m256i mask_of(std::int64_t count) {
+  alignas(64) static constexpr std::int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(ones_then_zeros + 8 - count * (Bytes / 4)));
+}
+#endif
+
+/// The first `count` lanes, 0 <= count <= lanes, and zeros; memory behind them is not touched.
+template <class T>
+inline Vector<T> load_part(const T* source, std::int64_t count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), source);
+  else
+    return (Vector<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), source);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4)
+    return (Vector<T>)_mm256_maskload_ps(source, mask_of<4>(count));
+  else
+    return (Vector<T>)_mm256_maskload_pd(source, mask_of<8>(count));
+#else
+  T part[kLanes<T>] = {};
+  for (std::int64_t i = 0; i < count; ++i) part[i] = source[i];
+  return load_vector(part);
+#endif
+}
+template <class T>
+inline void store_part(T* target, const Vector<T>& v, std::int64_t count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(target, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(target, static_cast<__mmask8>((1u << count) - 1), (__m512d)v);
+#else  // AVX2's masked store takes tens of cycles on some processors
+  T part[kLanes<T>];
+  store_vector(part, v);
+  std::int64_t done = 0;
+  for (int width = kLanes<T>; width > 0; width /= 2) {
+    if ((count & width) == 0) continue;
+    std::memcpy(target + done, part + done, static_cast<std::size_t>(width) * sizeof(T));
+    done += width;
+  }
+#endif
+}
+
 template <class T>
 inline T sum_lanes(const Vector<T>& v) {
   T half[kLanes<T>];
@@ -41,6 +95,31 @@ inline T sum_lanes(const Vector<T>& v) {
   for (int width = kLanes<T> / 2; width > 0; width /= 2)
     for (int i = 0; i < width; ++i) half[i] += half[i + width];
   return half[0];
+}
+
+// ---- transposes -------------------------------------------------------------------------------------------------------
+
+template <class T>
+using LaneIndex = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+
+/// Swaps, of the 2 x 2 blocks of `Step` x `Step` elements in rows a and b, the two off the diagonal.
+template <class T, int Step, int... Lane>
+inline void swap_blocks(Vector<T>& a, Vector<T>& b, std::integer_sequence<int, Lane...>) {
+  constexpr int n = kLanes<T>;
+  const Vector<T> low = __builtin_shuffle(a, b, Vector<LaneIndex<T>>{((Lane & Step) ? Lane - Step + n : Lane)...});
+  b = __builtin_shuffle(a, b, Vector<LaneIndex<T>>{((Lane & Step) ? Lane + n : Lane + Step)...});
+  a = low;
+}
+
+/// Transposes lanes x lanes elements in registers.
+template <class T, int Step = 1>
+inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
+  if constexpr (Step < kLanes<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; ++i)
+      if ((i & Step) == 0) swap_blocks<T, Step>(rows[i], rows[i + Step], std::make_integer_sequence<int, kLanes<T>>{});
+    transpose<T, Step * 2>(rows);
+  }
 }
 
 }  // namespace alma

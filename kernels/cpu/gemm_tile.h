@@ -1,0 +1,116 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/vector.h"
+
+namespace alma {
+
+// The inner kernel of the packed product: a tile of rows x vectors of C in registers; for each k one row of B (vectors) and
+// one element of A per row. rows * vectors sums, the vectors of this k and one broadcast have to fit the registers; wide
+// flat tiles serve products with few rows, tall ones keep loads per multiply-add low.
+inline constexpr int kMaxVectors = 6;
+inline constexpr int kMaxRows = kVectorRegisters == 32 ? 14 : kVectorBytes == 32 ? 6 : 5;
+/// How many vectors fit beside `rows` rows. Without fused multiply-add the product needs one more register.
+constexpr int vectors_beside(int rows) {
+  const int free = kVectorRegisters - (kVectorBytes == 16 ? 2 : 1);
+  const int vectors = free / (rows + 1);
+  return vectors < kMaxVectors ? vectors : kMaxVectors;
+}
+
+/// Where a tile reads and writes.
+template <class T>
+struct TileView {
+  std::int64_t k;       // terms of each sum
+  const T* a;           // element of row i at a + i * a_row + k * a_step
+  std::int64_t a_row;
+  std::int64_t a_step;
+  const T* b;           // vectors of k at b + k * b_step
+  std::int64_t b_step;
+  T* c;                 // row i at c + i * c_row
+  std::int64_t c_row;
+  std::int64_t last;    // columns of the last vector that exist, 1 .. lanes
+  const T* bias;        // of these columns; null: none
+  bool add;             // C += instead of C =
+  bool relu;
+};
+
+template <class T, int Rows, int Vectors, bool Contiguous>  // Contiguous: a_row is 1
+void tile(const TileView<T>& v) {
+  constexpr int lanes = kLanes<T>;
+  Vector<T> sums[Rows][Vectors] = {};
+  const T* a = v.a;
+  const T* b = v.b;
+  const std::int64_t a_row = Contiguous ? 1 : v.a_row;
+#pragma GCC unroll 2
+  for (std::int64_t k = v.k; k > 0; --k, a += v.a_step, b += v.b_step) {
+    Vector<T> right[Vectors];
+#pragma GCC unroll 6
+    for (int j = 0; j < Vectors; ++j) right[j] = load_vector(b + j * lanes);
+#pragma GCC unroll 14
+    for (int i = 0; i < Rows; ++i) {
+      const T left = a[i * a_row];
+#pragma GCC unroll 6
+      for (int j = 0; j < Vectors; ++j) sums[i][j] += left * right[j];
+    }
+  }
+  const bool plain = !v.add && !v.relu && v.bias == nullptr;
+  Vector<T> bias[Vectors] = {};
+  if (v.bias != nullptr) {
+#pragma GCC unroll 6
+    for (int j = 0; j < Vectors; ++j)
+      bias[j] = j + 1 < Vectors ? load_vector(v.bias + j * lanes) : load_part(v.bias + j * lanes, v.last);
+  }
+#pragma GCC unroll 14
+  for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 6
+    for (int j = 0; j < Vectors; ++j) {
+      T* c = v.c + i * v.c_row + j * lanes;
+      const bool whole = j + 1 < Vectors || v.last == lanes;
+      Vector<T> value = sums[i][j];
+      if (!plain) {
+        if (v.add) value += whole ? load_vector(c) : load_part(c, v.last);
+        value += bias[j];
+        if (v.relu) value = value < T(0) ? Vector<T>{} : value;  // NaN stays NaN
+      }
+      if (whole) {
+        store_vector(c, value);
+      } else {
+        store_part(c, value, v.last);
+      }
+    }
+  }
+}
+
+template <class T>
+using TileFunction = void (*)(const TileView<T>&);
+
+/// tile<T, rows, vectors, contiguous>, by [rows - 1][vectors - 1]; null where it would not fit the registers.
+template <class T, bool Contiguous>
+class TileTable {
+ public:
+  static TileFunction<T> get(std::int64_t rows, std::int64_t vectors) {
+    return table_[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(vectors - 1)];
+  }
+
+ private:
+  using Row = std::array<TileFunction<T>, kMaxVectors>;
+  template <int Rows, int... Vectors>
+  static constexpr Row row(std::integer_sequence<int, Vectors...>) {
+    return {pick<Rows, Vectors + 1>()...};
+  }
+  template <int Rows, int Vectors>
+  static constexpr TileFunction<T> pick() {
+    if constexpr (Vectors <= vectors_beside(Rows)) return tile<T, Rows, Vectors, Contiguous>;
+    return nullptr;
+  }
+  template <int... Rows>
+  static constexpr std::array<Row, kMaxRows> rows(std::integer_sequence<int, Rows...>) {
+    return {row<Rows + 1>(std::make_integer_sequence<int, kMaxVectors>{})...};
+  }
+  static constexpr std::array<Row, kMaxRows> table_ = rows(std::make_integer_sequence<int, kMaxRows>{});
+};
+
+}  // namespace alma
