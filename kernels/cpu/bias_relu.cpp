@@ -1,28 +1,42 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/vector.h"
 
 namespace alma {
 namespace {
 
-/// Rows [begin, end) of a product's backward: dz where asked, column sums where asked.
+constexpr std::int64_t kNarrowColumns = 64;
+
 template <class T>
-void backward_rows(const In& dy, const In& y, const Out& dz, std::int64_t begin, std::int64_t end, T* sums) {
-  const std::int64_t n = dy.shape[1];
-  if (sums != nullptr) std::fill_n(sums, n, T(0));
-  for (std::int64_t row = begin; row < end; ++row) {
-    const T* g = dy.as<T>() + row * n;
-    if (y) {
-      const T* out = y.as<T>() + row * n;
-      T* masked = dz.as<T>() + row * n;
+void mask(const T* dy, const T* y, T* dz, std::int64_t n) {
 #pragma GCC ivdep
-      for (std::int64_t j = 0; j < n; ++j) masked[j] = out[j] > T(0) ? g[j] : T(0);
-      g = masked;
-    }
-    if (sums != nullptr) {
+  for (std::int64_t i = 0; i < n; ++i) dz[i] = y[i] > T(0) ? dy[i] : T(0);
+}
+
+/// Column sums of `rows` rows of few columns. A row fills no vector, so as many rows as a vector has lanes are taken
+/// together: they are n whole vectors, whose lanes belong to the same columns each time.
+template <class T>
+void narrow_column_sums(const T* x, std::int64_t rows, std::int64_t n, T* sums) {
+  constexpr std::int64_t lanes = kLanes<T>;
+  alignas(64) T together[kNarrowColumns * lanes] = {};
+  std::int64_t row = 0;
+  for (; row + lanes <= rows; row += lanes, x += n * lanes)
+    for (std::int64_t v = 0; v < n; ++v)
+      store_vector(together + v * lanes, load_vector(together + v * lanes) + load_vector(x + v * lanes));
+  for (std::int64_t i = 0; i < (rows - row) * n; ++i) together[i] += x[i];
+  for (std::int64_t j = 0; j < n; ++j) sums[j] = together[j];
+  for (std::int64_t lane = 1; lane < lanes; ++lane)
+    for (std::int64_t j = 0; j < n; ++j) sums[j] += together[lane * n + j];
+}
+
+template <class T>
+void column_sums(const T* x, std::int64_t rows, std::int64_t n, T* sums) {
+  if (n <= kNarrowColumns) return narrow_column_sums(x, rows, n, sums);
+  std::fill_n(sums, n, T(0));
+  for (std::int64_t row = 0; row < rows; ++row, x += n) {
 #pragma GCC ivdep
-      for (std::int64_t j = 0; j < n; ++j) sums[j] += g[j];
-    }
+    for (std::int64_t j = 0; j < n; ++j) sums[j] += x[j];
   }
 }
 
@@ -37,8 +51,14 @@ void CpuBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, co
     const std::int64_t grain = std::max<std::int64_t>(128, rows_per_piece(n)), pieces = ceil_divide(m, grain);
     T* sums = nullptr;
     if (dbias) sums = pieces == 1 ? dbias.as<T>() : workspace_.take<T>(pieces * n);
-    for_pieces(pool_, m, grain, 0.5 * static_cast<double>(n), [&](std::int64_t begin, std::int64_t end) {
-      backward_rows<T>(dy, y, dz, begin, end, sums == nullptr ? nullptr : sums + begin / grain * n);
+    for_pieces(pool_, m, grain, 0.2 * static_cast<double>(n), [&](std::int64_t begin, std::int64_t end) {
+      const T* g = dy.as<T>() + begin * n;
+      if (y) {
+        T* masked = dz.as<T>() + begin * n;
+        mask(g, y.as<T>() + begin * n, masked, (end - begin) * n);
+        g = masked;
+      }
+      if (sums != nullptr) column_sums(g, end - begin, n, sums + begin / grain * n);
     });
     if (!dbias || pieces == 1) return;
     std::fill_n(dbias.as<T>(), n, T(0));

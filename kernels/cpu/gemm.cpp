@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/gemm_dot.h"
-#include "kernels/cpu/gemm_pack.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/gemm_tile.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/workspace.h"

@@ -58,7 +58,7 @@ void CpuBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRu
     for_elements<T>(pool_, slots, [=](T* w, const T* gradient, T* square, T* accumulated, std::int64_t i) {
       const T g = gradient[i] + decay * w[i];
       square[i] = rho * square[i] + rest * g * g;
-      const T delta = std::sqrt(accumulated[i] + epsilon) / std::sqrt(square[i] + epsilon) * g;
+      const T delta = std::sqrt((accumulated[i] + epsilon) / (square[i] + epsilon)) * g;  // one root, not two
       accumulated[i] = rho * accumulated[i] + rest * delta * delta;
       w[i] -= rate * delta;
     });

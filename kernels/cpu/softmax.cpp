@@ -14,10 +14,9 @@ void softmax_narrow(const T* x, std::int64_t n, std::int64_t rows, T* y) {
     block.load(x + row * n, n, count);
     block.exponentiate(n);
     for (int r = 0; r < block.rows; ++r) block.sum[r] = T(1) / block.sum[r];
-    for (std::int64_t j = 0; j < n; ++j) {
+    for (std::int64_t j = 0; j < n; ++j)
       for (int r = 0; r < block.rows; ++r) block.value[j][r] *= block.sum[r];
-      for (std::int64_t r = 0; r < count; ++r) y[(row + r) * n + j] = block.value[j][r];
-    }
+    block.store(n, count, y + row * n);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/cpu/exp.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/rows.h"
 
 namespace alma {
@@ -20,11 +21,11 @@ struct RowBlock {
   alignas(64) T sum[rows];
 
   void load(const T* x, std::int64_t n, std::int64_t count) {
-    for (std::int64_t j = 0; j < n; ++j) {
-      for (std::int64_t r = 0; r < count; ++r) value[j][r] = x[r * n + j];
-      for (std::int64_t r = count; r < rows; ++r) value[j][r] = T(0);
-    }
+    pack_transposed(x, n, count, n, value[0], rows);
+    for (std::int64_t r = (count + kLanes<T> - 1) / kLanes<T> * kLanes<T>; r < rows; ++r)
+      for (std::int64_t j = 0; j < n; ++j) value[j][r] = T(0);
   }
+  void store(std::int64_t n, std::int64_t count, T* y) const { unpack_transposed(value[0], rows, count, n, y, n); }
   /// max = largest element, NaN left out (it spoils the sum instead); sum and value = e^(value - max).
   void exponentiate(std::int64_t n) {
     std::fill_n(max, rows, -std::numeric_limits<T>::infinity());

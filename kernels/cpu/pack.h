@@ -35,6 +35,23 @@ void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std:
   }
 }
 
+/// The way back: element (i, k) from from[k * step + i] to to[i * stride + k], for `rows` rows of `k` elements.
+template <class T>
+void unpack_transposed(const T* from, std::int64_t step, std::int64_t rows, std::int64_t k, T* to, std::int64_t stride) {
+  constexpr int lanes = kLanes<T>;
+  for (std::int64_t top = 0; top < rows; top += lanes) {
+    const std::int64_t height = rows - top < lanes ? rows - top : lanes;
+    for (std::int64_t left = 0; left < k; left += lanes) {
+      const std::int64_t width = k - left < lanes ? k - left : lanes;
+      Vector<T> block[lanes];
+      for (int i = 0; i < lanes; ++i)
+        block[i] = i < width ? load_part(from + (left + i) * step + top, height) : Vector<T>{};
+      transpose<T>(block);
+      for (std::int64_t i = 0; i < height; ++i) store_part(to + (top + i) * stride + left, block[i], width);
+    }
+  }
+}
+
 /// Copies `k` rows of `columns` elements, `stride` apart, to rows `step` apart; zeros as above.
 template <class T>
 void pack_rows(const T* from, std::int64_t stride, std::int64_t k, std::int64_t columns, T* to, std::int64_t step) {
