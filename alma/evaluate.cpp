@@ -33,7 +33,7 @@ Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& ind
   const Tensor hits = Tensor::empty(indices.context(), {batches}, DType::i32);
   for (std::int64_t b = 0; b < batches; ++b) {
     const std::int64_t first = b * kBatch;
-    const Batch batch = gather_images(images, indices.part(first, {std::min(kBatch, count - first)}));
+    const Batch batch = batch_of_images(images, indices.part(first, {std::min(kBatch, count - first)}));
     evaluate_cross_entropy(model.forward(batch.x), batch.y, losses.part(b, {}), hits.part(b, {}));
   }
   Evaluation result{count, 0, 0};

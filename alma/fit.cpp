@@ -54,7 +54,7 @@ void Fit::begin_epoch() {
 
 void Fit::step() {
   const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
-  const Batch batch = gather_images(images_, order_.part(first, {count}));
+  const Batch batch = batch_of_images(images_, order_.part(first, {count}));
   CostScope scope(order_.context());
   const Tensor loss = softmax_cross_entropy(model_.forward(batch.x), batch.y);
   loss.backward();

@@ -17,7 +17,7 @@ struct Step {
         model(make_mlp(context, {784, width, 10, experts, 2}, RandomStream(0, "bench"))),
         optimizer(named_parameters(*model), AdadeltaRule{}, 1.0) {}
   void run() {
-    const Batch batch = gather_images(images, indices);
+    const Batch batch = batch_of_images(images, indices);
     softmax_cross_entropy(model->forward(batch.x), batch.y).backward();
     optimizer.step();
   }

@@ -1,6 +1,7 @@
 #include "engine/ops_images.h"
 
 #include "engine/ops_check.h"
+#include "engine/tensor_impl.h"
 
 namespace alma {
 
@@ -15,12 +16,20 @@ PixelScale normalisation(std::span<const float> mean, std::span<const float> std
   return pixels;
 }
 
+namespace {
+
+void check(const char* op, const DeviceImages& images, const Tensor& indices) {
+  require_rank(op, "pixels", images.pixels, 4);
+  require_dtype(op, "pixels", images.pixels, DType::u8);
+  require_shape(op, "labels", images.labels, {images.pixels.dim(0)});
+  require_rank(op, "indices", indices, 1);
+  require_dtype(op, "indices", indices, DType::i32);
+}
+
+}  // namespace
+
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype) {
-  require_rank("gather_images", "pixels", images.pixels, 4);
-  require_dtype("gather_images", "pixels", images.pixels, DType::u8);
-  require_shape("gather_images", "labels", images.labels, {images.pixels.dim(0)});
-  require_rank("gather_images", "indices", indices, 1);
-  require_dtype("gather_images", "indices", indices, DType::i32);
+  check("gather_images", images, indices);
   Context& context = indices.context();
   const std::int64_t n = indices.dim(0), features = images.pixels.dim(1) * images.pixels.dim(2) * images.pixels.dim(3);
   Batch batch{Tensor::empty(context, {n, features}, dtype), Tensor::empty(context, {n}, DType::i32)};
@@ -28,6 +37,26 @@ Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dty
   context.add_cost({0, 2 * static_cast<Count>(batch.x.count()),
                     bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(n * features)});
   return batch;
+}
+
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices) {
+  check("batch_of_images", images, indices);
+  Context& context = indices.context();
+  if (images.pixels.dim(1) != 1 || context.backend().most_image_outputs() == 0) return gather_images(images, indices);
+  const std::int64_t count = images.pixels.dim(0), n = indices.dim(0);
+  const Tensor y = Tensor::empty(context, {n}, DType::i32);
+  context.backend().gather_rows(images.labels.view({count, 1}), indices, y.view({n, 1}).out());
+  context.add_cost({0, 0, bytes_of(indices, y, y)});
+  return {Tensor(std::make_shared<const Tensor::Images>(
+              Tensor::Images{images.pixels, images.labels, indices, images.scale, {}})),
+          y};
+}
+
+Tensor dense(const Tensor& x) {
+  if (x.layout() != Layout::image_rows) return x;
+  const Tensor::Images& images = *x.images();
+  if (!images.dense.defined()) images.dense = gather_images({images.pixels, images.labels, images.scale}, images.indices).x;
+  return images.dense;
 }
 
 }  // namespace alma

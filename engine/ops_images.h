@@ -18,7 +18,14 @@ struct Batch {
   Tensor y;  // i32 [n]
 };
 
-/// A mini-batch of normalised images. indices [n] i32, each in [0, count); not differentiable.
+/// A mini-batch of normalised images, row-major. indices [n] i32, each in [0, count); not differentiable.
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32);
+
+/// The same mini-batch for a model that starts with linear layers: where the device multiplies images as they lie (cpu, one
+/// channel), x has the layout image_rows. linear() takes it; for other ops dense(x).
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices);
+
+/// x, row-major: x itself, or made from image_rows, once for all that ask.
+Tensor dense(const Tensor& x);
 
 }  // namespace alma

@@ -1,10 +1,15 @@
 #include "engine/ops_matmul.h"
 
 #include "engine/ops_check.h"
+#include "engine/ops_images.h"
 
 namespace alma {
 
 namespace {
+
+Count macs_of(std::int64_t m, std::int64_t n, std::int64_t k) {
+  return static_cast<Count>(m) * static_cast<Count>(n) * static_cast<Count>(k);
+}
 
 // op(a) op(b) without the tape. Multiply-adds count as the paper's MACs in the forward pass only.
 Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, const Epilogue& epilogue,
@@ -12,9 +17,29 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
   const std::int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1), n = b.dim(transpose_b ? 0 : 1);
   Tensor c = Tensor::empty(a.context(), {m, n}, a.dtype());
   a.backend().matmul(a, transpose_a, b, transpose_b, c.out(), epilogue);
-  const Count macs = static_cast<Count>(m) * static_cast<Count>(n) * static_cast<Count>(k);
+  const Count macs = macs_of(m, n, k);
   a.context().add_cost({forward ? macs : 0, 2 * macs, bytes_of(a, b, c)});
   return c;
+}
+
+// x weight^T with the epilogue, without the tape; x may be image rows.
+Tensor linear_forward(const Tensor& x, const Tensor& weight, const Epilogue& epilogue) {
+  if (x.layout() != Layout::image_rows) return product(x, false, weight, true, epilogue, true);
+  Tensor y = Tensor::empty(x.context(), {x.dim(0), weight.dim(0)}, weight.dtype());
+  x.backend().matmul_images(x.image_rows(), weight, y.out(), epilogue);
+  const Count macs = macs_of(x.dim(0), weight.dim(0), x.dim(1));
+  x.context().add_cost({macs, 2 * macs, static_cast<Count>(x.count()) + bytes_of(weight, y)});
+  return y;
+}
+
+// dz^T x.
+Tensor linear_weight_gradient(const Tensor& dz, const Tensor& x) {
+  if (x.layout() != Layout::image_rows) return product(dz, true, x, false, {}, false);
+  Tensor dweight = Tensor::empty(x.context(), {dz.dim(1), x.dim(1)}, dz.dtype());
+  x.backend().matmul_images_gradient(dz, x.image_rows(), dweight.out());
+  x.context().add_cost(
+      {0, 2 * macs_of(dz.dim(0), dz.dim(1), x.dim(1)), static_cast<Count>(x.count()) + bytes_of(dz, dweight)});
+  return dweight;
 }
 
 }  // namespace
@@ -35,15 +60,18 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
                 });
 }
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
-  require_rank("linear", "x", x, 2);
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, bool relu) {
+  require_rank("linear", "x", input, 2);
   require_rank("linear", "weight", weight, 2);
-  if (x.dim(1) != weight.dim(1)) fail("[linear] x ", x.shape(), " does not fit weight ", weight.shape(), " (out, in)");
+  if (input.dim(1) != weight.dim(1))
+    fail("[linear] x ", input.shape(), " does not fit weight ", weight.shape(), " (out, in)");
+  // Images stay where they lie for few outputs only.
+  const Tensor x = weight.dim(0) > input.backend().most_image_outputs() ? dense(input) : input;
   if (bias.defined()) require_shape("linear", "bias", bias, {weight.dim(0)});
   Epilogue epilogue;
   if (bias.defined()) epilogue.bias = bias;
   epilogue.relu = relu;
-  const Tensor y = product(x, false, weight, true, epilogue, true);
+  const Tensor y = linear_forward(x, weight, epilogue);
   return record(
       "linear", {x, weight, bias}, y,
       [x = x.detach(), weight = weight.detach(), y = relu ? y.detach() : Tensor()](const Tensor& dy, Grads& grads) {
@@ -58,7 +86,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool re
                                  static_cast<Count>(dy.bytes()) * (y.defined() ? 3 : 1)});
           if (dbias.defined()) grads.add(2, std::move(dbias));
         }
-        if (grads.wanted(1)) grads.add(1, product(dz, true, x, false, {}, false));
+        if (grads.wanted(1)) grads.add(1, linear_weight_gradient(dz, x));
         if (grads.wanted(0)) grads.add(0, product(dz, false, weight, false, {}, false));
       });
 }

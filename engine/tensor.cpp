@@ -48,9 +48,25 @@ In Tensor::in() const { return out(); }
 
 Out Tensor::out() const {
   const Shape& sizes = shape();
+  if (layout() == Layout::image_rows) fail("[tensor] these images ", sizes, " are not floats in memory; dense() makes them");
   char* data = static_cast<char*>(impl_->storage->data());
   return {data == nullptr ? nullptr : data + static_cast<std::size_t>(impl_->first) * size_of(impl_->dtype), impl_->dtype,
           sizes};
+}
+
+Tensor::Tensor(std::shared_ptr<const Images> images) : impl_(std::make_shared<Impl>()) {
+  const Tensor& pixels = images->pixels;
+  impl_->storage = std::make_shared<Storage>(pixels.context(), 0);
+  impl_->shape = {images->indices.dim(0), pixels.dim(1) * pixels.dim(2) * pixels.dim(3)};
+  impl_->layout = Layout::image_rows;
+  impl_->images = std::move(images);
+}
+
+const std::shared_ptr<const Tensor::Images>& Tensor::images() const { return impl_->images; }
+
+ImageRows Tensor::image_rows() const {
+  if (layout() != Layout::image_rows) fail("[image_rows] the tensor ", shape(), " is stored, not rows of images");
+  return {impl_->images->pixels, impl_->images->indices, impl_->images->scale};
 }
 
 Tensor Tensor::view(const Shape& shape) const {
@@ -76,6 +92,7 @@ Tensor Tensor::detach() const {
   tensor.impl_->shape = impl_->shape;
   tensor.impl_->dtype = impl_->dtype;
   tensor.impl_->layout = impl_->layout;
+  tensor.impl_->images = impl_->images;
   return tensor;
 }
 

@@ -12,8 +12,9 @@ namespace alma {
 
 /// How a tensor's elements lie in memory. Ops name the layouts they take; any other is an error, never a silent copy.
 enum class Layout : std::uint8_t {
-  row_major,  // contiguous, last dimension fastest
-  lanes16,    // images on the CPU: NCHW stored [ceil(N/16)][C][H+2][W+2][16], halo zero
+  row_major,   // contiguous, last dimension fastest
+  lanes16,     // images on the CPU: NCHW stored [ceil(N/16)][C][H+2][W+2][16], halo zero
+  image_rows,  // [n, pixels], not stored: rows of a set of u8 images, normalised by whoever reads them (ops_images.h)
 };
 
 /// Device memory that tensors share.
@@ -67,8 +68,11 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype()); }
   DType dtype() const;
   Layout layout() const;
+  /// The elements; not for image_rows, which have none in memory.
   In in() const;
   Out out() const;
+  /// What a tensor of layout image_rows stands for.
+  ImageRows image_rows() const;
   operator In() const { return in(); }
 
   /// The same elements under another shape of equal count; shares memory, not on the tape (ops: reshape).
@@ -110,6 +114,11 @@ class Tensor {
   void backward(const Tensor& cotangent) const;
   /// True for the cotangent 1 with which backward() starts: the usual loss then needs no extra pass.
   bool is_one() const;
+
+  struct Images;
+  /// A tensor of layout image_rows; ops_images.h.
+  explicit Tensor(std::shared_ptr<const Images> images);
+  const std::shared_ptr<const Images>& images() const;
 
  private:
   friend class Node;

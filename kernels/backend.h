@@ -26,6 +26,13 @@ struct PixelScale {
   float shift[max_channels] = {0, 0, 0, 0};
 };
 
+/// A matrix of images that is not stored: row i is images[indices[i]] normalised.
+struct ImageRows {
+  In images;          // u8 [count, 1, height, width]
+  In indices;         // i32 [n], each in [0, count)
+  PixelScale pixels;  // channel 0
+};
+
 /// What changes from step to step, in device memory, so that a captured graph replays correctly.
 struct StepState {
   std::int64_t step = 0;  // updates done before this one
@@ -99,6 +106,14 @@ class Backend {
   /// k = 0 gives zeros (or the bias). Minimum bytes: A + B + C (+ bias, + C again when accumulating).
   virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
                       const Epilogue& epilogue) = 0;
+  /// Up to how many outputs the two products below are faster than gather_images() and matmul(), which do the same; 0: the
+  /// device does not have them.
+  virtual std::int64_t most_image_outputs() const = 0;
+  /// Y [n, out] = X W^T with X [n, pixels] of ImageRows, w f32 [out, pixels]; the epilogue without accumulate. Pixels become
+  /// floats in registers: no X is written. An index outside the images is an Error. Minimum bytes: pixels + W + Y (+ bias).
+  virtual void matmul_images(const ImageRows& x, const In& w, const Out& y, const Epilogue& epilogue) = 0;
+  /// dW [out, pixels] = dY^T X, dy f32 [n, out]: the gradient of matmul_images() for w.
+  virtual void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) = 0;
   /// Backward of the bias and ReLU epilogue, one pass: dz = dy where y > 0 (y: the epilogue's output), dbias [n] = column
   /// sums of dz. dy, y, dz are [m, n]. Without ReLU y and dz are null and dbias sums dy; dbias may be null; dz may be dy.
   virtual void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) = 0;
@@ -163,7 +178,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 1;
+inline constexpr int kBackendAbi = 2;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -24,6 +24,9 @@ class CpuBackend final : public Backend {
   void synchronize() override {}
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  std::int64_t most_image_outputs() const override;
+  void matmul_images(const ImageRows& x, const In& w, const Out& y, const Epilogue& epilogue) override;
+  void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) override;
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
 
   void unary(UnaryOp op, const In& x, const Out& y) override;

@@ -82,8 +82,7 @@ struct CrossEntropy {
     const AtLabel<T> at_label(x, classes, labels[row], max);
     totals.hits += at_label.hit;
     const auto add_loss = [&](T sum) { totals.loss += static_cast<double>(std::log(sum) - at_label.below_max); };
-    if (grad == nullptr)
-      return add_loss(lane_sum<T>(classes, [=](std::int64_t j) { return exponential(x[j] - max); }));
+    if (grad == nullptr) return add_loss(lane_sum<T>(classes, [=](std::int64_t j) { return exponential(x[j] - max); }));
     T* e = grad + row * classes;
     const T sum = exponentiate_row(x, classes, max, e);
     add_loss(sum);

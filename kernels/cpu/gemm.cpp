@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/gemm_dot.h"
-#include "kernels/cpu/pack.h"
 #include "kernels/cpu/gemm_tile.h"
+#include "kernels/cpu/pack.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/workspace.h"
 
@@ -14,7 +14,7 @@ namespace {
 // The blocked product of Goto and van de Geijn ("Anatomy of high-performance matrix multiplication", 2008), with B packed
 // in panels as wide as a tile and A, where it is packed at all, one tile at a time: the tile's rows of A stay in the first
 // cache while the panels of B stream from the second.
-constexpr std::int64_t kMostTerms = 384;        // of k at once
+constexpr std::int64_t kMostTerms = 384;         // of k at once
 constexpr std::int64_t kBlockBytes = 512 << 10;  // of B at once
 
 /// Scratch of this thread, kept for the next product.
@@ -53,7 +53,7 @@ struct Block {
 template <class T>
 struct Pass {
   const Product<T>& p;
-  std::int64_t k_begin, k;      // terms
+  std::int64_t k_begin, k;       // terms
   std::int64_t column, columns;  // of C
   std::int64_t vectors;          // of a panel
   const T* packed;               // B in panels; null: read where it lies
@@ -61,6 +61,8 @@ struct Pass {
   bool first() const { return k_begin == 0; }
   bool last() const { return k_begin + k == p.k; }
 };
+
+constexpr std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 /// One tile's rows of A for this part of k: where they are, packed first if that pays.
 template <class T>
@@ -110,7 +112,7 @@ void tile_rows(const Pass<T>& pass, std::int64_t row, std::int64_t rows, bool pa
     view.last = std::min(lanes, pass.columns - j - (vectors - 1) * lanes);
     view.bias = pass.last() && p.bias != nullptr ? p.bias + column : nullptr;
     const TileFunction<T> function =
-        view.a_row == 1 ? TileTable<T, true>::get(rows, vectors) : TileTable<T, false>::get(rows, vectors);
+        (view.a_row == 1 ? tile_table<T, true> : tile_table<T, false>)[index(rows - 1)][index(vectors - 1)];
     function(view);
     j += vectors * lanes;
   }
@@ -180,15 +182,15 @@ void multiply_block(const Product<T>& p, const Block& block) {
   // A vector over the end of B's last row must not be read: the ragged columns are copied.
   const std::int64_t whole = block.columns / kLanes<T> * kLanes<T>;
   if (whole > 0) multiply_block(p, {block.row, block.rows, block.column, whole}, false);
-  if (whole < block.columns)
-    multiply_block(p, {block.row, block.rows, block.column + whole, block.columns - whole}, true);
+  if (whole < block.columns) multiply_block(p, {block.row, block.rows, block.column + whole, block.columns - whole}, true);
 }
 
 /// Few columns and a long k.
 template <class T>
 bool uses_dot(const Product<T>& p) {
   if (p.transpose_a) return false;
-  return p.transpose_b ? p.n <= kLanes<T> && p.k >= 4 * kLanes<T> : p.n <= kLanes<T> / 4 && p.k >= 2 * kLanes<T> && p.m >= 32;
+  return p.transpose_b ? p.n <= kLanes<T> && p.k >= 4 * kLanes<T>
+                       : p.n <= kLanes<T> / 4 && p.k >= 2 * kLanes<T> && p.m >= 32;
 }
 
 /// B^T for the dot kernel: B itself, or a copy of its few columns as rows.
@@ -215,8 +217,7 @@ template <class T>
 std::int64_t worthwhile_pieces(ThreadPool* pool, const Product<T>& p) {
   constexpr double per_nanosecond = kVectorBytes == 16 ? 16 : 48;  // multiply-adds, roughly
   constexpr double shortest = 25'000;                              // nanoseconds
-  const double nanoseconds =
-      static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / per_nanosecond;
+  const double nanoseconds = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / per_nanosecond;
   if (pool == nullptr || pool->threads() == 1 || nanoseconds < 2 * shortest) return 1;
   return std::min<std::int64_t>(4 * pool->threads(), static_cast<std::int64_t>(nanoseconds / shortest));
 }
@@ -228,15 +229,16 @@ void multiply(ThreadPool* pool, const Product<T>& p) {
   if (p.m == 0 || p.n == 0) return;
   const std::int64_t pieces = worthwhile_pieces(pool, p);
   if (uses_dot(p)) {
-    const T* b = columns_as_rows(p);
+    const DotProduct<T, DenseRows<T>> dot{{p.a, p.k}, columns_as_rows(p), p.n, p.k, p.c, T(1), p.bias, p.relu, p.accumulate};
     return cut(pool, p.m, 2 * dot_rows_beside(kDotColumns), pieces,
-               [&](std::int64_t row, std::int64_t rows) { dot_rows(p, b, row, row + rows); });
+               [&](std::int64_t row, std::int64_t rows) { dot_rows(dot, row, row + rows); });
   }
   // Pieces of rows copy B again each, pieces of columns read A again, which is cheaper until A is many times larger.
   constexpr std::int64_t panel = 2 * kLanes<T>;
   if (p.m < 8 * p.n && p.n >= 2 * panel) {
-    cut(pool, p.n, panel, pieces,
-        [&](std::int64_t column, std::int64_t columns) { multiply_block(p, {0, p.m, column, columns}); });
+    cut(pool, p.n, panel, pieces, [&](std::int64_t column, std::int64_t columns) {
+      multiply_block(p, {0, p.m, column, columns});
+    });
   } else {
     cut(pool, p.m, kMaxRows, pieces, [&](std::int64_t row, std::int64_t rows) { multiply_block(p, {row, rows, 0, p.n}); });
   }

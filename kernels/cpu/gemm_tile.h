@@ -23,17 +23,17 @@ constexpr int vectors_beside(int rows) {
 /// Where a tile reads and writes.
 template <class T>
 struct TileView {
-  std::int64_t k;       // terms of each sum
-  const T* a;           // element of row i at a + i * a_row + k * a_step
+  std::int64_t k;  // terms of each sum
+  const T* a;      // element of row i at a + i * a_row + k * a_step
   std::int64_t a_row;
   std::int64_t a_step;
-  const T* b;           // vectors of k at b + k * b_step
+  const T* b;  // vectors of k at b + k * b_step
   std::int64_t b_step;
-  T* c;                 // row i at c + i * c_row
+  T* c;  // row i at c + i * c_row
   std::int64_t c_row;
-  std::int64_t last;    // columns of the last vector that exist, 1 .. lanes
-  const T* bias;        // of these columns; null: none
-  bool add;             // C += instead of C =
+  std::int64_t last;  // columns of the last vector that exist, 1 .. lanes
+  const T* bias;      // of these columns; null: none
+  bool add;           // C += instead of C =
   bool relu;
 };
 
@@ -87,30 +87,28 @@ void tile(const TileView<T>& v) {
 template <class T>
 using TileFunction = void (*)(const TileView<T>&);
 
-/// tile<T, rows, vectors, contiguous>, by [rows - 1][vectors - 1]; null where it would not fit the registers.
-template <class T, bool Contiguous>
-class TileTable {
- public:
-  static TileFunction<T> get(std::int64_t rows, std::int64_t vectors) {
-    return table_[static_cast<std::size_t>(rows - 1)][static_cast<std::size_t>(vectors - 1)];
+/// make.operator()<Rows, Vectors>() for every tile that fits the registers, by [rows - 1][vectors - 1]; null for the others.
+template <class Function, class Make>
+constexpr auto make_tile_table(Make make) {
+  std::array<std::array<Function, kMaxVectors>, kMaxRows> table{};
+  const auto fill_row = [&]<int Rows, int... Vectors>(std::integer_sequence<int, Vectors...>) {
+    (
+        [&] {
+          if constexpr (Vectors < vectors_beside(Rows))
+            table[Rows - 1][Vectors] = make.template operator()<Rows, Vectors + 1>();
+        }(),
+        ...);
+  };
+  [&]<int... Rows>(std::integer_sequence<int, Rows...>) {
+    (fill_row.template operator()<Rows + 1>(std::make_integer_sequence<int, kMaxVectors>{}), ...);
   }
+  (std::make_integer_sequence<int, kMaxRows>{});
+  return table;
+}
 
- private:
-  using Row = std::array<TileFunction<T>, kMaxVectors>;
-  template <int Rows, int... Vectors>
-  static constexpr Row row(std::integer_sequence<int, Vectors...>) {
-    return {pick<Rows, Vectors + 1>()...};
-  }
-  template <int Rows, int Vectors>
-  static constexpr TileFunction<T> pick() {
-    if constexpr (Vectors <= vectors_beside(Rows)) return tile<T, Rows, Vectors, Contiguous>;
-    return nullptr;
-  }
-  template <int... Rows>
-  static constexpr std::array<Row, kMaxRows> rows(std::integer_sequence<int, Rows...>) {
-    return {row<Rows + 1>(std::make_integer_sequence<int, kMaxVectors>{})...};
-  }
-  static constexpr std::array<Row, kMaxRows> table_ = rows(std::make_integer_sequence<int, kMaxRows>{});
-};
+template <class T, bool Contiguous>
+inline constexpr auto tile_table = make_tile_table<TileFunction<T>>([]<int Rows, int Vectors>() -> TileFunction<T> {
+  return tile<T, Rows, Vectors, Contiguous>;
+});
 
 }  // namespace alma

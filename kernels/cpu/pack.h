@@ -5,21 +5,20 @@
 
 namespace alma {
 
-/// Copies `rows` rows of `k` elements, `stride` apart, to columns: element (i, k) at to[k * step + i]; zeros from `rows` to
+/// Copies `rows` rows of `k` elements, `stride` apart, to columns: element (i, k) to to[k * step + i]; zeros from `rows` to
 /// the next multiple of lanes, which is at most `step`.
 template <class T>
 void pack_transposed(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t k, T* to, std::int64_t step) {
   constexpr int lanes = kLanes<T>;
   for (std::int64_t top = 0; top < rows; top += lanes) {
     const std::int64_t height = rows - top < lanes ? rows - top : lanes;
-    std::int64_t left = 0;
-    for (; left < k; left += lanes) {
+    for (std::int64_t left = 0; left < k; left += lanes) {
       const std::int64_t width = k - left < lanes ? k - left : lanes;
       const T* source = from + top * stride + left;
       Vector<T> block[lanes];
-      if (height == lanes && width == lanes) {
+      if (width == lanes) {
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) block[i] = load_vector(source + i * stride);
+        for (int i = 0; i < lanes; ++i) block[i] = i < height ? load_vector(source + i * stride) : Vector<T>{};
       } else {
         for (int i = 0; i < lanes; ++i) block[i] = i < height ? load_part(source + i * stride, width) : Vector<T>{};
       }
@@ -44,8 +43,7 @@ void unpack_transposed(const T* from, std::int64_t step, std::int64_t rows, std:
     for (std::int64_t left = 0; left < k; left += lanes) {
       const std::int64_t width = k - left < lanes ? k - left : lanes;
       Vector<T> block[lanes];
-      for (int i = 0; i < lanes; ++i)
-        block[i] = i < width ? load_part(from + (left + i) * step + top, height) : Vector<T>{};
+      for (int i = 0; i < lanes; ++i) block[i] = i < width ? load_part(from + (left + i) * step + top, height) : Vector<T>{};
       transpose<T>(block);
       for (std::int64_t i = 0; i < height; ++i) store_part(to + (top + i) * stride + left, block[i], width);
     }

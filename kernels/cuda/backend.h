@@ -33,6 +33,9 @@ class CudaBackend final : public Backend {
   void synchronize() override;
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  std::int64_t most_image_outputs() const override { return 0; }
+  void matmul_images(const ImageRows&, const In&, const Out&, const Epilogue&) override { refuse_images("matmul_images"); }
+  void matmul_images_gradient(const In&, const ImageRows&, const Out&) override { refuse_images("matmul_images_gradient"); }
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
 
   void unary(UnaryOp op, const In& x, const Out& y) override;
@@ -61,6 +64,9 @@ class CudaBackend final : public Backend {
   void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
 
  private:
+  [[noreturn]] static void refuse_images(const char* op) {
+    fail("[", op, "] cuda multiplies stored matrices alone: gather_images() first");
+  }
   /// Memory for partial results of one primitive; the next primitive may use it again, as the stream keeps their order.
   float* scratch(std::int64_t floats);
   /// Blocks for `threads` threads of which each may do several items: no more than the GPU holds at once.
