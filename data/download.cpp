@@ -68,7 +68,7 @@ std::optional<std::size_t> download(const Download& wanted, PartFile& part, cons
     if (end.next == Next::accept) return i;
     if (end.next == Next::stop) return std::nullopt;
     const std::string line = wanted.urls[i] + ": " + end.reason;
-    if (watch.say) watch.say(line);
+    if (watch.say && i + 1 < wanted.urls.size()) watch.say(line + "; trying the next mirror");
     reasons += "\n  " + line;
   }
   fail(ErrorKind::data, wanted.file, ": no mirror serves it:", reasons);
