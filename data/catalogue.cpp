@@ -1,12 +1,8 @@
 #include "data/catalogue.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <filesystem>
-#include <span>
 #include <sstream>
-#include <string_view>
 
 #include "data/idx.h"
 #include "data/published.h"

@@ -279,6 +279,7 @@ TEST_F(DownloadTest, TooMuchIsRefusedAsSoonAsItShows) {
   boast.declared = std::int64_t{1} << 40;
   boast.stall = true;
   server_.serve("/boast", {boast});
+  watch_.progress = [](const std::string&, std::int64_t done, std::int64_t) { EXPECT_LE(done, 301000); };
   expect_refused({"/endless: sends more and more bytes, expected at most 301000",
                   "/boast: announces 1099511627776 bytes, expected at most 301000"},
                  {url("/endless"), url("/boast")});
