@@ -15,6 +15,9 @@ ConsoleOptions fetch_console_options(bool quiet);
 class FetchConsole {
  public:
   explicit FetchConsole(ConsoleOptions options) : options_(std::move(options)) {}
+  ~FetchConsole() { end_line(); }  // an error message gets a line of its own
+  FetchConsole(const FetchConsole&) = delete;
+  FetchConsole& operator=(const FetchConsole&) = delete;
 
   /// May be called at every piece: writes at most ten times a second, on a terminal alone. `total` -1: unknown.
   void progress(const std::string& file, std::int64_t done, std::int64_t total);

@@ -58,6 +58,16 @@ TEST(FetchConsole, FitsTheTerminal) {
   EXPECT_EQ(terminal.take(), "\rtrain-images-idx3-u\x1b[K");
 }
 
+TEST(FetchConsole, EndsTheLineThatStands) {
+  Terminal terminal(true);
+  {
+    FetchConsole console(terminal.options);
+    console.progress("images.gz", 5, -1);
+    terminal.take();
+  }
+  EXPECT_EQ(terminal.take(), "\n");
+}
+
 TEST(FetchConsole, Quiet) {
   Terminal terminal(true);
   terminal.options.out = nullptr;
