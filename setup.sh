@@ -11,6 +11,7 @@ packages=(
   libeigen3-dev                                # plain and f64 products
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
+  libcurl4-openssl-dev libarchive-dev          # data sets from the web
   libgtest-dev googletest libbenchmark-dev     # tests, bench suite
   dataset-fashion-mnist                        # the images of `make run`
 )

@@ -1,3 +1,5 @@
+#include <archive.h>
+#include <curl/curl.h>
 #include <openssl/crypto.h>
 #include <zlib.h>
 #include <nlohmann/json.hpp>
@@ -23,7 +25,9 @@ int info_command() {
             << "  nlohmann-json  " << NLOHMANN_JSON_VERSION_MAJOR << '.' << NLOHMANN_JSON_VERSION_MINOR << '.'
             << NLOHMANN_JSON_VERSION_PATCH << "\n  toml++         " << toml_library_version() << "\n  CLI11          "
             << CLI11_VERSION << "\n  zlib           " << ::zlibVersion() << "\n  liblzma        " << ::lzma_version_string()
-            << "\n  OpenSSL        " << ::OpenSSL_version(OPENSSL_VERSION) << '\n';
+            << "\n  OpenSSL        " << ::OpenSSL_version(OPENSSL_VERSION) << "\n  libcurl        "
+            << ::curl_version_info(CURLVERSION_NOW)->version << "\n  libarchive     "
+            << (::archive_version_string() + std::string_view("libarchive ").size()) << '\n';
   return 0;
 }
 

@@ -36,5 +36,12 @@ int info_command();
 int data_list_command();
 /// Throws Error(ErrorKind::data) after the list if a file is missing or damaged.
 int data_verify_command(const std::string& name);
+/// `alma data fetch`.
+struct FetchArguments {
+  std::string data_set;
+  std::vector<std::string> mirrors;
+  bool quiet = false;
+};
+int data_fetch_command(const FetchArguments& arguments);
 
 }  // namespace alma

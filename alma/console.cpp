@@ -26,9 +26,9 @@ bool locale_is_utf8() {
   return false;
 }
 
-int terminal_columns() {
+int terminal_columns(int descriptor) {
   winsize size{};
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 80;
+  return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 80;
 }
 
 std::string padded(std::string text, std::size_t width) {
@@ -38,17 +38,19 @@ std::string padded(std::string text, std::size_t width) {
 
 }  // namespace
 
-ConsoleOptions console_options(bool quiet) {
+ConsoleOptions console_options(std::ostream& stream, int descriptor, bool quiet) {
   ConsoleOptions options;
-  options.out = quiet ? nullptr : &std::cout;
+  options.out = quiet ? nullptr : &stream;
   options.err = &std::cerr;
   const char* term = std::getenv("TERM");
-  options.terminal = ::isatty(STDOUT_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  options.terminal = ::isatty(descriptor) == 1 && term != nullptr && std::string_view(term) != "dumb";
   options.unicode = locale_is_utf8();
-  options.columns = options.terminal ? terminal_columns() : 80;
+  options.columns = options.terminal ? terminal_columns(descriptor) : 80;
   options.now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
   return options;
 }
+
+ConsoleOptions console_options(bool quiet) { return console_options(std::cout, STDOUT_FILENO, quiet); }
 
 void Console::start(const Config& config, const RunFacts& facts) {
   if (options_.out == nullptr) return;

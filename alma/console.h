@@ -46,6 +46,8 @@ struct ConsoleOptions {
 };
 /// For standard output and error of this process.
 ConsoleOptions console_options(bool quiet);
+/// The same with another stream of this process as `out`: standard error and its descriptor.
+ConsoleOptions console_options(std::ostream& stream, int descriptor, bool quiet);
 
 /// What a run says to the one who started it.
 class Console {

@@ -79,6 +79,7 @@ struct Arguments {
   RunOptions run;
   EvalOptions eval;
   std::string data_set;
+  FetchArguments fetch;
   std::function<int()> command;
 };
 
@@ -127,6 +128,14 @@ void add_data(CLI::App& app, Arguments& arguments) {
   data->add_subcommand("list", "the known data sets and whether they are installed")->callback([&] {
     arguments.command = data_list_command;
   });
+  CLI::App* fetch = data->add_subcommand("fetch", "bring the files of a data set into the user's cache");
+  fetch->add_option("NAME", arguments.fetch.data_set, "a data set")->required();
+  fetch->add_option("--mirror", arguments.fetch.mirrors, "a folder on the web that has the packed files; tried first")
+      ->type_name("URL")
+      ->expected(1)
+      ->take_all();
+  fetch->add_flag("--quiet", arguments.fetch.quiet, "print errors and warnings only");
+  fetch->callback([&] { arguments.command = [&] { return data_fetch_command(arguments.fetch); }; });
   CLI::App* verify = data->add_subcommand("verify", "compare the files of a data set with the published ones");
   verify->add_option("NAME", arguments.data_set, "a data set")->required();
   verify->callback([&] { arguments.command = [&] { return data_verify_command(arguments.data_set); }; });

@@ -30,27 +30,13 @@ ImageData load_images(const ImageRequest& request);
 struct Entry {
   std::string name;
   std::string description;
-  bool found = false;  // every file is there (sets without files are always found)
-  std::string where;   // the folder that holds the files, or some of them; empty if there are none
-  std::string how;     // how to get it, if it was not found
+  bool readable = true;  // by load_images
+  bool found = false;    // every file is there (sets without files are always found)
+  std::string where;     // the folder that holds the files, or some of them; empty if there are none
+  std::string how;       // how to get it, if it was not found
 };
 
-/// Every data set that load_images knows, in a fixed order, and whether its files are there.
+/// Every data set that is known, in a fixed order, and whether its files are there.
 std::vector<Entry> list_data_sets();
-
-/// A line of `alma data verify NAME`.
-struct FileCheck {
-  std::string file;        // the file's name in the data set
-  std::string path;        // where it was found; empty if it was not
-  std::int64_t bytes = 0;  // unpacked
-  std::string sha256;      // of the unpacked content; empty if it could not be read
-  std::string expected;    // the published content's
-  std::string problem;     // empty if the file is right; otherwise what is wrong with it
-  bool ok() const { return problem.empty(); }
-};
-
-/// Reads every file of a data set and compares its content with the published one. Missing and damaged files are reported,
-/// not thrown. Throws Error(ErrorKind::usage) for an unknown name or a set without published files.
-std::vector<FileCheck> verify(const std::string& name);
 
 }  // namespace alma

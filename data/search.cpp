@@ -13,30 +13,31 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-std::string find_file(const std::filesystem::path& folder, const std::string& file) {
-  for (const char* packed : {"", ".gz", ".xz"}) {
-    const std::filesystem::path path = folder / (file + packed);
-    std::error_code no_throw;
-    if (std::filesystem::exists(path, no_throw)) return path.string();
-  }
-  return "";
-}
-
 }  // namespace
+
+std::string cache_folder() {
+  const std::string cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
+  if (!cache.empty()) return cache + "/alma";
+  return home.empty() ? "" : home + "/.cache/alma";
+}
 
 std::vector<std::string> data_folders() {
   std::vector<std::string> folders;
   std::istringstream list(environment("ALMA_DATA"));
   for (std::string folder; std::getline(list, folder, ':');)
     if (!folder.empty()) folders.push_back(folder);
-  const std::string cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
-  if (!cache.empty()) {
-    folders.push_back(cache + "/alma");
-  } else if (!home.empty()) {
-    folders.push_back(home + "/.cache/alma");
-  }
+  if (const std::string cache = cache_folder(); !cache.empty()) folders.push_back(cache);
   folders.insert(folders.end(), {"/usr/share/datasets", "/usr/local/share/datasets"});
   return folders;
+}
+
+std::string find_packed(const std::filesystem::path& folder, const std::string& file) {
+  for (const char* packed : {"", ".gz", ".xz"}) {
+    const std::filesystem::path path = folder / (file + packed);
+    std::error_code no_throw;
+    if (std::filesystem::exists(path, no_throw)) return path.string();
+  }
+  return "";
 }
 
 bool DataPlace::complete() const {
@@ -50,7 +51,7 @@ DataPlace find_data_set(const std::string& name, const std::vector<std::string>&
   std::ptrdiff_t best_found = 0;
   const auto better = [&](const std::filesystem::path& folder) {
     DataPlace place{folder.string(), {}};
-    for (const std::string& file : files) place.paths.push_back(find_file(folder, file));
+    for (const std::string& file : files) place.paths.push_back(find_packed(folder, file));
     const auto missing = std::count(place.paths.begin(), place.paths.end(), "");
     const auto found = static_cast<std::ptrdiff_t>(files.size()) - missing;
     if (found > best_found) {

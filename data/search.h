@@ -1,12 +1,19 @@
 #pragma once
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace alma {
 
-/// Folders that hold data sets, in the order of the search: those of ALMA_DATA (colon-separated), the user's cache
-/// ($XDG_CACHE_HOME/alma or ~/.cache/alma), /usr/share/datasets and /usr/local/share/datasets.
+/// The user's cache: $XDG_CACHE_HOME/alma or ~/.cache/alma; empty if neither XDG_CACHE_HOME nor HOME is set.
+std::string cache_folder();
+
+/// Folders that hold data sets, in the order of the search: those of ALMA_DATA (colon-separated), the user's cache,
+/// /usr/share/datasets and /usr/local/share/datasets.
 std::vector<std::string> data_folders();
+
+/// The path of a file in a folder: as it is, then .gz, then .xz; empty if there is none.
+std::string find_packed(const std::filesystem::path& folder, const std::string& file);
 
 /// Where the files of a data set lie.
 struct DataPlace {

@@ -78,8 +78,8 @@ TEST_F(Cli, MissingAndDamagedData) {
   expect_failure(run({"run", "idx.toml"}), 3, {"a: "});
   expect_no_run();
   if (fs::exists("/usr/share/datasets/mnist") || fs::exists("/usr/local/share/datasets/mnist")) return;
-  expect_failure(run_with({"--set", "stream.dataset=mnist"}), 3, {"mnist", "nowhere", "ALMA_DATA"});
-  expect_failure(run({"data", "verify", "mnist"}), 3, {"mnist", "missing or damaged"});
+  expect_failure(run_with({"--set", "stream.dataset=mnist"}), 3, {"mnist", "nowhere", "alma data fetch mnist", "ALMA_DATA"});
+  expect_failure(run({"data", "verify", "mnist"}), 3, {"mnist", "missing or damaged", "alma data fetch mnist"});
   expect_no_run();
 }
 

@@ -206,8 +206,8 @@ TEST_F(CliRun, EvalAgreesWithTheRun) {
 TEST_F(CliRun, InfoNamesVersionDevicesAndLibraries) {
   const Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  for (const char* part :
-       {"alma 0.", "compiler", "cuda", "devices", "+ cpu ", "cpu:generic", "libraries", "toml++", "CLI11", "OpenSSL"})
+  for (const char* part : {"alma 0.", "compiler", "cuda", "devices", "+ cpu ", "cpu:generic", "libraries", "toml++", "CLI11",
+                           "OpenSSL", "libcurl", "libarchive"})
     EXPECT_NE(outcome.out.find(part), outcome.out.npos) << part << "\n" << outcome.out;
   EXPECT_EQ(run({"--version"}).out, outcome.out.substr(0, outcome.out.find('\n') + 1));
 }
@@ -215,7 +215,7 @@ TEST_F(CliRun, InfoNamesVersionDevicesAndLibraries) {
 TEST_F(CliRun, DataListsEverySet) {
   const Outcome outcome = run({"data", "list"});
   EXPECT_EQ(outcome.code, 0);
-  for (const char* name : {"mnist", "fashion-mnist", "idx", "synthetic-images"})
+  for (const char* name : {"mnist", "fashion-mnist", "cifar10", "fetch and verify only", "idx", "synthetic-images"})
     EXPECT_NE(outcome.out.find(name), outcome.out.npos);
 }
 

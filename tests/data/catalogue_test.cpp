@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/published.h"
 #include "tests/data/files.h"
 
 namespace alma::test {
@@ -66,7 +67,7 @@ TEST_F(Catalogue, LoadsAPublishedSetFromMixedPackings) {
 TEST_F(Catalogue, AMissingSetSaysWhereItWasSoughtAndHowToGetIt) {
   expect_error(ErrorKind::data,
                {"mnist: not found", folder_.path(), folder_ / "cache/alma", "(no such folder)", "/usr/share/datasets",
-                "train-images-idx3-ubyte", "ALMA_DATA"},
+                "train-images-idx3-ubyte", "alma data fetch mnist", "ALMA_DATA"},
                [] { load_images(named("mnist")); });
   write_mnist("mnist");
   std::remove((folder_ / "mnist/t10k-labels-idx1-ubyte").c_str());
@@ -143,13 +144,18 @@ TEST_F(Catalogue, OwnFilesThatDoNotFit) {
 TEST_F(Catalogue, UnknownNames) {
   const std::vector<std::string> parts = {"stream.dataset = \"mnst\"", "mnist", "fashion-mnist", "idx", "synthetic-images"};
   expect_error(ErrorKind::usage, parts, [] { load_images(named("mnst")); });
-  expect_error(ErrorKind::usage, parts, [] { verify("mnst"); });
-  expect_error(ErrorKind::usage, {"idx", "no published files"}, [] { verify("idx"); });
+  expect_error(ErrorKind::usage, {"mnst", "mnist, fashion-mnist, cifar10"}, [] { verify("mnst"); });
+  expect_error(ErrorKind::usage, {"idx", "no data set with published files"}, [] { verify("idx"); });
+  expect_error(ErrorKind::usage, {"stream.dataset = \"cifar10\"", "fetched and verified, but not read yet"},
+               [] { load_images(named("cifar10")); });
 }
 
 TEST_F(Catalogue, ListsWhatIsFound) {
   EXPECT_FALSE(entry("mnist").found);
+  EXPECT_NE(entry("mnist").how.find("alma data fetch mnist"), std::string::npos);
   EXPECT_NE(entry("mnist").how.find("ALMA_DATA"), std::string::npos);
+  EXPECT_TRUE(entry("mnist").readable);
+  EXPECT_FALSE(entry("cifar10").readable);
   EXPECT_TRUE(entry("synthetic-images").found);
   EXPECT_TRUE(entry("idx").found);
   write_mnist("mnist");

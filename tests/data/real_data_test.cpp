@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/catalogue.h"
+#include "data/published.h"
 
 namespace alma::test {
 namespace {

@@ -1,0 +1,132 @@
+#include "data/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+
+#include "data/checksum.h"
+#include "kernels/error.h"
+
+namespace alma {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kPieceBytes = 256 * 1024;
+// Of what is not wanted: a readme, a list of classes. An archive that unpacks to much more is no data set.
+constexpr std::int64_t kMostOther = std::int64_t{64} << 20;
+constexpr int kMostEntries = 10000;
+
+class Extraction {
+ public:
+  Extraction(const fs::path& path, const std::vector<PublishedFile>& files, const fs::path& folder)
+      : path_(path), files_(files), folder_(folder), parts_(files.size()), archive_(archive_read_new()) {
+    if (!archive_) fail("[archive] libarchive cannot start: out of memory");
+    archive_read_support_filter_gzip(archive_.get());
+    archive_read_support_filter_xz(archive_.get());
+    archive_read_support_format_tar(archive_.get());
+    if (archive_read_open_filename(archive_.get(), path.c_str(), kPieceBytes) != ARCHIVE_OK) damaged();
+  }
+
+  std::vector<std::unique_ptr<PartFile>> run() {
+    while (archive_entry* entry = next()) {
+      require_harmless(entry);
+      if (const PublishedFile* file = wanted(entry)) {
+        take(*file, entry);
+      } else {
+        count_other(entry);
+      }
+    }
+    for (std::size_t i = 0; i < files_.size(); ++i)
+      if (!parts_[i]) fail(ErrorKind::data, path_.string(), ": the archive lacks ", files_[i].name);
+    return std::move(parts_);
+  }
+
+ private:
+  [[noreturn]] void damaged() const {
+    const char* what = archive_error_string(archive_.get());
+    fail(ErrorKind::data, path_.string(), ": not a tar archive, or damaged: ", what ? what : "it cannot be read");
+  }
+
+  archive_entry* next() {
+    archive_entry* entry = nullptr;
+    const int code = archive_read_next_header(archive_.get(), &entry);
+    if (code == ARCHIVE_EOF) return nullptr;
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) damaged();
+    if (++entries_ > kMostEntries) refuse(entry, "comes after more entries than any data set has");
+    return entry;
+  }
+
+  [[noreturn]] void refuse(archive_entry* entry, const std::string& what) const {
+    const char* name = archive_entry_pathname(entry);
+    fail(ErrorKind::data, path_.string(), ": the archive is refused: its entry \"", name ? name : "?", "\" ", what);
+  }
+
+  void require_harmless(archive_entry* entry) const {
+    const char* name = archive_entry_pathname(entry);
+    if (!name) refuse(entry, "has a name that cannot be read");
+    const fs::path path = name;
+    if (path.is_absolute()) refuse(entry, "has an absolute path");
+    if (std::find(path.begin(), path.end(), "..") != path.end()) refuse(entry, "leaves the folder");
+    if (archive_entry_hardlink(entry)) refuse(entry, "is a hard link");
+    const auto type = archive_entry_filetype(entry);
+    if (type == AE_IFLNK) refuse(entry, "is a symbolic link");
+    if (type != AE_IFREG && type != AE_IFDIR) refuse(entry, "is neither a file nor a folder");
+  }
+
+  const PublishedFile* wanted(archive_entry* entry) const {
+    if (archive_entry_filetype(entry) != AE_IFREG) return nullptr;
+    const std::string name = fs::path(archive_entry_pathname(entry)).filename();
+    for (const PublishedFile& file : files_)
+      if (file.name == name) return &file;
+    return nullptr;
+  }
+
+  void count_other(archive_entry* entry) {
+    const std::int64_t bytes = archive_entry_size(entry);
+    if (bytes < 0 || bytes > kMostOther - other_) refuse(entry, "does not belong to the data set and is too large");
+    other_ += bytes;
+  }
+
+  void take(const PublishedFile& file, archive_entry* entry) {
+    std::unique_ptr<PartFile>& part = parts_[static_cast<std::size_t>(&file - files_.data())];
+    if (part) refuse(entry, "is there twice");
+    const std::int64_t announced = archive_entry_size(entry);
+    if (announced != file.bytes)
+      refuse(entry, "has " + std::to_string(announced) + " bytes, expected " + std::to_string(file.bytes));
+    part = std::make_unique<PartFile>(folder_ / file.name, PartFile::Unfinished::remove);
+    std::vector<std::uint8_t> buffer(kPieceBytes);
+    Sha256 sum;
+    la_ssize_t got;
+    while ((got = archive_read_data(archive_.get(), buffer.data(), buffer.size())) > 0) {
+      const std::span<const std::uint8_t> piece(buffer.data(), static_cast<std::size_t>(got));
+      if (part->bytes() + got > file.bytes) refuse(entry, "holds more bytes than it announces");
+      sum.add(piece);
+      part->append(piece);
+    }
+    if (got < 0) damaged();
+    if (sum.hex() != file.sha256) refuse(entry, "differs from the published file");
+  }
+
+  struct Free {
+    void operator()(archive* opened) const { archive_read_free(opened); }
+  };
+
+  const fs::path& path_;
+  const std::vector<PublishedFile>& files_;
+  const fs::path& folder_;
+  std::vector<std::unique_ptr<PartFile>> parts_;  // one per file; null until it is found
+  std::unique_ptr<archive, Free> archive_;
+  std::int64_t other_ = 0;
+  int entries_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<PartFile>> extract(const fs::path& archive, const std::vector<PublishedFile>& files,
+                                               const fs::path& folder) {
+  return Extraction(archive, files, folder).run();
+}
+
+}  // namespace alma

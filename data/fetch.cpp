@@ -1,0 +1,177 @@
+#include "data/fetch.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <sstream>
+#include <thread>
+
+#include "data/archive.h"
+#include "data/part_file.h"
+#include "kernels/error.h"
+
+namespace alma {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Admits one fetch at a time into a folder. The kernel lets go of it when the process ends, in whatever way.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder)
+      : path_(folder / ".lock"), descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    if (descriptor_ < 0) fail("cannot open ", path_.string(), ": ", std::strerror(errno));
+  }
+  ~FolderLock() { ::close(descriptor_); }  // the file stays: removing it could take another process's lock away
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// Waits for it; false if stop() ended that.
+  bool take(const TransferWatch& watch) {
+    for (bool told = false; ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0;) {
+      if (errno != EWOULDBLOCK && errno != EINTR) fail("cannot lock ", path_.string(), ": ", std::strerror(errno));
+      if (!told && watch.say) watch.say("waiting for another fetch into " + path_.parent_path().string());
+      told = true;
+      if (watch.stop && watch.stop()) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    return true;
+  }
+
+ private:
+  fs::path path_;
+  int descriptor_;
+};
+
+/// What is fetched as one: a packed file, and the files that it holds.
+struct Package {
+  std::string name;
+  std::vector<PublishedFile> files;
+
+  /// No packing makes a file much larger.
+  std::int64_t most_bytes() const {
+    std::int64_t bytes = 1 << 20;
+    for (const PublishedFile& file : files) bytes += file.bytes + file.bytes / 100;
+    return bytes;
+  }
+};
+
+class Fetch {
+ public:
+  Fetch(const PublishedSet& set, const FetchOptions& options)
+      : set_(set), options_(options), folder_(options.folder / set.name), mirrors_(options.mirrors) {
+    mirrors_.insert(mirrors_.end(), set.mirrors.begin(), set.mirrors.end());
+    for (std::string& mirror : mirrors_)
+      if (!mirror.ends_with('/')) mirror += '/';
+  }
+
+  Fetched run() {
+    std::error_code error;
+    fs::create_directories(folder_, error);
+    if (error)
+      fail("cannot make the folder ", folder_.string(), ": ", error.message(),
+           "; expected one that can be written, set XDG_CACHE_HOME to another");
+    Fetched result{false, folder_, 0, 0};
+    FolderLock lock(folder_);
+    if (!lock.take(options_.watch)) return result;
+    for (const Package& package : missing_packages()) {
+      if (!get(package)) return result;
+      result.fetched += static_cast<int>(package.files.size());
+    }
+    result.kept = static_cast<int>(set_.files.size()) - result.fetched;
+    result.complete = true;
+    return result;
+  }
+
+ private:
+  std::vector<Package> missing_packages() const {
+    std::vector<PublishedFile> missing;
+    for (const PublishedFile& file : set_.files)
+      if (!check_file(file, find_packed(folder_, file.name)).ok()) missing.push_back(file);
+    std::vector<Package> packages;
+    if (set_.archive.empty()) {
+      for (const PublishedFile& file : missing) packages.push_back({file.name + ".gz", {file}});
+    } else if (!missing.empty()) {
+      packages.push_back({set_.archive, missing});
+    }
+    return packages;
+  }
+
+  /// False if stop() ended it.
+  bool get(const Package& package) {
+    PartFile part(folder_ / package.name, PartFile::Unfinished::keep);
+    std::vector<std::unique_ptr<PartFile>> members;  // of an archive
+    Download wanted{package.name, {}, package.most_bytes(), {}};
+    for (const std::string& mirror : mirrors_) wanted.urls.push_back(mirror + package.name);
+    wanted.accept = [&] {
+      if (!set_.archive.empty()) {
+        members = extract(part.path(), package.files, folder_);
+      } else if (const FileCheck check = check_file(package.files.front(), part.path()); !check.ok()) {
+        fail(ErrorKind::data, check.problem);
+      }
+    };
+    const std::optional<std::size_t> from = try_mirrors(wanted, part);
+    if (!from) return false;
+    if (options_.watch.say) options_.watch.say(package.name + " from " + mirrors_[*from]);
+    publish(package, part, members);
+    const auto served = mirrors_.begin() + static_cast<std::ptrdiff_t>(*from);
+    std::rotate(mirrors_.begin(), served, served + 1);  // the next file is likely to be there too
+    return true;
+  }
+
+  std::optional<std::size_t> try_mirrors(const Download& wanted, PartFile& part) const {
+    try {
+      return download(wanted, part, options_.patience, options_.watch);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      fail(ErrorKind::data, set_.name, ": ", error.what(),
+           "\ntry again later, name a folder on the web that has it with --mirror URL, or put the files into FOLDER/",
+           set_.name, " and set ALMA_DATA=FOLDER");
+    }
+  }
+
+  void publish(const Package& package, PartFile& part, const std::vector<std::unique_ptr<PartFile>>& members) const {
+    if (set_.archive.empty()) {
+      part.publish();
+    } else {
+      for (const auto& member : members) member->publish();
+      part.restart();  // so that it goes
+    }
+    // A damaged file in another packing would be found first.
+    for (const PublishedFile& file : package.files)
+      for (const char* packing : {"", ".gz", ".xz"}) {
+        const std::string name = file.name + packing;
+        std::error_code no_throw;
+        if (name != (set_.archive.empty() ? package.name : file.name)) fs::remove(folder_ / name, no_throw);
+      }
+  }
+
+  const PublishedSet& set_;
+  const FetchOptions& options_;
+  fs::path folder_;
+  std::vector<std::string> mirrors_;
+};
+
+}  // namespace
+
+Fetched fetch(const PublishedSet& set, const FetchOptions& options) { return Fetch(set, options).run(); }
+
+std::vector<std::string> own_mirrors(const std::vector<std::string>& given) {
+  std::vector<std::string> mirrors = given;
+  const char* environment = std::getenv("ALMA_MIRRORS");
+  std::istringstream list(environment ? environment : "");
+  for (std::string mirror; list >> mirror;) mirrors.push_back(mirror);
+  for (const std::string& mirror : mirrors)
+    if (!mirror.starts_with("http://") && !mirror.starts_with("https://"))
+      fail(ErrorKind::usage, "mirror \"", mirror, "\" (--mirror, ALMA_MIRRORS): expected http:// or https:// and a folder");
+  return mirrors;
+}
+
+}  // namespace alma

@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/search.h"
+
+namespace alma {
+
+/// A file of a published data set, as it is unpacked.
+struct PublishedFile {
+  std::string name;
+  std::int64_t bytes = 0;
+  std::string sha256;
+};
+
+/// Images in four IDX files: training images and labels, test images and labels.
+struct PublishedImages {
+  int classes, height, width;
+  float mean, std;
+};
+
+/// A data set whose files are published: what they hold, and where they can be fetched.
+struct PublishedSet {
+  std::string name, description;
+  std::vector<PublishedFile> files;
+  std::optional<PublishedImages>
+      images;                        // none: the files can be fetched and verified, but load_images cannot read them yet
+  std::string archive;               // the tar archive that holds all files; empty: each is a file of its own, NAME.gz
+  std::vector<std::string> mirrors;  // URLs of folders with the packed files
+  std::string package;               // of the distribution, if there is one
+};
+
+/// All of them, in a fixed order.
+const std::vector<PublishedSet>& published_sets();
+
+/// The set of that name; null if there is none.
+const PublishedSet* find_published(const std::string& name);
+/// The set of that name. Throws Error(ErrorKind::usage), with all names, if there is none.
+const PublishedSet& published_set(const std::string& name);
+
+/// Where the files lie, one path per file (data/search.h).
+DataPlace find_place(const PublishedSet& set);
+
+/// What to do to get the files: "get it with: alma data fetch mnist, or ...".
+std::string how_to_get(const PublishedSet& set);
+
+/// A line of `alma data verify NAME`.
+struct FileCheck {
+  std::string file;        // the file's name in the data set
+  std::string path;        // where it was found; empty if it was not
+  std::int64_t bytes = 0;  // unpacked
+  std::string sha256;      // of the unpacked content; empty if it could not be read
+  std::string expected;    // the published content's
+  std::string problem;     // empty if the file is right; otherwise what is wrong with it
+  bool ok() const { return problem.empty(); }
+};
+
+/// Compares the unpacked content of `path` with the published one. A problem is reported, not thrown; a path that is empty
+/// is a missing file.
+FileCheck check_file(const PublishedFile& file, const std::string& path);
+
+/// check_file for every file of a set, where find_place finds it. Throws Error(ErrorKind::usage) for an unknown name or a
+/// set without published files.
+std::vector<FileCheck> verify(const std::string& name);
+
+}  // namespace alma
