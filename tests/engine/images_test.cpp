@@ -1,5 +1,6 @@
 #include "engine/ops_images.h"
 
+#include "engine/ops_matmul.h"
 #include "tests/engine/gradient_check.h"
 
 namespace alma::test {
@@ -20,6 +21,39 @@ TEST(GatherImages, NormalisesEachChannelOfTheNamedImages) {
   EXPECT_NEAR(x[2], (30 / 255.0 - 0.1) / 0.2, 1e-6);
   EXPECT_NEAR(x[5], (255 / 255.0 - 0.5) / 0.25, 1e-6);
   EXPECT_NEAR(x[7], (20 / 255.0 - 0.1) / 0.2, 1e-6);
+}
+
+/// One channel on the cpu: the batch is not stored, and a narrow linear layer gives what it gives on the stored one.
+TEST(BatchOfImages, LinearLayersTakeImagesWhereTheyLie) {
+  std::vector<std::uint8_t> bytes;
+  for (int i = 0; i < 6 * 35; ++i) bytes.push_back(static_cast<std::uint8_t>(i * 37 % 256));
+  const std::vector<float> mean{0.5f}, std{0.25f};
+  const DeviceImages images{Tensor::from(cpu(), {6, 1, 5, 7}, bytes),
+                            Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}), normalisation(mean, std)};
+  const Tensor indices = Tensor::from(cpu(), {3}, std::vector<std::int32_t>{4, 0, 5});
+  const Batch lazy = batch_of_images(images, indices), stored = gather_images(images, indices);
+  EXPECT_EQ(lazy.y.to_vector<std::int32_t>(), (std::vector<std::int32_t>{4, 0, 5}));
+  ASSERT_EQ(lazy.x.layout(), Layout::image_rows);
+  ASSERT_EQ(lazy.x.shape(), (Shape{3, 35}));
+  expect_error([&] { lazy.x.in(); }, {"dense()"});
+  EXPECT_EQ(dense(lazy.x).to_vector<float>(), stored.x.to_vector<float>());
+  for (const std::int64_t out : {3, 100}) {  // in place, and made dense first
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < out * 35; ++i) values.push_back(static_cast<float>((i * 7919) % 101 - 50) / 100);
+    std::vector<std::vector<float>> results, gradients;
+    for (const Tensor& x : {lazy.x, stored.x}) {
+      Tensor weight = Tensor::from(cpu(), {out, 35}, values), bias = Tensor::full(cpu(), {out}, DType::f32, 0.5);
+      weight.set_requires_grad(true);
+      bias.set_requires_grad(true);
+      const Tensor y = linear(x, weight, bias, true);
+      y.backward(Tensor::full(cpu(), y.shape(), DType::f32, 1));
+      results.push_back(y.to_vector<float>());
+      gradients.push_back(weight.grad().to_vector<float>());
+    }
+    // 35 products of magnitude up to 1: a few roundings apart.
+    for (std::size_t i = 0; i < results[0].size(); ++i) EXPECT_NEAR(results[0][i], results[1][i], 1e-5) << out << ' ' << i;
+    for (std::size_t i = 0; i < gradients[0].size(); ++i) EXPECT_NEAR(gradients[0][i], gradients[1][i], 1e-5) << i;
+  }
 }
 
 TEST(GatherImages, RefusesWhatIsNoImageSet) {
