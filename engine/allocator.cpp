@@ -5,11 +5,15 @@
 namespace alma {
 
 // Multiples of 512 bytes: tensors of nearly equal size share blocks, and every block starts aligned for any vector width.
-std::size_t Allocator::rounded(std::size_t bytes) { return std::max<std::size_t>((bytes + 511) / 512 * 512, 512); }
+std::size_t Allocator::rounded(std::size_t bytes) { return std::max((bytes + kUnit - 1) / kUnit * kUnit, kUnit); }
+
+std::vector<void*>& Allocator::free_blocks(std::size_t size) {
+  return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size];
+}
 
 void* Allocator::allocate(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
-  if (auto& blocks = free_[size]; !blocks.empty()) {
+  if (auto& blocks = free_blocks(size); !blocks.empty()) {
     void* memory = blocks.back();
     blocks.pop_back();
     stats_.cached -= size;
@@ -40,13 +44,16 @@ void Allocator::release(void* memory, std::size_t bytes) noexcept {
   const std::size_t size = rounded(bytes);
   stats_.in_use -= size;
   stats_.cached += size;
-  free_[size].push_back(memory);
+  free_blocks(size).push_back(memory);
 }
 
 void Allocator::trim() noexcept {
-  for (auto& [size, blocks] : free_)
+  const auto give_back = [this](std::vector<void*>& blocks) {
     for (void* memory : blocks) backend_.deallocate(memory);
-  free_.clear();
+    blocks.clear();
+  };
+  for (auto& blocks : small_) give_back(blocks);
+  for (auto& [size, blocks] : large_) give_back(blocks);
   stats_.cached = 0;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
@@ -36,10 +37,13 @@ class Allocator {
   const Stats& stats() const { return stats_; }
 
  private:
+  static constexpr std::size_t kUnit = 512, kSmallSizes = 1024;
   static std::size_t rounded(std::size_t bytes);
+  std::vector<void*>& free_blocks(std::size_t size);
 
   Backend& backend_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  std::array<std::vector<void*>, kSmallSizes> small_;  // free blocks of 0, 1, 2, ... units
+  std::unordered_map<std::size_t, std::vector<void*>> large_;
   std::size_t cap_ = 0;
   Stats stats_;
 };
