@@ -35,7 +35,7 @@ def find_file(folders, name):
             for candidate in (path, path.with_name(name + ".gz")):
                 if candidate.is_file():
                     return candidate
-    sys.exit(f"error: no {name} (or {name}.gz) in {', '.join(map(str, folders)) or 'no folder'}; give the folder of MNIST's "
+    sys.exit(f"error: no {name} (or {name}.gz) in {', '.join(map(str, folders)) or 'any folder: none was given'}; give the folder of MNIST's "
              "four files by --data or ALMA_DATA, or fetch them: build/alma data fetch mnist")
 
 
