@@ -35,8 +35,9 @@ def find_file(folders, name):
             for candidate in (path, path.with_name(name + ".gz")):
                 if candidate.is_file():
                     return candidate
-    sys.exit(f"error: no {name} (or {name}.gz) in {', '.join(map(str, folders)) or 'any folder: none was given'}; give the folder of MNIST's "
-             "four files by --data or ALMA_DATA, or fetch them: build/alma data fetch mnist")
+    where = ", ".join(map(str, folders)) or "any folder: none was given"
+    sys.exit(f"error: no {name} (or {name}.gz) in {where}; give the folder of MNIST's four files by --data or ALMA_DATA, or "
+             "fetch them: build/alma data fetch mnist")
 
 
 def read_idx(path):
@@ -174,7 +175,7 @@ def clone_all(tensors):
 
 
 def fit(network, trainer, images, labels, update, clock, epochs=EPOCHS):
-    """Passes over the update's samples; the weights of the best validation are kept in memory and put back. Returns the steps."""
+    """Passes over the update's samples; the weights of the best validation are put back at the end. Returns the steps."""
     train, validation = update
     trainer.reset()
     x, y = images.index_select(0, train), labels.index_select(0, train)
@@ -200,6 +201,13 @@ def warm_up(network, trainer, images, labels, update):
     before = clone_all(network.optimized)
     fit(network, trainer, images, labels, update, Clock(), epochs=2)
     copy_all(before, network.optimized)
+
+
+def cumulative_error(test_errors):
+    """alma's cer, a sum over all mega-batches: chance before the first update, then each error until the next."""
+    if len(test_errors) * WAIT < MEGA_BATCHES:
+        return None
+    return (1 - 1 / CLASSES) * (WAIT - 1) + WAIT * sum(test_errors[:-1]) + test_errors[-1]
 
 
 def parse_options():
@@ -245,7 +253,7 @@ def main():
         "torch": torch.__version__, "width": options.width, "experts": options.experts, "parameters": network.count,
         "updates": len(updates), "steps": steps, "seconds": sum(wall for wall, _ in parts.values()),
         "cpu_seconds": sum(cpu for _, cpu in parts.values()), "parts": parts, "errors": test_errors,
-        "final_error": test_errors[-1], "cer": sum(test_errors)}))
+        "final_error": test_errors[-1], "cer": cumulative_error(test_errors)}))
 
 
 if __name__ == "__main__":
