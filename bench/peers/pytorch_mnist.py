@@ -74,13 +74,12 @@ class Network:
     """HIDDEN layers Linear + ReLU (experts = 1) or soft mixtures of that many, then a Linear; initialised as nn.Linear is.
 
     No modules, which cost time per call; a mixture's gate and experts lie in one weight [experts + experts * width, in], so
-    that a layer is one product. `flat` lets all parameters (and gradients) lie in one tensor for the optimizer. Each of the
-    three is faster than what it replaces, at every width and with every build measured.
+    that a layer is one product. `flat` lets all parameters (and gradients) lie in one tensor for the optimizer.
     """
 
     def __init__(self, inputs, width, experts, flat, compiled):
         self.width, self.experts = width, experts
-        self.batched_product = width < 32 and not compiled  # of gates and outputs; multiply and sum is slower there alone
+        self.batched_product = width < 32 and not compiled  # measured at 4 (faster) and 64 (slower)
         tensors = []
         rows = width if experts == 1 else experts + experts * width
         for n, fan_in in [(rows, width if layer else inputs) for layer in range(HIDDEN)] + [(CLASSES, width)]:
