@@ -12,6 +12,7 @@ packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
   libgtest-dev googletest libbenchmark-dev     # tests, bench suite
+  python3                                      # bench/compare
   dataset-fashion-mnist                        # the images of `make run`
 )
 if [ "${1:-}" = --dev ]; then

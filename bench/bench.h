@@ -16,7 +16,7 @@ namespace alma::bench {
 struct Suite {
   Context& context;
   Ceilings ceilings;
-  double min_seconds = 0.2;  // of each benchmark, at least
+  double min_seconds = 0.1;  // of each benchmark, at least
   bool quick = false;        // each benchmark for a moment: shows that it runs
   double flops_limit = 0;    // of one call, at most; what needs more is left out; 0: none
   /// One thread of the processor is timed by its CPU time, in which other processes do not show; a device or several threads

@@ -66,7 +66,7 @@ template <int vector_bytes>
   target void copy_##level(const void* source, void* to, std::size_t bytes) { copy_body<vector_bytes>(source, to, bytes); } \
   target void update_##level(void* data, std::size_t bytes) { update_body<vector_bytes>(data, bytes); }
 
-ALMA_CEILING_LOOPS(generic, , 16, 10)
+ALMA_CEILING_LOOPS(generic, , 16, 12)
 #if defined(__x86_64__)
 ALMA_CEILING_LOOPS(v3, [[gnu::target("avx2,fma")]], 32, 12)
 ALMA_CEILING_LOOPS(v4, [[gnu::target("avx512f,fma")]], 64, 20)

@@ -19,7 +19,7 @@ using namespace alma::bench;
 struct Options {
   std::string filter, device = "auto", json;
   int threads = 1, repetitions = 1;
-  double min_seconds = 0.2;
+  double min_seconds = 0.1;
   bool quick = false;
 };
 

@@ -86,7 +86,7 @@ class ProfileLane {
 /// `max_events`, so that a long run does not fill the memory. Contexts on several threads may share one; it outlives them.
 class Profiler {
  public:
-  static constexpr std::int64_t kMaxEvents = 200000;  // about 30 MB as JSON
+  static constexpr std::int64_t kMaxEvents = 200000;  // about 35 MB as JSON
   explicit Profiler(std::int64_t max_events = kMaxEvents);
 
   /// A new row of the trace.
