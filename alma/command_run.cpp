@@ -18,9 +18,9 @@ int show_finished(const RunDirectory& directory, const RunOptions& options, Cons
   return 0;
 }
 
-// The profile of a run that has failed: what is wrong with it must not hide why the run failed.
-void save_profile_of_failure(const Profiler& profiler, const ProfileFacts& facts, const RunDirectory& directory,
-                             Console& console) {
+// The profile of a run that was interrupted or has failed: what is wrong with the profile must not hide that.
+void save_profile_of_part(const Profiler& profiler, const ProfileFacts& facts, const RunDirectory& directory,
+                          Console& console) {
   try {
     save_profile(profiler, facts, directory.path(), console);
   } catch (const std::exception& error) {
@@ -51,20 +51,21 @@ int run_command(const RunOptions& options) {
   facts.threads = options.threads;
   facts.run_directory = directory.path();
   console.start(options.config, facts);
-  int code = 0;
+  const ProfileFacts profile_facts{facts.backend, facts.threads};
   try {
     run.run(directory, console);
   } catch (const Interrupted&) {
     console.end_line();
     console.warn("interrupted and saved; go on with: alma run --resume --out " + directory.path().string());
-    code = 130;
+    if (profiler) save_profile_of_part(*profiler, profile_facts, directory, console);
+    return 130;
   } catch (...) {
     console.end_line();
-    if (profiler) save_profile_of_failure(*profiler, {facts.backend, facts.threads}, directory, console);
+    if (profiler) save_profile_of_part(*profiler, profile_facts, directory, console);
     throw;
   }
-  if (profiler) save_profile(*profiler, {facts.backend, facts.threads}, directory.path(), console);
-  return code;
+  if (profiler) save_profile(*profiler, profile_facts, directory.path(), console);
+  return 0;
 }
 
 }  // namespace alma
