@@ -88,6 +88,7 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
 }
 
 void AnytimeRun::judge() {
+  const ProfileSpan span(context_, "test evaluation");
   const Evaluation test = learner_->evaluate(test_, test_indices_);
   judgement_.error = test.error();
   judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
@@ -136,6 +137,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
 }
 
 void AnytimeRun::save(RunDirectory& directory) {
+  const ProfileSpan span(context_, "checkpoint");
   const nlohmann::json learner = learner_->state();
   const nlohmann::json state = {
       {"error", judgement_.error},   {"loss", judgement_.loss ? nlohmann::json(*judgement_.loss) : nlohmann::json()},

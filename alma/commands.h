@@ -19,6 +19,7 @@ struct RunOptions {
   std::filesystem::path out;
   OpenMode mode = OpenMode::create_free;  // RunDirectory(out, config, mode)
   bool quiet = false;
+  bool profile = false;  // profile.json and profile.txt, in the run directory
 };
 int run_command(const RunOptions& options);
 

@@ -53,6 +53,7 @@ void Fit::begin_epoch() {
 }
 
 void Fit::step() {
+  const ProfileSpan span(order_.context(), "training step");
   const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
   const Batch batch = batch_of_images(images_, order_.part(first, {count}));
   CostScope scope(order_.context());
@@ -74,6 +75,7 @@ void Fit::check_losses() const {
 
 void Fit::end_epoch() {
   check_losses();
+  const ProfileSpan span(order_.context(), "validation");
   const Evaluation validation = evaluate(model_, images_, validation_);
   const bool better =
       validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;

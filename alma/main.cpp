@@ -105,6 +105,8 @@ void add_run(CLI::App& app, Arguments& arguments) {
       ->type_name("DIR");
   command->add_flag("--resume", given.resume, "go on with the run in --out");
   command->add_flag("--quiet", arguments.run.quiet, "print errors and warnings only");
+  command->add_flag("--profile", arguments.run.profile,
+                    "time every primitive: a table at the end, profile.txt and the trace profile.json in the run directory");
   command->add_flag("--print-config", given.print_config, "print the whole configuration and end");
   add_device_options(command, arguments.run.device, arguments.run.threads);
   command->callback([&] { arguments.command = [&] { return start_run(given, arguments.run); }; });

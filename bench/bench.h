@@ -1,29 +1,70 @@
 #pragma once
 #include <benchmark/benchmark.h>
 
-#include "engine/context.h"
+#include <functional>
+#include <optional>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "bench/ceiling.h"
+#include "engine/tensor.h"
 
 namespace alma::bench {
 
-/// Registers the benchmarks of one file for a device. The context outlives them.
-void register_ops(Context& context);
-void register_steps(Context& context);
+/// What the benchmarks of one run share. Outlives them.
+struct Suite {
+  Context& context;
+  Ceilings ceilings;
+  double min_seconds = 0.1;  // of each benchmark, at least
+  bool quick = false;        // each benchmark for a moment: shows that it runs
+  double flops_limit = 0;    // of one call, at most; what needs more is left out; 0: none
+  /// One thread of the processor is timed by its CPU time, in which other processes do not show; a device or several threads
+  /// by the clock.
+  bool cpu_clock = true;
+  std::optional<std::regex> filter;  // of names; none: all
+  int registered = 0;
+  std::vector<std::string> failures;  // "name: message"
+  std::vector<std::string> left_out;  // for flops_limit
 
-/// Times `work` until the device has done it, and declares the bytes and FLOPs that its ops report: the columns
-/// bytes_per_second and FLOP/s.
-template <class Work>
-void measure(benchmark::State& state, Context& context, Work&& work) {
-  CostScope one(context);
-  work();
-  const Cost cost = one.cost();
-  context.backend().synchronize();
-  for (auto _ : state) {
-    work();
-    context.backend().synchronize();
+  bool wants(const std::string& name) const { return !filter || std::regex_search(name, *filter); }
+  /// Says so at the start of the run, too.
+  bool too_large(const std::string& name, double flops) {
+    if (flops_limit == 0 || flops <= flops_limit || !wants(name)) return false;
+    left_out.push_back(name);
+    return true;
   }
-  const auto runs = static_cast<double>(state.iterations());
-  state.SetBytesProcessed(static_cast<std::int64_t>(static_cast<double>(cost.bytes) * runs));
-  state.counters["FLOP/s"] = benchmark::Counter(static_cast<double>(cost.flops) * runs, benchmark::Counter::kIsRate);
-}
+};
+
+/// What is timed: one call.
+using Work = std::function<void()>;
+
+/// What `work` cannot say itself.
+struct Declared {
+  std::optional<Cost> cost;  // where no op reports it
+  double working_set = 0;    // bytes; 0: the cost's bytes
+  Traffic traffic = Traffic::copy;
+};
+
+/// Registers a benchmark: `prepare` makes its tensors when it runs. Declares the bytes and FLOPs of the work and, from them,
+/// the share of its ceiling: columns bytes_per_second, FLOP/s and share.
+void add(Suite& suite, const std::string& name, std::function<Work()> prepare, const Declared& declared = {});
+
+/// The same clock, time unit and handling of errors for a benchmark that measures itself.
+void add_manual(Suite& suite, const std::string& name, std::function<void(benchmark::State&)> run);
+
+/// Seconds on the suite's clock.
+double clock_seconds(const Suite& suite);
+
+/// f32 ones, and i32 zeros.
+Tensor ones(Suite& suite, const Shape& shape);
+Tensor zero_indices(Suite& suite, std::int64_t count);
+
+void register_ops(Suite& suite);
+void register_memory(Suite& suite);
+void register_optimizers(Suite& suite);
+void register_tape(Suite& suite);
+void register_gemm(Suite& suite);
+void register_steps(Suite& suite);
 
 }  // namespace alma::bench

@@ -1,41 +1,121 @@
-// alma-bench: times ops and training steps at the workload's shapes on one device.
+// alma-bench: times primitives, ops, the tape and training steps at the workload's shapes on one device, each beside what
+// the machine can do at best.
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <iostream>
 
+#include "alma/files.h"
 #include "bench/bench.h"
+#include "bench/report.h"
+
+namespace {
+
+using namespace alma;
+using namespace alma::bench;
+
+struct Options {
+  std::string filter, device = "auto", json;
+  int threads = 1, repetitions = 1;
+  double min_seconds = 0.1;
+  bool quick = false;
+};
+
+void add_options(CLI::App& app, Options& options) {
+  app.add_option("--filter", options.filter, "only benchmarks whose name matches this regular expression");
+  app.add_option("--device", options.device, "auto, cpu, cpu:LEVEL, cuda or cuda-sim");
+  app.add_option("--threads", options.threads, "threads inside an op")->check(CLI::Range(1, 1024));
+  app.add_option("--json", options.json, "also write the results to this file, for bench/compare");
+  app.add_option("--min-time", options.min_seconds, "seconds of each benchmark, at least")
+      ->check(CLI::Range(1e-6, 3600.0))
+      ->capture_default_str();
+  app.add_option("--repetitions", options.repetitions, "of each benchmark; bench/compare then knows the noise")
+      ->check(CLI::Range(1, 1000));
+  app.add_flag("--quick", options.quick, "each benchmark for a moment, large products left out: shows that everything runs");
+}
+
+std::regex parse_filter(const std::string& filter) {
+  try {
+    return std::regex(filter);
+  } catch (const std::regex_error& error) {
+    fail(ErrorKind::usage, "--filter ", filter, " is no regular expression: ", error.what(),
+         "; expected one such as ^gemm/");
+  }
+}
+
+Suite make_suite(alma::Context& context, const Options& options) {
+  const BackendInfo info = context.backend().info();
+  Suite suite{context, measure_ceilings(context, options.quick), options.min_seconds, options.quick, 0, true, {}, 0, {}, {}};
+  if (!options.filter.empty()) suite.filter = parse_filter(options.filter);
+  if (options.quick) suite.min_seconds = 0.0005;
+  // The simulator computes about a thousand times slower than the processor that it runs on.
+  suite.flops_limit = info.device == "cuda-sim" ? 2e6 : options.quick ? 2e8 : 0;
+  suite.cpu_clock = info.device == "cpu" && options.threads == 1;
+  return suite;
+}
+
+void print_head(const Suite& suite) {
+  const BackendInfo info = suite.context.backend().info();
+  std::cout << "device " << info.device << ' ' << info.level << ", " << info.hardware << ", " << suite.context.threads()
+            << " threads; " << (suite.cpu_clock ? "CPU time of one thread" : "time by the clock") << "\nceilings "
+            << describe(suite.ceilings) << '\n';
+  if (suite.ceilings.flops == 0) std::cout << "no ceiling for FLOP/s on this device: share is of the copy's GB/s alone\n";
+  for (const std::string& name : suite.left_out) std::cout << "left out, too large here: " << name << '\n';
+  std::cout << std::endl;
+}
+
+void run_benchmarks(const char* program, const Suite& suite, const Options& options, const std::string& raw) {
+  std::vector<std::string> flags{program, "--benchmark_repetitions=" + std::to_string(options.repetitions)};
+  if (!raw.empty()) flags.insert(flags.end(), {"--benchmark_out=" + raw, "--benchmark_out_format=json"});
+  std::vector<char*> pointers;
+  for (std::string& flag : flags) pointers.push_back(flag.data());
+  int count = static_cast<int>(pointers.size());
+  benchmark::Initialize(&count, pointers.data());
+  TableReporter reporter(suite);
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  benchmark::ClearRegisteredBenchmarks();  // their tensors must not outlive the context
+  benchmark::Shutdown();
+}
+
+int run(const char* program, const Options& options) {
+  alma::Context context(options.device, options.threads);
+  Suite suite = make_suite(context, options);
+  for (const auto& register_suite :
+       {register_ops, register_memory, register_optimizers, register_tape, register_gemm, register_steps})
+    register_suite(suite);
+  if (suite.registered == 0)
+    fail(ErrorKind::usage, "no benchmark matches --filter ", options.filter, "; without it all of them run");
+  std::string raw;
+  if (!options.json.empty()) {
+    raw = options.json + ".part";
+    const File writable(raw, O_WRONLY | O_CREAT | O_TRUNC);  // says what is wrong before minutes are spent
+  }
+  print_head(suite);
+  run_benchmarks(program, suite, options, raw);
+  const Ceilings at_end = measure_ceilings(context, options.quick);
+  std::cout << "\nceilings at the end " << describe(at_end) << '\n';
+  if (!raw.empty()) write_json(raw, options.json, suite, at_end);
+  for (const std::string& failure : suite.failures) std::cerr << "error: " << failure << '\n';
+  return suite.failures.empty() ? 0 : 1;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-  std::string filter, device = "auto", json;
-  int threads = 1;
-  CLI::App app("times ops and training steps on one device");
-  app.add_option("--filter", filter, "only benchmarks whose name matches this regular expression");
-  app.add_option("--device", device, "auto, cpu, cpu:LEVEL, cuda or cuda-sim");
-  app.add_option("--threads", threads, "threads inside an op")->check(CLI::Range(1, 1024));
-  app.add_option("--json", json, "also write the results to this file");
+  Options options;
+  CLI::App app("times primitives, ops, the tape and training steps on one device");
+  add_options(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   try {
-    alma::Context context(device, threads);
-    const alma::BackendInfo info = context.backend().info();
-    std::cout << "device " << info.device << ' ' << info.level << ", " << info.hardware << ", " << threads << " threads\n";
-    alma::bench::register_ops(context);
-    alma::bench::register_steps(context);
-    std::vector<std::string> flags{argv[0]};
-    if (!filter.empty()) flags.push_back("--benchmark_filter=" + filter);
-    if (!json.empty()) flags.insert(flags.end(), {"--benchmark_out=" + json, "--benchmark_out_format=json"});
-    std::vector<char*> pointers;
-    for (std::string& flag : flags) pointers.push_back(flag.data());
-    int count = static_cast<int>(pointers.size());
-    benchmark::Initialize(&count, pointers.data());
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::ClearRegisteredBenchmarks();  // their tensors must not outlive the context
-    benchmark::Shutdown();
+    return run(argv[0], options);
   } catch (const alma::Error& error) {
     std::cerr << "error: " << error.what() << '\n';
     return static_cast<int>(error.kind());
   }
-  return 0;
 }

@@ -1,6 +1,7 @@
-// Complete training steps of the MNIST networks: gather, forward, backward, Adadelta; batch 128.
+// The parts of a run of the MNIST networks: complete training steps at batch 128 (gather, forward, backward, Adadelta), the
+// validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images.
+#include "alma/evaluate.h"
 #include "bench/bench.h"
-#include "engine/ops_images.h"
 #include "engine/ops_loss.h"
 #include "engine/optim.h"
 #include "models/mlp.h"
@@ -9,14 +10,20 @@ namespace alma::bench {
 
 namespace {
 
-struct Step {
-  Step(Context& context, std::int64_t width, std::int64_t experts)
-      : images{Tensor::full(context, {1000, 1, 28, 28}, DType::u8, 100), Tensor::zeros(context, {1000}, DType::i32),
+constexpr std::int64_t kBatch = 128, kValidation = 12, kTest = 10000, kPixels = 784;
+
+std::unique_ptr<Module> make_model(Suite& suite, std::int64_t width, std::int64_t experts) {
+  return make_mlp(suite.context, {kPixels, width, 10, experts, 2}, RandomStream(0, "bench"));
+}
+
+struct Run {
+  Run(Suite& suite, std::int64_t width, std::int64_t experts, std::int64_t count, std::int64_t used)
+      : images{Tensor::full(suite.context, {count, 1, 28, 28}, DType::u8, 100), zero_indices(suite, count),
                normalisation(std::vector<float>{0.1307f}, std::vector<float>{0.3081f})},
-        indices(Tensor::zeros(context, {128}, DType::i32)),
-        model(make_mlp(context, {784, width, 10, experts, 2}, RandomStream(0, "bench"))),
+        indices(all_indices(suite.context, used)),
+        model(make_model(suite, width, experts)),
         optimizer(named_parameters(*model), AdadeltaRule{}, 1.0) {}
-  void run() {
+  void step() {
     const Batch batch = batch_of_images(images, indices);
     softmax_cross_entropy(model->forward(batch.x), batch.y).backward();
     optimizer.step();
@@ -27,16 +34,32 @@ struct Step {
   Optimizer optimizer;
 };
 
+// Each array once, though a step's ops read and write many of them several times: pixels as bytes and as floats, and per
+// parameter weight, gradient and two states. What a layer puts out is small beside them.
+double step_bytes(std::int64_t parameters) { return static_cast<double>(kBatch * kPixels * 5 + parameters * 16); }
+
 }  // namespace
 
-void register_steps(Context& context) {
+void register_steps(Suite& suite) {
   for (const std::int64_t experts : {1, 2})
     for (const std::int64_t width : {4, 16, 64}) {
-      const std::string name = std::string("step/") + (experts == 1 ? "mlp" : "mixture") + "/h" + std::to_string(width);
-      const auto step = std::make_shared<Step>(context, width, experts);
-      benchmark::RegisterBenchmark(name.c_str(), [&context, step](benchmark::State& state) {
-        measure(state, context, [&] { step->run(); });
-      })->Unit(benchmark::kMicrosecond);
+      const std::string model = std::string(experts == 1 ? "/mlp" : "/mixture") + "/h" + std::to_string(width);
+      const std::int64_t parameters = count_parameters(*make_model(suite, width, experts));
+      add(suite, "step" + model,
+          [=, &suite]() -> Work {
+            const auto run = std::make_shared<Run>(suite, width, experts, 1000, kBatch);
+            return [run] { run->step(); };
+          },
+          {{}, step_bytes(parameters), Traffic::copy});
+      const auto evaluation = [=, &suite](std::int64_t count) {
+        return [=, &suite]() -> Work {
+          const auto run = std::make_shared<Run>(suite, width, experts, count, count);
+          return [run] { evaluate(*run->model, run->images, run->indices); };
+        };
+      };
+      add(suite, "validation" + model, evaluation(kValidation));
+      if (const std::string name = "evaluation" + model; !suite.too_large(name, static_cast<double>(2 * kTest * parameters)))
+        add(suite, name, evaluation(kTest), {{}, static_cast<double>(kTest * kPixels + 512 * kPixels * 4), Traffic::copy});
     }
 }
 

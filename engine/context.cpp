@@ -1,10 +1,24 @@
 #include "engine/context.h"
 
+#include "engine/profiled_backend.h"
 #include "kernels/open_backend.h"
 
 namespace alma {
 
-Context::Context(const std::string& device, int threads)
-    : pool_(make_thread_pool(threads)), backend_(open_backend(device, {pool_.get()})), allocator_(*backend_) {}
+namespace {
+
+std::unique_ptr<Backend> recorded(std::unique_ptr<Backend> backend, ProfileLane* lane) {
+  if (lane == nullptr) return backend;
+  return std::make_unique<ProfiledBackend>(std::move(backend), *lane);
+}
+
+}  // namespace
+
+Context::Context(const std::string& device, int threads, const ProfileTarget& profile)
+    : pool_(make_thread_pool(threads)),
+      profiler_(profile.profiler),
+      lane_(profiler_ == nullptr ? nullptr : &profiler_->add_lane(profile.lane)),
+      backend_(recorded(open_backend(device, {pool_.get()}), lane_)),
+      allocator_(*backend_) {}
 
 }  // namespace alma

@@ -4,17 +4,24 @@
 
 #include "engine/allocator.h"
 #include "engine/cost.h"
+#include "engine/profiler.h"
 #include "kernels/backend.h"
 #include "kernels/thread_pool.h"
 
 namespace alma {
+
+/// Where a context records what it does: a row of that name in a profiler's trace. By default nowhere, at no cost.
+struct ProfileTarget {
+  Profiler* profiler = nullptr;  // outlives the context
+  std::string lane = "training";
+};
 
 /// What one training thread works with: a backend, its memory, its threads and the running cost. Tensors refer to it and
 /// must not outlive it.
 class Context {
  public:
   /// `device` as for open_backend(); `threads` >= 1 for work inside an op.
-  explicit Context(const std::string& device = "cpu", int threads = 1);
+  explicit Context(const std::string& device = "cpu", int threads = 1, const ProfileTarget& profile = {});
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
@@ -23,10 +30,19 @@ class Context {
   int threads() const { return pool_->threads(); }
   /// Everything that ops have reported since the context was made.
   const Cost& cost() const { return cost_; }
-  void add_cost(const Cost& cost) { cost_ += cost; }
+  /// Right after the primitive whose cost it is: a profile adds it to the last one.
+  void add_cost(const Cost& cost) {
+    cost_ += cost;
+    if (lane_ != nullptr) lane_->add_cost(cost);
+  }
+  /// For further contexts of the same run; null if nothing is recorded.
+  Profiler* profiler() const { return profiler_; }
+  ProfileLane* profile_lane() const { return lane_; }
 
  private:
   std::unique_ptr<ThreadPool> pool_;
+  Profiler* profiler_;
+  ProfileLane* lane_;
   std::unique_ptr<Backend> backend_;
   Allocator allocator_;
   Cost cost_;
@@ -42,6 +58,29 @@ class CostScope {
  private:
   Context& context_;
   Cost start_;
+};
+
+/// A phase of the run in the profile, such as "training step", for as long as it exists. Where the context records nothing
+/// it has no effect.
+class ProfileSpan {
+ public:
+  /// `name` is a string literal.
+  ProfileSpan(Context& context, const char* name)
+      : context_(context),
+        name_(name),
+        start_(context.profile_lane() == nullptr ? 0 : context.profile_lane()->now()),
+        cost_(context) {}
+  ~ProfileSpan() {
+    if (context_.profile_lane() != nullptr) context_.profile_lane()->phase(name_, start_, cost_.cost());
+  }
+  ProfileSpan(const ProfileSpan&) = delete;
+  ProfileSpan& operator=(const ProfileSpan&) = delete;
+
+ private:
+  Context& context_;
+  const char* name_;
+  std::int64_t start_;
+  CostScope cost_;
 };
 
 }  // namespace alma

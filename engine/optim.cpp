@@ -48,12 +48,13 @@ void Optimizer::step() {
   std::vector<OptimizerSlot> slots;
   slots.reserve(slots_.size());
   const int states = state_names(rule_).count;
+  Cost cost;
   for (const Slot& slot : slots_) {
     const Tensor& weight = slot.parameter.second;
     if (!weight.grad().defined()) continue;
     slots.push_back({weight.out(), weight.grad().in(), slot.state0.defined() ? slot.state0.out() : Out{},
                      slot.state1.defined() ? slot.state1.out() : Out{}});
-    context.add_cost(update_cost(weight.count(), weight.dtype(), states));
+    cost += update_cost(weight.count(), weight.dtype(), states);
   }
   device_state_.backend().upload(&state_, device_state_.out().data, sizeof(StepState));
   const auto* state = static_cast<const StepState*>(device_state_.in().data);
@@ -61,6 +62,7 @@ void Optimizer::step() {
   if (const auto* sgd = std::get_if<SgdRule>(&rule_)) backend.sgd(slots, *sgd, state);
   if (const auto* adadelta = std::get_if<AdadeltaRule>(&rule_)) backend.adadelta(slots, *adadelta, state);
   if (const auto* adam = std::get_if<AdamRule>(&rule_)) backend.adam(slots, *adam, state);
+  context.add_cost(cost);
   ++state_.step;
   for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
 }

@@ -1,0 +1,73 @@
+#pragma once
+#include <memory>
+
+#include "engine/profiler.h"
+#include "kernels/backend.h"
+
+namespace alma {
+
+/// A backend that records every primitive of another one: name, arrays, and its time until the device has finished it. It
+/// waits after each primitive, so that on cuda the time is the device's own; that costs the overlap of the host with the
+/// device. Results are those of the other backend, bit for bit.
+class ProfiledBackend final : public Backend {
+ public:
+  /// `lane` outlives the backend.
+  ProfiledBackend(std::unique_ptr<Backend> backend, ProfileLane& lane) : backend_(std::move(backend)), lane_(lane) {}
+
+  BackendInfo info() const override;
+
+  void* allocate(std::size_t bytes) override;
+  void deallocate(void* memory) noexcept override;
+  void upload(const void* host, void* device, std::size_t bytes) override;
+  void download(const void* device, void* host, std::size_t bytes) override;
+  void copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch, std::size_t width,
+            std::size_t rows) override;
+  void fill(Out y, double value) override;
+  void synchronize() override;
+
+  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  std::int64_t most_image_outputs() const override;
+  void matmul_images(const ImageRows& x, const In& w, const Out& y, const Epilogue& epilogue) override;
+  void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) override;
+  void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
+
+  void unary(UnaryOp op, const In& x, const Out& y) override;
+  void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;
+  void affine(const In& x, double scale, double shift, const Out& y) override;
+
+  void reduce_sum(const In& x, const Out& y) override;
+  void argmax(const In& x, const Out& y) override;
+
+  void softmax(const In& x, const Out& y) override;
+  void softmax_backward(const In& y, const In& dy, const Out& dx) override;
+  void softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
+                             const Out& hits) override;
+
+  void mix(const In& gates, std::span<const In> experts, const Out& y) override;
+  void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
+                    std::span<const Out> dexperts) override;
+
+  void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
+                     const Out& y) override;
+  void gather_rows(const In& table, const In& indices, const Out& y) override;
+  void scatter_add_rows(const In& dy, const In& indices, const Out& table) override;
+
+  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
+  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
+  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+
+ private:
+  template <class Call>
+  void record(const char* name, const char* detail, std::span<const In> arrays, Count bytes, Call&& call);
+  template <class Call>
+  void record(const char* name, std::initializer_list<In> arrays, Call&& call);
+  template <class Call>
+  void record_bytes(const char* name, std::size_t bytes, Count moved, Call&& call);
+  template <class Call>
+  void record_slots(const char* name, std::span<const OptimizerSlot> slots, Call&& call);
+
+  std::unique_ptr<Backend> backend_;
+  ProfileLane& lane_;
+};
+
+}  // namespace alma

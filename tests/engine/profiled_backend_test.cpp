@@ -1,0 +1,161 @@
+#include "engine/profiled_backend.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "engine/context.h"
+#include "engine/tensor.h"
+#include "kernels/random.h"
+
+namespace alma::test {
+namespace {
+
+/// Arrays of one backend, filled from one stream of random numbers.
+struct Arrays {
+  explicit Arrays(const char* device, const ProfileTarget& profile = {})
+      : context(device, 1, profile), random(3, "profiled backend") {}
+
+  Tensor input(const Shape& shape, double low = 0.1, double high = 1) {
+    std::vector<float> values(static_cast<std::size_t>(shape.count()));
+    for (float& value : values) value = static_cast<float>(random.uniform(low, high));
+    return keep(Tensor::from(context, shape, values));
+  }
+  Tensor indices(std::int64_t count, int below) {
+    std::vector<std::int32_t> values(static_cast<std::size_t>(count));
+    for (std::int32_t& value : values) value = static_cast<std::int32_t>(random.uniform(0, below));
+    return keep(Tensor::from(context, {count}, values));
+  }
+  Out output(const Shape& shape, DType dtype = DType::f32) { return keep(Tensor::zeros(context, shape, dtype)).out(); }
+  /// Everything that was written, byte by byte.
+  std::string bits() {
+    std::string all;
+    for (const Tensor& tensor : tensors) {
+      std::string bytes(tensor.bytes(), '\0');
+      context.backend().download(tensor.in().data, bytes.data(), bytes.size());
+      all += bytes;
+    }
+    return all;
+  }
+
+  Context context;
+  RandomStream random;
+  std::vector<Tensor> tensors;
+
+ private:
+  Tensor keep(Tensor tensor) { return tensors.emplace_back(std::move(tensor)); }
+};
+
+void products_and_elements(Arrays& a) {
+  Backend& backend = a.context.backend();
+  const Tensor x = a.input({6, 5}), w = a.input({3, 5}), bias = a.input({3}), y = a.input({6, 3}, -1);
+  backend.matmul(x, false, w, true, a.output({6, 3}), {bias, true, false});
+  backend.matmul(y, true, x, false, a.output({3, 5}), {});
+  backend.matmul(y, false, w, false, a.output({6, 5}), {{}, false, true});
+  backend.bias_relu_backward(a.input({6, 3}), y, a.output({6, 3}), a.output({3}));
+  for (const UnaryOp op : {UnaryOp::relu, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt}) backend.unary(op, x, a.output({6, 5}));
+  for (const BinaryOp op :
+       {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide, BinaryOp::relu_gradient})
+    backend.binary(op, x, a.input({5}, -1), a.output({6, 5}));
+  backend.affine(x, 2, -1, a.output({6, 5}));
+  backend.reduce_sum(x, a.output({1, 5}));
+  backend.argmax(x, a.output({6}, DType::i32));
+}
+
+void losses_and_rows(Arrays& a) {
+  Backend& backend = a.context.backend();
+  const Tensor logits = a.input({6, 4}, -2, 2), labels = a.indices(6, 4), dy = a.input({6, 4});
+  backend.softmax(logits, a.output({6, 4}));
+  backend.softmax_backward(logits, dy, a.output({6, 4}));
+  backend.softmax_cross_entropy(logits, labels, 0.5, a.output({6, 4}), a.output({}), a.output({}, DType::i32));
+  const Tensor gates = a.input({6, 2});
+  const std::vector<In> experts = {a.input({6, 4}).in(), a.input({6, 4}).in()};
+  const std::vector<Out> dexperts = {a.output({6, 4}), a.output({6, 4})};
+  backend.mix(gates, experts, a.output({6, 4}));
+  backend.mix_backward(gates, experts, dy, a.output({6, 2}), dexperts);
+  const Tensor pixels =
+      Tensor::from(a.context, {3, 1, 2, 2}, std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  const Tensor which = a.indices(5, 3);
+  backend.gather_images(pixels, a.indices(3, 9), which, {{0.5f}, {-1.0f}}, a.output({5, 4}), a.output({5}, DType::i32));
+  const Tensor table = a.input({3, 4});
+  backend.gather_rows(table, which, a.output({5, 4}));
+  backend.scatter_add_rows(a.input({5, 4}), which, a.output({3, 4}));
+}
+
+void optimizers_and_memory(Arrays& a) {
+  Backend& backend = a.context.backend();
+  const StepState host{3, 0.1};
+  const Tensor state = Tensor::zeros(a.context, {sizeof(StepState)}, DType::u8);
+  backend.upload(&host, state.out().data, sizeof host);
+  const auto* step = static_cast<const StepState*>(state.in().data);
+  const auto slots = [&] {
+    return std::vector<OptimizerSlot>{
+        {a.input({4, 3}).out(), a.input({4, 3}).in(), a.input({4, 3}).out(), a.input({4, 3}).out()},
+        {a.input({7}).out(), a.input({7}).in(), a.input({7}).out(), a.input({7}).out()}};
+  };
+  std::vector<OptimizerSlot> with_momentum = slots();
+  for (OptimizerSlot& slot : with_momentum) slot.state1 = {};
+  backend.sgd(with_momentum, {0.9, 0.01, true}, step);
+  backend.adadelta(slots(), {0.9, 1e-6, 0.01}, step);
+  backend.adam(slots(), {0.9, 0.99, 1e-7, 0.01, true}, step);
+  const Tensor from = a.input({4, 4});
+  backend.copy(from.in().data, 16, a.output({4, 2}).data, 8, 8, 4);
+  backend.fill(a.output({5}), 0.25);
+  void* memory = backend.allocate(1000);
+  backend.deallocate(memory);
+  backend.synchronize();
+}
+
+constexpr const char* kAllNames[] = {"allocate",
+                                     "deallocate",
+                                     "upload",
+                                     "download",
+                                     "copy",
+                                     "fill",
+                                     "synchronize",
+                                     "matmul",
+                                     "relu",
+                                     "exp",
+                                     "log",
+                                     "sqrt",
+                                     "bias_relu_backward",
+                                     "add",
+                                     "subtract",
+                                     "multiply",
+                                     "divide",
+                                     "affine",
+                                     "relu_gradient",
+                                     "argmax",
+                                     "reduce_sum",
+                                     "softmax",
+                                     "softmax_backward",
+                                     "mix",
+                                     "softmax_cross_entropy",
+                                     "sgd",
+                                     "adadelta",
+                                     "adam",
+                                     "mix_backward",
+                                     "gather_rows",
+                                     "gather_images",
+                                     "scatter_add_rows"};
+
+TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
+  Profiler profiler;
+  Arrays plain("cpu"), recorded("cpu", {&profiler, "test"});
+  for (Arrays* arrays : {&plain, &recorded}) {
+    products_and_elements(*arrays);
+    losses_and_rows(*arrays);
+    optimizers_and_memory(*arrays);
+  }
+  EXPECT_EQ(plain.bits(), recorded.bits());
+  const BackendInfo a = plain.context.backend().info(), b = recorded.context.backend().info();
+  EXPECT_EQ(a.device + a.level + a.hardware + a.versions, b.device + b.level + b.hardware + b.versions);
+  const auto rows = profiler.snapshot().lanes.at(0).primitives;
+  for (const char* name : kAllNames) EXPECT_TRUE(rows.contains(name)) << name;
+  EXPECT_EQ(rows.size(), std::size(kAllNames));
+  EXPECT_EQ(rows.at("matmul").calls, 3);
+  EXPECT_EQ(rows.at("relu").calls, 1);
+}
+
+}  // namespace
+}  // namespace alma::test
