@@ -21,18 +21,24 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const ImageData& 
       context_(context),
       input_(describe_input(data)),
       train_(upload_images(context, data.train, data.mean, data.std)),
-      test_(upload_images(context, data.test, data.mean, data.std)),
-      test_indices_(all_indices(context, data.test.count())),
+      beside_(context.beside("judging")),
+      test_context_(beside_ ? *beside_ : context),
+      test_(upload_images(test_context_, data.test, data.mean, data.std)),
+      test_indices_(all_indices(test_context_, data.test.count())),
       stream_(data.train.count(), config.stream.mega_batches, config.stream.validation,
               static_cast<std::uint64_t>(config.stream.seed)),
       schedule_(config.stream.mega_batches, config.learner.wait),
       learner_(make_learner(config, context, input_, train_)) {
   judgement_.error = 1 - 1.0 / input_.classes;
-  for (std::int64_t u = 0; u < schedule_.updates(); ++u) {
-    const UpdateSpan span = schedule_[u];
-    for (std::int64_t t = config.learner.replay ? 0 : span.first; t < span.last; ++t)
-      samples_planned_ += static_cast<double>(stream_[t].train.size()) * static_cast<double>(config.train.max_epochs);
-  }
+  for (std::int64_t u = 0; u < schedule_.updates(); ++u) samples_planned_ += planned_samples(u);
+}
+
+double AnytimeRun::planned_samples(std::int64_t update) const {
+  const UpdateSpan span = schedule_[update];
+  double samples = 0;
+  for (std::int64_t t = config_.learner.replay ? 0 : span.first; t < span.last; ++t)
+    samples += static_cast<double>(stream_[t].train.size()) * static_cast<double>(config_.train.max_epochs);
+  return samples;
 }
 
 RunFacts AnytimeRun::facts() {
@@ -58,7 +64,8 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
     resume(directory, console);
   } else {
     directory.truncate_metrics(0);  // of a run that was killed before its first checkpoint
-    if (config_.stream.untrained == "measured") judge();
+    if (config_.stream.untrained == "measured") judge(0);
+    settle(directory);
   }
   const BackendInfo info = context_.backend().info();
   const nlohmann::json here = {
@@ -67,7 +74,12 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
     console.warn("this run goes on elsewhere: was " + history_.back().dump() + ", is " + here.dump() +
                  "; its numbers are not those of either alone");
   if (history_.empty() || history_.back() != here) history_.push_back(here);
-  for (auto t = static_cast<std::int64_t>(records_.size()) + 1; t <= stream_.size(); ++t) arrive(t, directory, console);
+  try {
+    for (auto t = static_cast<std::int64_t>(records_.size()) + 1; t <= stream_.size(); ++t) arrive(t, directory, console);
+  } catch (const Error&) {
+    settle(directory);  // what the run has reached before it failed
+    throw;
+  }
   finish(directory, console);
 }
 
@@ -87,11 +99,44 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   learner_->load(std::move(checkpoint.tensors), state.at("learner"));
 }
 
-void AnytimeRun::judge() {
-  const ProfileSpan span(context_, "test evaluation");
-  const Evaluation test = learner_->evaluate(test_, test_indices_);
+// Judges the learner as it is now, or begins to: settle() has the result.
+void AnytimeRun::judge(std::int64_t updates_done) {
+  struct TakeBack {
+    Context& context;
+    ~TakeBack() { context.lend_threads(0); }
+  };
+  const auto work = [this, evaluate = learner_->evaluator(test_context_)] {
+    const TakeBack take_back{context_};
+    const ProfileSpan span(test_context_, "test evaluation");
+    return evaluate(test_, test_indices_);
+  };
+  // Beside the next update if that is the longer of the two: a training sample costs about three evaluations. Otherwise all
+  // threads judge first.
+  const auto tested = static_cast<double>(test_indices_.count());
+  if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
+    context_.lend_threads(1);
+    judging_ = std::async(std::launch::async, work);
+  } else {
+    take(work());
+  }
+}
+
+void AnytimeRun::take(const Evaluation& test) {
   judgement_.error = test.error();
   judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
+}
+
+// Waits for the evaluation under way, and writes the records that it judges.
+void AnytimeRun::settle(RunDirectory& directory) {
+  if (judging_.valid()) take(judging_.get());
+  for (MegaBatchRecord& record : waiting_) {
+    record.error = judgement_.error;
+    record.loss = judgement_.loss;
+    directory.append(record);
+    records_.push_back(record);
+    cer_ += record.error;
+  }
+  waiting_.clear();
 }
 
 void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done) {
@@ -118,17 +163,15 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     samples_ += static_cast<double>(data.train.size()) * static_cast<double>(config_.train.max_epochs);
     record.epochs = fit.epochs;
     if (fit.best_accuracy >= 0) record.val_accuracy = fit.best_accuracy;
-    judge();
+    settle(directory);
+    judge(update + 1);
   }
-  record.error = judgement_.error;
-  record.loss = judgement_.loss;
   record.params = learner_->parameters();
   record.train_macs = cost_.macs;
   record.train_flops = cost_.flops;
   record.seconds = seconds();
-  directory.append(record);
-  records_.push_back(record);
-  cer_ += record.error;
+  waiting_.push_back(record);
+  if (!judging_.valid()) settle(directory);
   show_progress(console, t, {record.epochs, config_.train.max_epochs, 0}, true);
   if (interrupted()) {
     save(directory);
@@ -137,6 +180,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
 }
 
 void AnytimeRun::save(RunDirectory& directory) {
+  settle(directory);
   const ProfileSpan span(context_, "checkpoint");
   const nlohmann::json learner = learner_->state();
   const nlohmann::json state = {

@@ -1,4 +1,5 @@
 #pragma once
+#include <future>
 #include <memory>
 #include <vector>
 
@@ -36,7 +37,10 @@ class AnytimeRun {
 
   void resume(RunDirectory& directory, Console& console);
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
-  void judge();
+  double planned_samples(std::int64_t update) const;
+  void judge(std::int64_t updates_done);
+  void take(const Evaluation& test);
+  void settle(RunDirectory& directory);
   void save(RunDirectory& directory);
   void finish(RunDirectory& directory, Console& console);
   void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);
@@ -45,7 +49,12 @@ class AnytimeRun {
   Config config_;
   Context& context_;
   InputDescription input_;
-  DeviceImages train_, test_;
+  DeviceImages train_;
+  // The test set and who is judged on it live in a context of their own where one can work beside the training: judging then
+  // overlaps with the next update. Elsewhere it is the training's.
+  std::unique_ptr<Context> beside_;
+  Context& test_context_;
+  DeviceImages test_;
   Tensor test_indices_;
   MegaBatchStream stream_;
   Schedule schedule_;
@@ -61,6 +70,8 @@ class AnytimeRun {
   nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has worked on
   double seconds_before_ = 0;                         // of earlier processes
   double started_ = 0, last_save_ = 0;                // steady clock
+  std::vector<MegaBatchRecord> waiting_;              // judged by the evaluation under way; not written yet
+  std::future<Evaluation> judging_;                   // last: its thread ends before what it uses goes
 };
 
 }  // namespace alma

@@ -32,6 +32,12 @@ class SingleModel final : public Learner {
     return alma::evaluate(*model_, images, indices);
   }
 
+  Evaluate evaluator(Context& context) override {
+    return [copy = std::shared_ptr<Module>(model_->clone(context))](const DeviceImages& images, const Tensor& indices) {
+      return alma::evaluate(*copy, images, indices);
+    };
+  }
+
   Tensor predict(const Tensor& x) override {
     NoGrad off;
     return softmax(model_->forward(x));

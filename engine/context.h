@@ -25,9 +25,15 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
+  /// A context for a second thread of the same run, on the same pool; null where the device or `threads` has no room for
+  /// one. `lane` names it in a profile.
+  std::unique_ptr<Context> beside(const std::string& lane) const;
+
   Backend& backend() { return *backend_; }
   Allocator& allocator() { return allocator_; }
   int threads() const { return pool_->threads(); }
+  /// ThreadPool::lend(): while a context beside this one works.
+  void lend_threads(int threads) { pool_->lend(threads); }
   /// Everything that ops have reported since the context was made.
   const Cost& cost() const { return cost_; }
   /// Right after the primitive whose cost it is: a profile adds it to the last one.
@@ -40,7 +46,9 @@ class Context {
   ProfileLane* profile_lane() const { return lane_; }
 
  private:
-  std::unique_ptr<ThreadPool> pool_;
+  Context(std::shared_ptr<ThreadPool> pool, const std::string& device, const ProfileTarget& profile);
+
+  std::shared_ptr<ThreadPool> pool_;
   Profiler* profiler_;
   ProfileLane* lane_;
   std::unique_ptr<Backend> backend_;

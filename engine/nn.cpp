@@ -49,8 +49,8 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
   bias_ = uniform_parameter(context, {out}, bound, init, dtype);
 }
 
-Linear::Linear(const Linear& other)
-    : Module(), weight_(other.weight_.clone()), bias_(other.bias_.clone()), relu_(other.relu_) {
+Linear::Linear(const Linear& other, Context& context)
+    : Module(), weight_(other.weight_.clone(context)), bias_(other.bias_.clone(context)), relu_(other.relu_) {
   weight_.set_requires_grad(true);
   bias_.set_requires_grad(true);
 }
@@ -62,7 +62,7 @@ void Linear::visit(const Visitor& visitor, const std::string& prefix) {
   visitor(prefix + "bias", bias_);
 }
 
-std::unique_ptr<Module> Linear::clone() const { return std::unique_ptr<Module>(new Linear(*this)); }
+std::unique_ptr<Module> Linear::clone(Context& context) const { return std::unique_ptr<Module>(new Linear(*this, context)); }
 
 Tensor Sequential::forward(const Tensor& x) {
   Tensor y = x;
@@ -74,9 +74,9 @@ void Sequential::visit(const Visitor& visitor, const std::string& prefix) {
   for (auto& [name, child] : children_) child->visit(visitor, prefix + name + ".");
 }
 
-std::unique_ptr<Module> Sequential::clone() const {
+std::unique_ptr<Module> Sequential::clone(Context& context) const {
   auto copy = std::make_unique<Sequential>();
-  for (const auto& [name, child] : children_) copy->add(name, child->clone());
+  for (const auto& [name, child] : children_) copy->add(name, child->clone(context));
   return copy;
 }
 

@@ -19,8 +19,8 @@ class Module {
   /// Calls visit(name, parameter) for each parameter; names are `prefix` and a path, such as "hidden.0.weight".
   using Visitor = std::function<void(const std::string& name, Tensor& parameter)>;
   virtual void visit(const Visitor& visitor, const std::string& prefix = "") = 0;
-  /// A copy with parameters of its own.
-  virtual std::unique_ptr<Module> clone() const = 0;
+  /// A copy with parameters of its own in `context`.
+  virtual std::unique_ptr<Module> clone(Context& context) const = 0;
 };
 
 /// All parameters with their names, in order.
@@ -37,10 +37,10 @@ class Linear final : public Module {
   Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype = DType::f32);
   Tensor forward(const Tensor& x) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
-  std::unique_ptr<Module> clone() const override;
+  std::unique_ptr<Module> clone(Context& context) const override;
 
  private:
-  Linear(const Linear& other);
+  Linear(const Linear& other, Context& context);
   Tensor weight_, bias_;
   bool relu_;
 };
@@ -51,7 +51,7 @@ class Sequential final : public Module {
   void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
   Tensor forward(const Tensor& x) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
-  std::unique_ptr<Module> clone() const override;
+  std::unique_ptr<Module> clone(Context& context) const override;
 
  private:
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;

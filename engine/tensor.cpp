@@ -102,6 +102,16 @@ Tensor Tensor::clone() const {
   return tensor;
 }
 
+Tensor Tensor::clone(Context& context) const {
+  if (layout() != Layout::row_major) fail("[clone] into another context: row-major tensors only");
+  Tensor tensor = empty(context, shape(), dtype());
+  std::vector<std::uint8_t> bytes(this->bytes());
+  if (bytes.empty()) return tensor;
+  backend().download(in().data, bytes.data(), bytes.size());
+  tensor.backend().upload(bytes.data(), tensor.out().data, bytes.size());
+  return tensor;
+}
+
 void Tensor::copy_from(const Tensor& source) const {
   if (source.shape() != shape() || source.dtype() != dtype() || source.layout() != layout())
     fail("[copy_from] ", source.dtype(), ' ', source.shape(), " does not fit ", dtype(), ' ', shape());

@@ -83,6 +83,8 @@ class Tensor {
   Tensor detach() const;
   /// A copy with memory of its own, off the tape.
   Tensor clone() const;
+  /// The same in another context, by way of the host.
+  Tensor clone(Context& context) const;
   /// Overwrites the elements; shape and dtype must be the same.
   void copy_from(const Tensor& source) const;
   void fill(double value) const;

@@ -68,10 +68,11 @@ struct AdamRule {
 
 /// What a backend says about itself, for `alma info`, the start-up table and result.json.
 struct BackendInfo {
-  std::string device;    // cpu | cuda | cuda-sim
-  std::string level;     // cpu: generic | x86-64-v3 | x86-64-v4; cuda: sm_90, ...
-  std::string hardware;  // processor or GPU name
-  std::string versions;  // of the libraries that compute, "" if none
+  std::string device;      // cpu | cuda | cuda-sim
+  std::string level;       // cpu: generic | x86-64-v3 | x86-64-v4; cuda: sm_90, ...
+  std::string hardware;    // processor or GPU name
+  std::string versions;    // of the libraries that compute, "" if none
+  bool shareable = false;  // a second backend on another thread computes beside this one (cpu), not in its place
 };
 
 /// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no

@@ -92,9 +92,11 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
   if (device == "cuda") return load(device, "libalma_cuda.so", options);
   if (device == "cuda-sim") return load(device, "libalma_cuda_sim.so", options);
   if (device == "auto") {
+    // Without a driver there is no GPU, and the vendor's libraries behind ours would take 200 MB to find that out.
+    if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) return open_best_cpu(options);
     try {
       return open_backend("cuda", options);
-    } catch (const Error&) {  // no library, no driver or no GPU
+    } catch (const Error&) {  // no library or no usable GPU
       return open_best_cpu(options);
     }
   }

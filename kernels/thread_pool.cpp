@@ -77,21 +77,22 @@ struct Job {
 
 class Pool final : public ThreadPool {
  public:
-  explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { serve(); });
+  explicit Pool(int threads) : threads_(threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
   }
   ~Pool() override {
     stop_.store(true, std::memory_order_relaxed);
     change_epoch();
   }
 
-  int threads() const override { return static_cast<int>(workers_.size()) + 1; }
+  void lend(int threads) override { lent_.store(std::clamp(threads, 0, threads_ - 1), std::memory_order_relaxed); }
+  int threads() const override { return threads_; }
 
   void run(std::int64_t pieces, PieceFunction work) override {
     if (pieces <= 0) return;
     Job job{work, pieces, {}, {}};
     // A second thread that comes while the pool is busy works alone; so does a piece that calls run().
-    if (workers_.empty() || pieces == 1 || inside_piece || busy_.exchange(true, std::memory_order_acquire)) {
+    if (working_threads() == 1 || pieces == 1 || inside_piece || busy_.exchange(true, std::memory_order_acquire)) {
       job.take_part();
     } else {
       job_.store(&job, std::memory_order_seq_cst);
@@ -111,22 +112,27 @@ class Pool final : public ThreadPool {
     epoch_.notify_all();
   }
 
-  void serve() {
+  int working_threads() const { return threads_ - lent_.load(std::memory_order_relaxed); }
+
+  void serve(int number) {
     for (int seen = 0;;) {
       wait_while(epoch_, seen);
       seen = epoch_.load(std::memory_order_acquire);
       if (stop_.load(std::memory_order_relaxed)) return;
+      if (number >= working_threads()) continue;
       visitors_.fetch_add(1, std::memory_order_seq_cst);
       if (Job* job = job_.load(std::memory_order_seq_cst)) job->take_part();
       if (visitors_.fetch_sub(1, std::memory_order_seq_cst) == 1) visitors_.notify_all();
     }
   }
 
+  const int threads_;
   std::atomic<int> epoch_{0};       // changes with every job, and at the end
   std::atomic<Job*> job_{nullptr};  // the open job
   std::atomic<int> visitors_{0};    // workers that may hold a pointer to it
   std::atomic<bool> busy_{false};   // a caller is inside run()
   std::atomic<bool> stop_{false};
+  std::atomic<int> lent_{0};
   std::vector<std::jthread> workers_;  // last: joined before the rest goes
 };
 

@@ -29,6 +29,8 @@ class ThreadPool {
   /// Calls work(0) .. work(pieces - 1), each once, and returns when all are done. Inside a piece, and with one thread, runs
   /// inline and in order. An exception from a piece is thrown again here after the others have ended.
   virtual void run(std::int64_t pieces, PieceFunction work) = 0;
+  /// From now on so many of the threads leave their core to work outside the pool; 0: none. May be called from any thread.
+  virtual void lend(int threads) = 0;
 };
 
 /// A pool of `threads` >= 1; 1 starts no thread. Idle threads spin briefly, then sleep.

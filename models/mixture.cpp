@@ -23,10 +23,10 @@ void Mixture::visit(const Visitor& visitor, const std::string& prefix) {
     experts_[k]->visit(visitor, prefix + "expert." + std::to_string(k) + ".");
 }
 
-std::unique_ptr<Module> Mixture::clone() const {
+std::unique_ptr<Module> Mixture::clone(Context& context) const {
   std::vector<std::unique_ptr<Module>> experts;
-  for (const auto& expert : experts_) experts.push_back(expert->clone());
-  std::unique_ptr<Linear> gate(static_cast<Linear*>(gate_->clone().release()));
+  for (const auto& expert : experts_) experts.push_back(expert->clone(context));
+  std::unique_ptr<Linear> gate(static_cast<Linear*>(gate_->clone(context).release()));
   return std::make_unique<Mixture>(std::move(gate), std::move(experts));
 }
 

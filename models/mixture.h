@@ -15,7 +15,7 @@ class Mixture final : public Module {
   Mixture(std::unique_ptr<Linear> gate, std::vector<std::unique_ptr<Module>> experts);
   Tensor forward(const Tensor& x) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
-  std::unique_ptr<Module> clone() const override;
+  std::unique_ptr<Module> clone(Context& context) const override;
 
  private:
   std::unique_ptr<Module> gate_;

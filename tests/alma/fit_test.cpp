@@ -49,7 +49,7 @@ TEST_F(FitTest, KeepsTheWeightsOfTheFirstBestEpoch) {
     for (std::size_t first = 0; first < order.size(); first += 64) {
       const std::vector<std::int32_t> part(order.begin() + static_cast<std::ptrdiff_t>(first),
                                            order.begin() + static_cast<std::ptrdiff_t>(std::min(first + 64, order.size())));
-      const Batch batch = gather_images(images_, Tensor::from(context_, {static_cast<std::int64_t>(part.size())}, part));
+      const Batch batch = batch_of_images(images_, Tensor::from(context_, {static_cast<std::int64_t>(part.size())}, part));
       softmax_cross_entropy(reference->forward(batch.x), batch.y).backward();
       optimizer.step();
     }

@@ -57,7 +57,7 @@ TEST(Sequential, NamesChainAndClonesAreApart) {
   EXPECT_EQ(count_parameters(model), 4 * 3 + 3 + 3 * 2 + 2);
 
   const Tensor x = random_tensor({2, 4}, 3);
-  const auto copy = model.clone();
+  const auto copy = model.clone(cpu());
   EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
   EXPECT_TRUE(copy->forward(x).requires_grad());
   parameters[0].second.fill(0);

@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -125,6 +127,30 @@ TEST(ThreadPool, SeveralCallersAtOnce) {
     }
   }
   EXPECT_EQ(totals, std::vector<std::int64_t>(4, 2000 * 45));
+}
+
+TEST(ThreadPool, LentThreadsStayOut) {
+  const std::unique_ptr<ThreadPool> pool = make_thread_pool(3);
+  const auto workers_seen = [&] {
+    std::mutex mutex;
+    std::set<std::thread::id> ids;
+    for (int job = 0; job < 50; ++job) {
+      pool->run(6, [&](std::int64_t) {
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+        const std::lock_guard lock(mutex);
+        ids.insert(std::this_thread::get_id());
+      });
+    }
+    return ids.size();
+  };
+  EXPECT_EQ(workers_seen(), 3u);
+  pool->lend(1);
+  EXPECT_EQ(pool->threads(), 3);  // what may be cut for does not change
+  EXPECT_EQ(workers_seen(), 2u);
+  pool->lend(7);
+  EXPECT_EQ(workers_seen(), 1u);  // the caller always works
+  pool->lend(0);
+  EXPECT_EQ(workers_seen(), 3u);
 }
 
 TEST(ThreadPool, MadeAndDroppedAtOnce) {

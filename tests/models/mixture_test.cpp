@@ -20,8 +20,8 @@ TEST(Mixture, OfEqualExpertsIsThatExpert) {
   RandomStream init(1, "test");
   const auto expert = layer(5, 3, true, init);
   std::vector<std::unique_ptr<Module>> copies;
-  copies.push_back(expert->clone());
-  copies.push_back(expert->clone());
+  copies.push_back(expert->clone(cpu()));
+  copies.push_back(expert->clone(cpu()));
   const auto both = mixture(std::move(copies), init);
   const Tensor x = random_tensor({4, 5}, 2);
   const auto a = both->forward(x).to_vector<double>(), b = expert->forward(x).to_vector<double>();
@@ -43,7 +43,7 @@ TEST(Mixture, NestsToATreeWithTheRightGradient) {
   std::vector<Tensor> inputs{random_tensor({4, 5}, 3)};
   for (auto& [name, parameter] : parameters) inputs.push_back(parameter);
   expect_gradient([&](const auto& in) { return tree->forward(in[0]); }, inputs);
-  const auto copy = tree->clone();
+  const auto copy = tree->clone(cpu());
   EXPECT_EQ(copy->forward(inputs[0]).to_vector<double>(), tree->forward(inputs[0]).to_vector<double>());
 }
 
