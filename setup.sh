@@ -8,7 +8,6 @@ set -euo pipefail
 
 packages=(
   g++ make cmake ninja-build ccache git        # build
-  libeigen3-dev                                # plain and f64 products
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
   libcurl4-openssl-dev libarchive-dev          # data sets from the web
@@ -17,7 +16,7 @@ packages=(
   dataset-fashion-mnist                        # the images of `make run`
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 qemu-user)
+  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2

@@ -1,10 +1,11 @@
-// The CUDA kernels, executed by the simulator, train like the CPU.
+// The CUDA kernels, executed by the simulator, and every instruction-set level train like the CPU.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "data/catalogue.h"
 #include "engine/ops_loss.h"
+#include "kernels/open_backend.h"
 #include "models/mlp.h"
 #include "tests/alma/training.h"
 #include "tests/simulator.h"
@@ -48,7 +49,7 @@ struct Trainer {
     std::vector<std::int32_t> indices(static_cast<std::size_t>(batch));
     for (std::int64_t i = 0; i < batch; ++i)
       indices[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((number * batch + i) * 7 % images.labels.count());
-    const Batch part = gather_images(images, Tensor::from(context, {batch}, indices));
+    const Batch part = batch_of_images(images, Tensor::from(context, {batch}, indices));
     softmax_cross_entropy(model->forward(part.x), part.y).backward();
     optimizer.step();
   }
@@ -58,11 +59,10 @@ struct Trainer {
   Optimizer optimizer;
 };
 
-TEST_F(DeviceTest, TwentyStepsOfTheSimulatorFollowTheCpu) {
-  Context cpu("cpu");
-  Trainer a(*sim_, data_), b(cpu, data_);
+// Weights after 20 steps, full batches and ragged ones.
+void expect_same_path(Trainer& a, Trainer& b) {
   for (std::int64_t t = 0; t < 20; ++t) {
-    a.step(t, t % 2 == 0 ? 128 : 45);  // full batches and ragged ones
+    a.step(t, t % 2 == 0 ? 128 : 45);
     b.step(t, t % 2 == 0 ? 128 : 45);
   }
   const auto pa = named_parameters(*a.model), pb = named_parameters(*b.model);
@@ -74,8 +74,29 @@ TEST_F(DeviceTest, TwentyStepsOfTheSimulatorFollowTheCpu) {
       largest = std::max(largest, std::abs(vb[i]));
     }
     EXPECT_LE(difference, static_cast<float>(tolerance::devices_after_20_steps) * largest) << pa[k].first;
-    RecordProperty(pa[k].first, std::to_string(difference / largest));
+    testing::Test::RecordProperty(pa[k].first, std::to_string(difference / largest));
   }
+}
+
+TEST_F(DeviceTest, TwentyStepsOfTheSimulatorFollowTheCpu) {
+  Context cpu("cpu");
+  Trainer a(*sim_, data_), b(cpu, data_);
+  expect_same_path(a, b);
+}
+
+TEST(CpuLevels, TwentyStepsFollowTheGenericLevel) {
+  const ImageData data = real_images();
+  Context generic("cpu:generic");
+  int others = 0;
+  for (const DeviceStatus& status : list_devices()) {
+    if (!status.usable || !status.device.starts_with("cpu:x86-64")) continue;
+    SCOPED_TRACE(status.device);
+    ++others;
+    Context level(status.device);
+    Trainer a(level, data), b(generic, data);
+    expect_same_path(a, b);
+  }
+  RecordProperty("levels", others);  // 0 on a processor that has only the generic one
 }
 
 TEST_F(DeviceTest, AShortRunInTheSimulatorEndsAtTheErrorOfTheCpu) {

@@ -77,6 +77,11 @@ void losses_and_rows(Arrays& a) {
       Tensor::from(a.context, {3, 1, 2, 2}, std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
   const Tensor which = a.indices(5, 3);
   backend.gather_images(pixels, a.indices(3, 9), which, {{0.5f}, {-1.0f}}, a.output({5, 4}), a.output({5}, DType::i32));
+  if (backend.most_image_outputs() > 0) {
+    const ImageRows rows{pixels, which, {{0.5f}, {-1.0f}}};
+    backend.matmul_images(rows, a.input({2, 4}), a.output({5, 2}), {});
+    backend.matmul_images_gradient(a.input({5, 2}), rows, a.output({2, 4}));
+  }
   const Tensor table = a.input({3, 4});
   backend.gather_rows(table, which, a.output({5, 4}));
   backend.scatter_add_rows(a.input({5, 4}), which, a.output({3, 4}));
@@ -137,6 +142,8 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "mix_backward",
                                      "gather_rows",
                                      "gather_images",
+                                     "matmul_images",
+                                     "matmul_images_gradient",
                                      "scatter_add_rows"};
 
 TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
