@@ -146,7 +146,9 @@ bool packs_b(const Product<T>& p, const Block& block) {
 /// Rows of a tile at most. With few terms the time goes into writing C: flat wide tiles write longer runs.
 template <class T>
 constexpr std::int64_t most_rows(const Product<T>& p) {
-  return p.k <= 32 && p.n > 2 * kLanes<T> ? std::min(kMaxRows, 6) : kMaxRows;
+  constexpr std::int64_t widest = kVectorRegisters == 32 ? 4 : 3;
+  const std::int64_t vectors = ceil_divide(p.n, kLanes<T>);
+  return p.k <= 32 && vectors > 2 ? rows_beside(std::min(widest, vectors)) : kMaxRows;
 }
 
 template <class T>

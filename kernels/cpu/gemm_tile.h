@@ -20,6 +20,13 @@ constexpr int vectors_beside(int rows) {
   return vectors < kMaxVectors ? vectors : kMaxVectors;
 }
 
+/// The most rows that leave room for `vectors` vectors.
+constexpr std::int64_t rows_beside(std::int64_t vectors) {
+  int rows = kMaxRows;
+  while (rows > 1 && vectors_beside(rows) < vectors) --rows;
+  return rows;
+}
+
 /// Where a tile reads and writes.
 template <class T>
 struct TileView {
