@@ -26,16 +26,25 @@ void check(const char* op, const DeviceImages& images, const Tensor& indices) {
   require_dtype(op, "indices", indices, DType::i32);
 }
 
-}  // namespace
-
-Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype) {
+// Without the cost.
+Batch gather(const DeviceImages& images, const Tensor& indices, DType dtype) {
   check("gather_images", images, indices);
   Context& context = indices.context();
   const std::int64_t n = indices.dim(0), features = images.pixels.dim(1) * images.pixels.dim(2) * images.pixels.dim(3);
   Batch batch{Tensor::empty(context, {n, features}, dtype), Tensor::empty(context, {n}, DType::i32)};
   context.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out());
-  context.add_cost({0, 2 * static_cast<Count>(batch.x.count()),
-                    bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(n * features)});
+  return batch;
+}
+
+Count gathered_bytes(const Tensor& indices, const Batch& batch) {
+  return bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(batch.x.count());
+}
+
+}  // namespace
+
+Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype) {
+  Batch batch = gather(images, indices, dtype);
+  indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
   return batch;
 }
 
@@ -55,7 +64,11 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices) {
 Tensor dense(const Tensor& x) {
   if (x.layout() != Layout::image_rows) return x;
   const Tensor::Images& images = *x.images();
-  if (!images.dense.defined()) images.dense = gather_images({images.pixels, images.labels, images.scale}, images.indices).x;
+  if (images.dense.defined()) return images.dense;
+  const Batch batch = gather({images.pixels, images.labels, images.scale}, images.indices, DType::f32);
+  // No FLOPs: what a training step costs does not depend on whether its device normalises pixels apart.
+  images.indices.context().add_cost({0, 0, gathered_bytes(images.indices, batch)});
+  images.dense = batch.x;
   return images.dense;
 }
 

@@ -151,6 +151,7 @@ constexpr std::int64_t most_rows(const Product<T>& p) {
   return p.k <= 32 && vectors > 2 ? rows_beside(std::min(widest, vectors)) : kMaxRows;
 }
 
+/// A block of C, with B copied or read where it lies (then in whole vectors).
 template <class T>
 void multiply_block(const Product<T>& p, const Block& block, bool pack_b) {
   constexpr std::int64_t lanes = kLanes<T>;

@@ -41,15 +41,19 @@ TEST(BatchOfImages, LinearLayersTakeImagesWhereTheyLie) {
     std::vector<float> values;
     for (std::int64_t i = 0; i < out * 35; ++i) values.push_back(static_cast<float>((i * 7919) % 101 - 50) / 100);
     std::vector<std::vector<float>> results, gradients;
-    for (const Tensor& x : {lazy.x, stored.x}) {
+    std::vector<Count> flops;
+    for (const Tensor& x : {batch_of_images(images, indices).x, stored.x}) {
       Tensor weight = Tensor::from(cpu(), {out, 35}, values), bias = Tensor::full(cpu(), {out}, DType::f32, 0.5);
       weight.set_requires_grad(true);
       bias.set_requires_grad(true);
+      const CostScope scope(cpu());
       const Tensor y = linear(x, weight, bias, true);
       y.backward(Tensor::full(cpu(), y.shape(), DType::f32, 1));
+      flops.push_back(scope.cost().flops);
       results.push_back(y.to_vector<float>());
       gradients.push_back(weight.grad().to_vector<float>());
     }
+    EXPECT_TRUE(flops[0] == flops[1]);
     // 35 products of magnitude up to 1: a few roundings apart.
     for (std::size_t i = 0; i < results[0].size(); ++i) EXPECT_NEAR(results[0][i], results[1][i], 1e-5) << out << ' ' << i;
     for (std::size_t i = 0; i < gradients[0].size(); ++i) EXPECT_NEAR(gradients[0][i], gradients[1][i], 1e-5) << i;
