@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -11,6 +12,8 @@
 
 namespace alma {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 thread_local bool inside_piece = false;
 
@@ -33,6 +36,25 @@ void wait_while(const std::atomic<T>& value, T old) {
   }
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
+
+/// Who to work with when the cores are taken by others: a worker that lost its core in the middle of a piece keeps the
+/// caller waiting for milliseconds. After such a wait the caller works alone for a while, longer each time.
+class Patience {
+ public:
+  bool alone() { return left_ > 0 && left_-- > 0; }
+  /// A caller that worked for some time had to wait for the others' last pieces, which are no longer than its own.
+  void waited(Clock::duration worked, Clock::duration waited) {
+    if (waited > 2 * worked + std::chrono::microseconds(100)) {
+      left_ = length_;
+      length_ = std::min(2 * length_, 4096);
+    } else if (length_ > 16) {
+      --length_;
+    }
+  }
+
+ private:
+  int left_ = 0, length_ = 16;  // jobs
+};
 
 /// The exception of the first piece that threw, by index, so that which one is seen does not depend on the threads.
 class FirstFailure {
@@ -94,13 +116,19 @@ class Pool final : public ThreadPool {
     // A second thread that comes while the pool is busy works alone; so does a piece that calls run().
     if (working_threads() == 1 || pieces == 1 || inside_piece || busy_.exchange(true, std::memory_order_acquire)) {
       job.take_part();
+    } else if (patience_.alone()) {
+      job.take_part();
+      busy_.store(false, std::memory_order_release);
     } else {
+      const Clock::time_point start = Clock::now();
       job_.store(&job, std::memory_order_seq_cst);
       change_epoch();
       job.take_part();
+      const Clock::time_point done = Clock::now();
       // Closed before the count is read, counted before the job is read: a worker is either seen here or sees no job.
       job_.store(nullptr, std::memory_order_seq_cst);
       for (int left; (left = visitors_.load(std::memory_order_seq_cst)) != 0;) wait_while(visitors_, left);
+      patience_.waited(done - start, Clock::now() - done);
       busy_.store(false, std::memory_order_release);
     }
     job.failure.rethrow();
@@ -131,6 +159,7 @@ class Pool final : public ThreadPool {
   std::atomic<Job*> job_{nullptr};  // the open job
   std::atomic<int> visitors_{0};    // workers that may hold a pointer to it
   std::atomic<bool> busy_{false};   // a caller is inside run()
+  Patience patience_;               // of the caller inside run()
   std::atomic<bool> stop_{false};
   std::atomic<int> lent_{0};
   std::vector<std::jthread> workers_;  // last: joined before the rest goes
