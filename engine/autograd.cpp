@@ -1,7 +1,5 @@
 #include "engine/autograd.h"
 
-#include "engine/tensor_impl.h"
-
 namespace alma {
 
 namespace {
@@ -19,90 +17,115 @@ void accumulate(Tensor& sum, Tensor gradient, bool sum_is_shared) {
   sum = std::move(target);
 }
 
+/// Collects the gradient of a tensor that is no op's result.
+class Leaf final : public Node {
+ public:
+  Leaf() : Node("leaf") {}
+
+ private:
+  void backward(const Tensor&, Grads&) override {}  // the way back ends here
+};
+
 }  // namespace
 
 // A long chain of ops must not be destroyed by recursion: its length would be the depth of the stack.
-Node::~Node() {
+void Node::let_go() noexcept {
   std::vector<std::shared_ptr<Node>> doomed;
-  const auto take = [&doomed](std::vector<Edge>& edges) {
-    for (Edge& edge : edges)
-      if (edge.node && edge.node.use_count() == 1) doomed.push_back(std::move(edge.node));
+  const auto take = [&doomed](Node& node) {
+    for (std::shared_ptr<Node>& input : node.inputs_)
+      if (input && !input->is_leaf_ && input.use_count() == 1) doomed.push_back(std::move(input));
   };
-  take(edges_);
+  take(*this);
   while (!doomed.empty()) {
-    std::shared_ptr<Node> node = std::move(doomed.back());
+    const std::shared_ptr<Node> node = std::move(doomed.back());
     doomed.pop_back();
-    take(node->edges_);
+    take(*node);
   }
 }
 
-bool Grads::wanted(std::size_t input) const {
-  const Node::Edge& edge = node_.edges_[input];
-  return edge.node != nullptr || edge.leaf != nullptr;
-}
+bool Grads::wanted(std::size_t input) const { return node_.inputs_[input] != nullptr; }
 
 void Grads::add(std::size_t input, Tensor gradient) {
-  const Node::Edge& edge = node_.edges_[input];
-  if (!edge.node && !edge.leaf) return;
-  Tensor& sum = edge.node ? edge.node->pending_ : edge.leaf->grad;
+  if (!wanted(input)) return;
+  Tensor& sum = node_.inputs_[input]->sum_;
   const bool shared = sum.defined() && (sum.impl_.use_count() > 1 || sum.impl_->storage.use_count() > 1);
   accumulate(sum, std::move(gradient), shared);
 }
 
-bool& Tape::enabled() {
-  thread_local bool on = true;
-  return on;
+constinit thread_local bool Tape::enabled_ = true;
+
+NoGrad::NoGrad() : before_(std::exchange(Tape::enabled_, false)) {}
+NoGrad::~NoGrad() { Tape::enabled_ = before_; }
+
+const std::shared_ptr<Node>& Tape::node_of(const Tensor& input) {
+  static const std::shared_ptr<Node> none;
+  return input.impl_ ? input.impl_->node : none;
 }
 
-NoGrad::NoGrad() : before_(Tape::enabled()) { Tape::enabled() = false; }
-NoGrad::~NoGrad() { Tape::enabled() = before_; }
-
-Node::Edge Tape::edge_to(const Tensor& input) {
-  if (!input.defined()) return {};
-  if (input.impl_->node) return {input.impl_->node, nullptr};
-  if (input.impl_->is_leaf) return {nullptr, input.impl_};
-  return {};
+void Tape::set_leaf(const Tensor& tensor, bool wanted) {
+  std::shared_ptr<Node>& node = tensor.impl_->node;
+  if (node && !node->is_leaf_)
+    fail("[set_requires_grad] only leaves can be asked for, this is the result of ", node->name());
+  if (!wanted) {
+    node.reset();
+  } else if (!node) {
+    node = std::make_shared<Leaf>();
+    node->is_leaf_ = true;
+  }
 }
 
-void Tape::set_node(const Tensor& output, std::shared_ptr<Node> node) { output.impl_->node = std::move(node); }
+const Tensor& Tape::grad(const Tensor& leaf) {
+  static const Tensor none;
+  const std::shared_ptr<Node>& node = node_of(leaf);
+  return node && node->is_leaf_ ? node->sum_ : none;
+}
+
+void Tape::clear_grad(const Tensor& leaf) {
+  const std::shared_ptr<Node>& node = node_of(leaf);
+  if (node && node->is_leaf_) node->sum_ = Tensor();
+}
 
 // Depth first from the root along the inputs, then in the reverse of that post-order: every op after all that use its
 // result. The order depends on the graph alone.
 void Tape::backward(const Tensor& root, const Tensor& cotangent) {
   if (!root.requires_grad()) fail("[backward] nothing here wants a gradient");
   NoGrad off;
-  if (!root.impl_->node) {  // a leaf
-    accumulate(root.impl_->grad, cotangent.clone(), true);
+  const std::shared_ptr<Node>& last = root.impl_->node;
+  if (last->is_leaf_) {
+    accumulate(last->sum_, cotangent.clone(), true);
     return;
   }
-  if (root.impl_->node->edges_.empty())
-    fail("[backward] the graph of ", root.impl_->node->name(), " was freed by an earlier backward()");
+  const auto require_graph = [](const Node& node) {
+    if (node.freed_) fail("[backward] the graph of ", node.name(), " was freed by an earlier backward()");
+  };
+  require_graph(*last);
   std::vector<std::shared_ptr<Node>> order;
-  std::vector<std::pair<std::shared_ptr<Node>, std::size_t>> path{{root.impl_->node, 0}};
-  root.impl_->node->visited_ = true;
+  std::vector<std::pair<const std::shared_ptr<Node>*, std::size_t>> path{{&last, 0}};
+  last->visited_ = true;
   while (!path.empty()) {
     auto& [node, next] = path.back();
-    if (next == node->edges_.size()) {
-      order.push_back(std::move(node));
+    if (next == (*node)->inputs_.size()) {
+      order.push_back(*node);
       path.pop_back();
       continue;
     }
-    const std::shared_ptr<Node>& input = node->edges_[next++].node;
-    if (input && !input->visited_) {
-      if (input->edges_.empty()) fail("[backward] the graph of ", input->name(), " was freed by an earlier backward()");
+    const std::shared_ptr<Node>& input = (*node)->inputs_[next++];
+    if (input && !input->is_leaf_ && !input->visited_) {
+      require_graph(*input);
       input->visited_ = true;
-      path.emplace_back(input, 0);
+      path.emplace_back(&input, 0);
     }
   }
-  root.impl_->node->pending_ = cotangent;
+  last->sum_ = cotangent;
   while (!order.empty()) {
     const std::shared_ptr<Node> node = std::move(order.back());
     order.pop_back();
     node->visited_ = false;
-    const Tensor arrived = std::move(node->pending_);
+    const Tensor arrived = std::move(node->sum_);
     Grads grads(*node);
     if (arrived.defined()) node->backward(arrived, grads);
-    node->edges_.clear();  // lets go of the ops before it, and with them of what they saved
+    for (std::shared_ptr<Node>& input : node->inputs_) input.reset();  // and with the ops before it what they saved
+    node->freed_ = true;
   }
 }
 

@@ -1,5 +1,8 @@
 #pragma once
+#include <array>
+#include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -10,30 +13,31 @@ namespace alma {
 class Grads;
 
 /// What one op left on the tape: the way back. Owned by the op's output; saves only what its backward needs (in the
-/// closure).
+/// closure). A leaf has one too, where its gradient is collected.
 class Node {
  public:
-  explicit Node(const char* name) : name_(name) {}
-  virtual ~Node();
+  virtual ~Node() = default;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   const char* name() const { return name_; }
 
  protected:
+  explicit Node(const char* name) : name_(name) {}
   /// Adds the cotangents of the inputs that want one, given the output's.
   virtual void backward(const Tensor& cotangent, Grads& grads) = 0;
+  /// Where the inputs' cotangents go; null: none wanted. They lie in the derived class, which lets go of them at its end.
+  void set_inputs(std::span<std::shared_ptr<Node>> inputs) { inputs_ = inputs; }
+  void let_go() noexcept;
 
  private:
   friend class Tape;
   friend class Grads;
-  struct Edge {
-    std::shared_ptr<Node> node;          // the input came from an op,
-    std::shared_ptr<Tensor::Impl> leaf;  // or is a leaf; neither: no gradient wanted
-  };
   const char* name_;
-  std::vector<Edge> edges_;
-  Tensor pending_;        // sum of the cotangents that have arrived
+  std::span<std::shared_ptr<Node>> inputs_;
+  Tensor sum_;  // of the cotangents that have arrived; a leaf's gradient
+  bool is_leaf_ = false;
   bool visited_ = false;  // by the backward pass under way
+  bool freed_ = false;    // by a backward pass
 };
 
 /// Where an op's backward puts the cotangents of its inputs.
@@ -63,45 +67,61 @@ class NoGrad {
 /// Recording and replaying; ops use record() below.
 class Tape {
  public:
-  /// True if an op on these inputs must be recorded.
-  template <class Inputs>
-  static bool wants(const Inputs& inputs) {
-    if (!enabled()) return false;
-    for (const Tensor& input : inputs)
-      if (input.requires_grad()) return true;
-    return false;
-  }
-  template <class Inputs>
-  static void attach(std::shared_ptr<Node> node, const Inputs& inputs, const Tensor& output) {
-    node->edges_.reserve(std::size(inputs));
-    for (const Tensor& input : inputs) node->edges_.push_back(edge_to(input));
-    set_node(output, std::move(node));
-  }
+  static bool enabled() { return enabled_; }
+  /// Where the cotangent of `input` goes; null if none is wanted.
+  static const std::shared_ptr<Node>& node_of(const Tensor& input);
+  static void set_node(const Tensor& output, std::shared_ptr<Node> node) { output.impl_->node = std::move(node); }
   static void backward(const Tensor& root, const Tensor& cotangent);
+
+  static void set_leaf(const Tensor& tensor, bool wanted);
+  static const Tensor& grad(const Tensor& leaf);
+  static void clear_grad(const Tensor& leaf);
 
  private:
   friend class NoGrad;
-  static bool& enabled();
-  static Node::Edge edge_to(const Tensor& input);
-  static void set_node(const Tensor& output, std::shared_ptr<Node> node);
+  static constinit thread_local bool enabled_;
 };
 
-/// Puts an op on the tape: `backward(cotangent, grads)` is called once if a gradient for one of `inputs` is asked for.
-/// Returns output. `inputs` is a list or vector of tensors, numbered from 0 in `grads`.
+/// An op on the tape. `Inputs`: an array or vector of nodes.
 template <class Inputs, class Backward>
-Tensor record(const char* name, const Inputs& inputs, Tensor output, Backward&& backward) {
-  if (!Tape::wants(inputs)) return output;
-  struct OpNode final : Node {
-    OpNode(const char* op, Backward&& f) : Node(op), run(std::forward<Backward>(f)) {}
-    void backward(const Tensor& cotangent, Grads& grads) override { run(cotangent, grads); }
-    std::remove_cvref_t<Backward> run;
-  };
-  Tape::attach(std::make_shared<OpNode>(name, std::forward<Backward>(backward)), inputs, output);
+class OpNode final : public Node {
+ public:
+  OpNode(const char* name, Inputs inputs, Backward&& run) : Node(name), inputs_(std::move(inputs)), run_(std::move(run)) {
+    set_inputs(inputs_);
+  }
+  ~OpNode() override { let_go(); }
+
+ private:
+  void backward(const Tensor& cotangent, Grads& grads) override { run_(cotangent, grads); }
+  Inputs inputs_;
+  Backward run_;
+};
+
+template <class Inputs, class Backward>
+Tensor record_nodes(const char* name, Inputs inputs, Tensor output, Backward&& backward) {
+  for (const std::shared_ptr<Node>& input : inputs) {
+    if (!input) continue;
+    Tape::set_node(output, std::make_shared<OpNode<Inputs, Backward>>(name, std::move(inputs), std::move(backward)));
+    break;
+  }
   return output;
 }
+
+/// Puts an op on the tape: `backward(cotangent, grads)` is called once if a gradient for one of `inputs` is asked for.
+/// Returns output. The inputs, in braces or as a span, are numbered from 0 in `grads`.
+template <std::size_t n, class Backward>
+Tensor record(const char* name, const std::reference_wrapper<const Tensor> (&inputs)[n], Tensor output, Backward backward) {
+  if (!Tape::enabled()) return output;
+  std::array<std::shared_ptr<Node>, n> nodes;
+  for (std::size_t i = 0; i < n; ++i) nodes[i] = Tape::node_of(inputs[i]);
+  return record_nodes(name, std::move(nodes), std::move(output), std::move(backward));
+}
 template <class Backward>
-Tensor record(const char* name, std::initializer_list<Tensor> inputs, Tensor output, Backward&& backward) {
-  return record<std::initializer_list<Tensor>, Backward>(name, inputs, std::move(output), std::forward<Backward>(backward));
+Tensor record(const char* name, std::span<const Tensor> inputs, Tensor output, Backward backward) {
+  if (!Tape::enabled()) return output;
+  std::vector<std::shared_ptr<Node>> nodes;
+  for (const Tensor& input : inputs) nodes.push_back(Tape::node_of(input));
+  return record_nodes(name, std::move(nodes), std::move(output), std::move(backward));
 }
 
 }  // namespace alma

@@ -1,7 +1,7 @@
 #include "engine/ops_images.h"
 
+#include "engine/image_storage.h"
 #include "engine/ops_check.h"
-#include "engine/tensor_impl.h"
 
 namespace alma {
 
@@ -56,14 +56,12 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices) {
   const Tensor y = Tensor::empty(context, {n}, DType::i32);
   context.backend().gather_rows(images.labels.view({count, 1}), indices, y.view({n, 1}).out());
   context.add_cost({0, 0, bytes_of(indices, y, y)});
-  return {Tensor(std::make_shared<const Tensor::Images>(
-              Tensor::Images{images.pixels, images.labels, indices, images.scale, {}})),
-          y};
+  return {Tensor(std::make_shared<ImageStorage>(images.pixels, images.labels, indices, images.scale)), y};
 }
 
 Tensor dense(const Tensor& x) {
   if (x.layout() != Layout::image_rows) return x;
-  const Tensor::Images& images = *x.images();
+  ImageStorage& images = x.images();
   if (images.dense.defined()) return images.dense;
   const Batch batch = gather({images.pixels, images.labels, images.scale}, images.indices, DType::f32);
   // No FLOPs: what a training step costs does not depend on whether its device normalises pixels apart.

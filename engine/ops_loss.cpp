@@ -38,7 +38,7 @@ void report(const Tensor& logits, const Tensor& labels, bool with_gradient) {
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
   check(logits, labels);
   if (logits.dim(0) == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
-  const bool wanted = Tape::wants(std::initializer_list<Tensor>{logits});
+  const bool wanted = Tape::enabled() && logits.requires_grad();
   const Tensor grad = wanted ? Tensor::empty(logits.context(), logits.shape(), logits.dtype()) : Tensor();
   const Tensor loss = Tensor::empty(logits.context(), {}, logits.dtype());
   logits.backend().softmax_cross_entropy(logits, labels, 1.0 / static_cast<double>(logits.dim(0)),

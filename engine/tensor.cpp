@@ -1,6 +1,7 @@
 #include "engine/tensor.h"
 
-#include "engine/tensor_impl.h"
+#include "engine/autograd.h"
+#include "engine/image_storage.h"
 
 namespace alma {
 
@@ -32,41 +33,25 @@ Tensor Tensor::full(Context& context, const Shape& shape, DType dtype, double va
   return tensor;
 }
 
-Context& Tensor::context() const {
-  if (!impl_) fail("[tensor] undefined tensor used");
-  return impl_->storage->context();
-}
+void Tensor::undefined() { fail("[tensor] undefined tensor used"); }
 
-const Shape& Tensor::shape() const {
-  if (!impl_) fail("[tensor] undefined tensor used");
-  return impl_->shape;
-}
-DType Tensor::dtype() const { return impl_->dtype; }
-Layout Tensor::layout() const { return impl_->layout; }
+void Tensor::no_floats() const { fail("[tensor] these images ", shape(), " are not floats in memory; dense() makes them"); }
 
-In Tensor::in() const { return out(); }
-
-Out Tensor::out() const {
-  const Shape& sizes = shape();
-  if (layout() == Layout::image_rows) fail("[tensor] these images ", sizes, " are not floats in memory; dense() makes them");
-  char* data = static_cast<char*>(impl_->storage->data());
-  return {data == nullptr ? nullptr : data + static_cast<std::size_t>(impl_->first) * size_of(impl_->dtype), impl_->dtype,
-          sizes};
-}
-
-Tensor::Tensor(std::shared_ptr<const Images> images) : impl_(std::make_shared<Impl>()) {
+Tensor::Tensor(std::shared_ptr<ImageStorage> images) : impl_(std::make_shared<Impl>()) {
   const Tensor& pixels = images->pixels;
-  impl_->storage = std::make_shared<Storage>(pixels.context(), 0);
   impl_->shape = {images->indices.dim(0), pixels.dim(1) * pixels.dim(2) * pixels.dim(3)};
   impl_->layout = Layout::image_rows;
-  impl_->images = std::move(images);
+  impl_->storage = std::move(images);
 }
 
-const std::shared_ptr<const Tensor::Images>& Tensor::images() const { return impl_->images; }
+ImageStorage& Tensor::images() const {
+  if (layout() != Layout::image_rows) fail("[image_rows] the tensor ", shape(), " is stored, not rows of images");
+  return static_cast<ImageStorage&>(*impl_->storage);
+}
 
 ImageRows Tensor::image_rows() const {
-  if (layout() != Layout::image_rows) fail("[image_rows] the tensor ", shape(), " is stored, not rows of images");
-  return {impl_->images->pixels, impl_->images->indices, impl_->images->scale};
+  const ImageStorage& rows = images();
+  return {rows.pixels, rows.indices, rows.scale};
 }
 
 Tensor Tensor::view(const Shape& shape) const {
@@ -92,7 +77,6 @@ Tensor Tensor::detach() const {
   tensor.impl_->shape = impl_->shape;
   tensor.impl_->dtype = impl_->dtype;
   tensor.impl_->layout = impl_->layout;
-  tensor.impl_->images = impl_->images;
   return tensor;
 }
 
@@ -144,18 +128,14 @@ double Tensor::item() const {
   return 0;
 }
 
-bool Tensor::requires_grad() const { return impl_ && (impl_->is_leaf || impl_->node); }
-
 Tensor& Tensor::set_requires_grad(bool wanted) {
   if (wanted && dtype() != DType::f32 && dtype() != DType::f64) fail("[set_requires_grad] ", dtype(), " has no gradient");
-  if (impl_->node) fail("[set_requires_grad] only leaves can be asked for, this is the result of ", impl_->node->name());
-  impl_->is_leaf = wanted;
+  Tape::set_leaf(*this, wanted);
   return *this;
 }
 
-const Tensor& Tensor::grad() const { return impl_->grad; }
-void Tensor::clear_grad() const { impl_->grad = Tensor(); }
-bool Tensor::is_one() const { return impl_->is_one; }
+const Tensor& Tensor::grad() const { return Tape::grad(*this); }
+void Tensor::clear_grad() const { Tape::clear_grad(*this); }
 
 void Tensor::backward() const {
   if (count() != 1) fail("[backward] needs a scalar, the tensor is ", shape(), "; give a cotangent");

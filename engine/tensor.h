@@ -38,6 +38,7 @@ class Storage {
 };
 
 class Node;
+struct ImageStorage;
 
 /// A dense array on a device, and its place on the tape. Copies share the array; a default-made tensor is undefined.
 class Tensor {
@@ -60,17 +61,22 @@ class Tensor {
   }
 
   bool defined() const { return impl_ != nullptr; }
-  Context& context() const;
+  Context& context() const { return impl().storage->context(); }
   Backend& backend() const { return context().backend(); }
-  const Shape& shape() const;
+  const Shape& shape() const { return impl().shape; }
   std::int64_t dim(int i) const { return shape()[i]; }
   std::int64_t count() const { return shape().count(); }
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype()); }
-  DType dtype() const;
-  Layout layout() const;
+  DType dtype() const { return impl().dtype; }
+  Layout layout() const { return impl().layout; }
   /// The elements; not for image_rows, which have none in memory.
-  In in() const;
-  Out out() const;
+  In in() const { return out(); }
+  Out out() const {
+    const Impl& x = impl();
+    if (x.layout == Layout::image_rows) no_floats();
+    char* data = static_cast<char*>(x.storage->data());
+    return {data == nullptr ? nullptr : data + static_cast<std::size_t>(x.first) * size_of(x.dtype), x.dtype, x.shape};
+  }
   /// What a tensor of layout image_rows stands for.
   ImageRows image_rows() const;
   operator In() const { return in(); }
@@ -104,7 +110,7 @@ class Tensor {
   }
 
   // ---- autograd ------------------------------------------------------------------------------------------------------
-  bool requires_grad() const;
+  bool requires_grad() const { return impl_ && impl_->node; }
   /// Makes a leaf whose gradient is wanted. f32 or f64.
   Tensor& set_requires_grad(bool wanted);
   /// Gradient of a leaf; undefined before backward().
@@ -115,18 +121,30 @@ class Tensor {
   /// Gradients of sum(this * cotangent): a vector-Jacobian product.
   void backward(const Tensor& cotangent) const;
   /// True for the cotangent 1 with which backward() starts: the usual loss then needs no extra pass.
-  bool is_one() const;
+  bool is_one() const { return impl().is_one; }
 
-  struct Images;
   /// A tensor of layout image_rows; ops_images.h.
-  explicit Tensor(std::shared_ptr<const Images> images);
-  const std::shared_ptr<const Images>& images() const;
+  explicit Tensor(std::shared_ptr<ImageStorage> images);
+  ImageStorage& images() const;
 
  private:
-  friend class Node;
   friend class Grads;
   friend class Tape;
-  struct Impl;
+  struct Impl {
+    std::shared_ptr<Storage> storage;
+    std::shared_ptr<Node> node;  // the op that made it, or a leaf's; null: no gradient wanted
+    std::int64_t first = 0;      // element at which this tensor starts
+    Shape shape;
+    DType dtype = DType::f32;
+    Layout layout = Layout::row_major;
+    bool is_one = false;
+  };
+  const Impl& impl() const {
+    if (!impl_) undefined();
+    return *impl_;
+  }
+  [[noreturn]] static void undefined();
+  [[noreturn]] void no_floats() const;
   void upload(const void* values, std::size_t count, DType dtype) const;
   void download(void* values, DType dtype) const;
   std::shared_ptr<Impl> impl_;

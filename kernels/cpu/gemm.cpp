@@ -218,9 +218,9 @@ void cut(ThreadPool* pool, std::int64_t n, std::int64_t unit, std::int64_t piece
 /// waking a thread for. The result does not depend on it.
 template <class T>
 std::int64_t worthwhile_pieces(ThreadPool* pool, const Product<T>& p) {
-  constexpr double per_nanosecond = kVectorBytes == 16 ? 16 : 48;  // multiply-adds, roughly
-  constexpr double shortest = 25'000;                              // nanoseconds
-  const double nanoseconds = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / per_nanosecond;
+  constexpr double shortest = 25'000;  // nanoseconds
+  const double nanoseconds =
+      static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / kMacsPerNanosecond;
   if (pool == nullptr || pool->threads() == 1 || nanoseconds < 2 * shortest) return 1;
   return std::min<std::int64_t>(4 * pool->threads(), static_cast<std::int64_t>(nanoseconds / shortest));
 }

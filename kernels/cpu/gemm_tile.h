@@ -12,6 +12,8 @@ namespace alma {
 // one element of A per row. rows * vectors sums, the vectors of this k and one broadcast have to fit the registers; wide
 // flat tiles serve products with few rows, tall ones keep loads per multiply-add low.
 inline constexpr int kMaxVectors = 6;
+/// Roughly, for cutting work into pieces.
+inline constexpr double kMacsPerNanosecond = kVectorBytes == 16 ? 16 : 48;
 inline constexpr int kMaxRows = kVectorRegisters == 32 ? 14 : kVectorBytes == 32 ? 6 : 5;
 /// How many vectors fit beside `rows` rows. Without fused multiply-add the product needs one more register.
 constexpr int vectors_beside(int rows) {

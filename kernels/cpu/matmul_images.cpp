@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
+#include "kernels/cpu/column_sums.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/gemm_dot.h"
 #include "kernels/cpu/gemm_tile.h"
@@ -13,8 +14,6 @@
 
 namespace alma {
 namespace {
-
-constexpr double kMacsPerNanosecond = kVectorBytes == 16 ? 16 : 48;  // roughly, for cutting work into pieces
 
 void find_rows(const char* op, const ImageRows& x, std::int64_t pixels, const std::uint8_t** rows) {
   const std::int64_t count = x.images.shape[0];
@@ -132,9 +131,7 @@ void CpuBackend::matmul_images_gradient(const In& dy, const ImageRows& x, const 
   auto* const rows = workspace_.take<const std::uint8_t*>(size.n + size.out);
   auto* const start = reinterpret_cast<float*>(rows + size.n);
   find_rows("matmul_images_gradient", x, size.pixels, rows);
-  std::fill_n(start, size.out, 0.0f);
-  for (std::int64_t i = 0; i < size.n; ++i)
-    for (std::int64_t j = 0; j < size.out; ++j) start[j] += dy.as<float>()[i * size.out + j];
+  column_sums(dy.as<float>(), size.n, size.out, start);
   for (std::int64_t j = 0; j < size.out; ++j) start[j] *= x.pixels.shift[0];
   PixelTile tile{};
   tile.n = size.n;
