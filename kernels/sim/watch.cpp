@@ -10,6 +10,9 @@
 namespace alma::sim {
 namespace {
 
+// No thread does so much on its own: it turns round and round until another one, which never gets to run, lets it go.
+constexpr std::uint64_t kEndlessAccesses = std::uint64_t{1} << 24;
+
 // What lasts from launch to launch. Used under the lock of device memory.
 struct Lasting {
   Sites sites;
@@ -89,6 +92,12 @@ void Watch::access(const void* p, std::size_t bytes, bool is_store, Site site) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
   const std::size_t offset = executor_->arena_offset(p);
   const bool shared = offset < kArenaBytes;
+  if (here.thread != busy_) {
+    busy_ = here.thread;
+    accesses_of_busy_ = 0;
+  }
+  if (++accesses_of_busy_ > kEndlessAccesses)
+    report(std::to_string(kEndlessAccesses) + " accesses without a barrier or warp operation: an endless loop", site);
   if (shared) {
     shared_access(offset, bytes, is_store, site);
   } else {

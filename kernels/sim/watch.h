@@ -46,6 +46,8 @@ class Watch {
   std::uint32_t first_run_ = 0;
   std::vector<std::uint64_t> numbers_;  // of the blocks that have run
   BlockOrdering order_;
+  const Thread* busy_ = nullptr;  // the thread that accessed memory last, and how often since another one did
+  std::uint64_t accesses_of_busy_ = 0;
   Allocation* recent_[4] = {};  // blocks of device memory that were accessed
   std::size_t next_recent_ = 0;
   std::vector<Allocation*> read_, written_, counted_;  // by this launch

@@ -143,6 +143,21 @@ TEST_P(Memcheck, FreedMemory) {
                 {"memcheck: load of 4 bytes at byte ", "(128 bytes), which has been freed, at " + place_of("shifted load")});
 }
 
+// Waits for a thread of the same block, which on a GPU may never run beside it.
+__global__ void spin(int* flag) {
+  if (threadIdx.x != blockDim.x / 2) {
+    while (load<int>(flag) == 0) {  // spin
+    }
+  }
+  store<int>(flag, 1);
+}
+
+TEST_P(Memcheck, AThreadThatWaitsForAnotherDoesNotHangTheProgram) {
+  DeviceArray<int> flag(std::vector<int>{0});
+  expect_report([&] { launch(spin, 1, 64, 0, nullptr, flag.data()); },
+                {"16777216 accesses without a barrier or warp operation: an endless loop at " + place_of("spin")});
+}
+
 TEST(MemcheckOff, SaysNothing) {
   DeviceArray<float> x(64), y(64);
   EXPECT_NO_THROW(launch(shifted_load, 2, 32, 0, nullptr, x.data(), y.data(), 0));
