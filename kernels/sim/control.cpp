@@ -6,6 +6,8 @@
 #include <string>
 
 #include "kernels/error.h"
+#include "kernels/sim/memory.h"
+#include "kernels/sim/stream_order.h"
 
 namespace alma::sim {
 namespace {
@@ -74,7 +76,11 @@ __attribute__((visibility("default"))) void alma_sim_set_order(AlmaSimOrder orde
   alma::sim::setting().seed = seed;
 }
 
-__attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks) { alma::sim::setting().checks = checks; }
+__attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks) {
+  if ((checks & alma_sim_streams) == 0) alma::sim::host_waits_for_all();  // while the streams are still looked after
+  if ((checks & alma_sim_memcheck) == 0) alma::sim::stop_memcheck();
+  alma::sim::setting().checks = checks;
+}
 
 __attribute__((visibility("default"))) unsigned alma_sim_checks() { return alma::sim::setting().checks; }
 

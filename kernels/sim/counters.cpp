@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "kernels/sim/memory.h"
+#include "kernels/sim/symbols.h"
 
 namespace alma::sim {
 namespace {
@@ -14,7 +15,7 @@ std::deque<KernelCounters>& all_kernels() {
   return instance;
 }
 
-// How often `unit`-sized pieces of memory are touched by the lanes [begin, end): the piece numbers, each once.
+// The numbers of the `unit`-sized pieces of memory that the lanes [begin, end) touch, each once.
 template <class Request>
 std::vector<std::uintptr_t> pieces(const Request& request, std::size_t unit, std::size_t begin, std::size_t end) {
   std::vector<std::uintptr_t> touched;
@@ -30,11 +31,10 @@ std::vector<std::uintptr_t> pieces(const Request& request, std::size_t unit, std
 
 }  // namespace
 
-KernelCounters& counters_of(const std::string& kernel) {
+KernelCounters& counters_of(const void* kernel) {
   std::deque<KernelCounters>& all = all_kernels();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.name == kernel; });
-  if (found != all.end()) return *found;
-  return all.emplace_back(KernelCounters{kernel, {}, {}});
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& each) { return each.kernel == kernel; });
+  return found != all.end() ? *found : all.emplace_back(KernelCounters{kernel, kernel_name(kernel), {}, {}});
 }
 
 void RequestCounter::access(std::size_t thread, std::uintptr_t address, std::size_t bytes, bool is_store, bool is_shared,

@@ -10,6 +10,7 @@ namespace alma::sim {
 
 /// The counters of one kernel: its numbers, and those of its accesses by site.
 struct KernelCounters {
+  const void* kernel = nullptr;
   std::string name;
   AlmaSimKernel total{};
   std::vector<AlmaSimAccess> accesses;  // at 2 * site + is_shared; requests == 0: not executed
@@ -48,7 +49,7 @@ class RequestCounter {
   std::vector<Warp> warps_;
 };
 
-/// The counters of the kernel with this name, for a launch of it. Call under the lock of device memory.
-KernelCounters& counters_of(const std::string& kernel);
+/// The counters of this kernel, for a launch of it. Call under the lock of device memory.
+KernelCounters& counters_of(const void* kernel);
 
 }  // namespace alma::sim

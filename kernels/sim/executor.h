@@ -48,7 +48,6 @@ class Executor {
   [[noreturn]] void fail_here(const std::string& what, Site site) const;
 
   // For the watch.
-  const Block& block() const { return block_; }
   std::size_t number_of(const Thread& thread) const { return static_cast<std::size_t>(&thread - threads_.data()); }
   const Thread& thread(std::size_t number) const { return threads_[number]; }
   /// Where in the arena of shared memory an address lies; kArenaBytes or more: elsewhere.

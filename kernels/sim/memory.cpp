@@ -130,6 +130,12 @@ void copy_written(void* target, const void* source, std::size_t bytes) {
   std::memmove(to->written.data() + to_offset, from->written.data() + from_offset, bytes);
 }
 
+void stop_memcheck() {
+  Blocks& all = blocks();
+  const std::lock_guard lock(all.mutex);
+  for (const auto& [address, block] : all.all) block->written = {};
+}
+
 std::unique_lock<std::mutex> lock_device_memory() { return std::unique_lock(blocks().mutex); }
 
 Neighbours neighbours_of(std::uintptr_t address) {

@@ -33,7 +33,7 @@ struct Allocation {
   std::size_t bytes = 0;
   std::uint64_t number = 0;  // in order of their making, from 1
   bool live = true;
-  /// Per byte: was it written? Empty for a block from before memcheck was switched on, where every byte counts as written.
+  /// Per byte: was it written? Empty for a block from a time without memcheck: every byte counts as written.
   std::vector<std::uint8_t> written;
   RaceCells races;  // accesses of kernels
   /// Per byte: 1 if the kernel that is being counted has read it, 2 if it has written it.
@@ -57,6 +57,9 @@ Allocation& require_device(const void* memory, std::size_t bytes, const char* ca
 void require_host(const void* memory, const char* call, const char* what);
 /// A copy within the device: bytes that were never written stay so.
 void copy_written(void* target, const void* source, std::size_t bytes);
+
+/// Memcheck goes off: from here on nobody notes what is written, so all of it counts as written.
+void stop_memcheck();
 
 /// The blocks next to an address, for the checks of a launch. They hold the lock that allocate_device() and free_device()
 /// need.

@@ -191,15 +191,16 @@ void StreamWork::uploads(const void* host, std::size_t bytes) {
 }
 
 void StreamWork::downloads(void* host, const void* data, std::size_t bytes) {
+  if (!on_) {
+    std::memcpy(host, data, bytes);
+    return;
+  }
   State& all = state();
   const std::lock_guard lock(all.mutex);
-  if (!on_ || !all.is_pinned(host)) {
+  if (!all.is_pinned(host)) {
     std::memcpy(host, data, bytes);
-    if (on_) {
-      join(all.host, clock_);
-      finish_copies(all);
-    }
-    return;
+    join(all.host, clock_);
+    return finish_copies(all);
   }
   const auto* from = static_cast<const unsigned char*>(data);
   all.copies.push_back({now_, static_cast<unsigned char*>(host), bytes, true, {from, from + bytes}, 0});

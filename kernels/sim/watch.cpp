@@ -53,7 +53,7 @@ Watch::Watch(const Launch& launch, unsigned checks, StreamWork& work)
       first_run_(lasting().runs + 1) {
   if (lasting().shared_races.empty()) lasting().shared_races.reset(kArenaBytes);
   if ((checks & alma_sim_counters) == 0) return;
-  counters_ = &counters_of(kernel_name(launch.start.kernel));
+  counters_ = &counters_of(launch.start.kernel);
   counter_.emplace(*counters_, lasting().sites);
 }
 
@@ -64,6 +64,7 @@ void Watch::begin_block(const Executor& executor, std::uint64_t number) {
   order_.begin(++lasting().runs, threads);
   std::fill_n(lasting().shared_written.begin(), lasting().shared_end, 0);
   lasting().shared_end = 0;
+  busy_ = nullptr;
   if (counter_) counter_->begin_block((threads + 31) / 32);
 }
 
@@ -75,6 +76,7 @@ void Watch::end_block() {
 
 void Watch::barrier() {
   order_.barrier();
+  busy_ = nullptr;
   if (!counter_) return;
   counter_->flush_all();
   ++counters_->total.barriers;

@@ -158,6 +158,14 @@ TEST_P(Memcheck, AThreadThatWaitsForAnotherDoesNotHangTheProgram) {
                 {"16777216 accesses without a barrier or warp operation: an endless loop at " + place_of("spin")});
 }
 
+TEST_P(Memcheck, WhatIsWrittenWhileItIsOffCounts) {
+  DeviceArray<float> x(64), y(64);
+  alma_sim_set_checks(0);
+  launch(shifted_load, 2, 32, 0, nullptr, y.data(), x.data(), 0);
+  alma_sim_set_checks(checks());
+  EXPECT_NO_THROW(launch(shifted_load, 2, 32, 0, nullptr, x.data(), y.data(), 0));
+}
+
 TEST(MemcheckOff, SaysNothing) {
   DeviceArray<float> x(64), y(64);
   EXPECT_NO_THROW(launch(shifted_load, 2, 32, 0, nullptr, x.data(), y.data(), 0));
