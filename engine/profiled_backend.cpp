@@ -97,11 +97,19 @@ void ProfiledBackend::synchronize() {
   record("synchronize", {}, [] {});
 }
 
+void ProfiledBackend::cast(const In& x, const Out& y) {
+  record("cast", {x, y}, [&] { backend_->cast(x, y); });
+}
+
 void ProfiledBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
-                             const Epilogue& epilogue) {
+                             const Epilogue& epilogue, Math math) {
   const char* detail = transpose_a ? (transpose_b ? "a^T b^T" : "a^T b") : transpose_b ? "a b^T" : "a b";
   record("matmul", detail, std::array<In, 4>{a, b, epilogue.bias, c}, 0,
-         [&] { backend_->matmul(a, transpose_a, b, transpose_b, c, epilogue); });
+         [&] { backend_->matmul(a, transpose_a, b, transpose_b, c, epilogue, math); });
+}
+
+std::size_t ProfiledBackend::relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) {
+  return backend_->relu_mask_bytes(a, transpose_a, b, transpose_b);
 }
 
 std::int64_t ProfiledBackend::most_image_outputs() const { return backend_->most_image_outputs(); }

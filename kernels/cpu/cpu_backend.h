@@ -22,8 +22,11 @@ class CpuBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override {}
+  void cast(const In& x, const Out& y) override;
 
-  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
+              Math math) override;
+  std::size_t relu_mask_bytes(const In&, bool, const In&, bool) override { return 0; }
   std::int64_t most_image_outputs() const override;
   void matmul_images(const ImageRows& x, const In& w, const Out& y, const Epilogue& epilogue) override;
   void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) override;

@@ -31,8 +31,11 @@ class CudaBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void cast(const In& x, const Out& y) override;
 
-  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
+              Math math) override;
+  std::size_t relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) override;
   std::int64_t most_image_outputs() const override { return 0; }
   void matmul_images(const ImageRows&, const In&, const Out&, const Epilogue&) override { refuse_images("matmul_images"); }
   void matmul_images_gradient(const In&, const ImageRows&, const Out&) override { refuse_images("matmul_images_gradient"); }
@@ -71,6 +74,7 @@ class CudaBackend final : public Backend {
   float* scratch(std::int64_t floats);
   /// Blocks for `threads` threads of which each may do several items: no more than the GPU holds at once.
   std::int64_t grid_for(std::int64_t threads, int block) const;
+  void empty_product(const Out& c, const Epilogue& epilogue);
   template <class F>
   void map(F f, const In& x, const Out& y);
   template <class F>

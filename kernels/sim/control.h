@@ -11,6 +11,9 @@ void alma_sim_set_order(AlmaSimOrder order, std::uint64_t seed);
 
 /// Kernels launched so far, products included.
 std::uint64_t alma_sim_launches();
+
+/// From now on cuBLASLt knows no algorithm for epilogues with a mask or a bias gradient, as may happen with a real one.
+void alma_sim_plain_products_only(bool only);
 }
 
 namespace alma::sim {
@@ -21,5 +24,6 @@ struct Schedule {
 };
 Schedule schedule();
 void count_launch();
+bool plain_products_only();
 
 }  // namespace alma::sim

@@ -58,6 +58,7 @@ void products_and_elements(Arrays& a) {
        {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide, BinaryOp::relu_gradient})
     backend.binary(op, x, a.input({5}, -1), a.output({6, 5}));
   backend.affine(x, 2, -1, a.output({6, 5}));
+  backend.cast(x, a.output({6, 5}, DType::bf16));
   backend.reduce_sum(x, a.output({1, 5}));
   backend.argmax(x, a.output({6}, DType::i32));
 }
@@ -119,6 +120,7 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "fill",
                                      "synchronize",
                                      "matmul",
+                                     "cast",
                                      "relu",
                                      "exp",
                                      "log",
