@@ -126,6 +126,20 @@ void ProfiledBackend::bias_relu_backward(const In& dy, const In& y, const Out& d
   record("bias_relu_backward", {dy, y, dz, dbias}, [&] { backend_->bias_relu_backward(dy, y, dz, dbias); });
 }
 
+void ProfiledBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
+  record("conv2d", {x, w, y}, [&] { backend_->conv2d(x, w, geometry, y, math); });
+}
+
+void ProfiledBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
+                                           Math math) {
+  record("conv2d_data_gradient", {dy, w, dx}, [&] { backend_->conv2d_data_gradient(dy, w, geometry, dx, math); });
+}
+
+void ProfiledBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                             Math math) {
+  record("conv2d_weight_gradient", {x, dy, dw}, [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, math); });
+}
+
 void ProfiledBackend::unary(UnaryOp op, const In& x, const Out& y) {
   record(name_of(op), {x, y}, [&] { backend_->unary(op, x, y); });
 }

@@ -38,6 +38,14 @@ struct Epilogue {
   Out sums_of_a = {};    // [m], A transposed, without masked_by: sums of op(A) over k
 };
 
+/// How a two-dimensional convolution walks over its images. Output sizes are floor((size + 2 padding - kernel) / stride)
+/// + 1.
+struct ConvGeometry {
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;  // zeros on both sides
+  std::int64_t groups = 1;                    // divides the channels of both sides
+};
+
 /// u8 pixel p of channel c becomes p * scale[c] + shift[c] (one fused multiply-add in f32).
 struct PixelScale {
   static constexpr int max_channels = 4;
@@ -146,6 +154,19 @@ class Backend {
   /// sums of dz. dy, y, dz are [m, n]. Without ReLU y and dz are null and dbias sums dy; dbias may be null; dz may be dy.
   virtual void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) = 0;
 
+  // ---- convolution -------------------------------------------------------------------------------------------------
+  // Cross-correlation: y[n, k, i, j] = sum of x[n, c, i stride + r - padding, j stride + s - padding] w[k, c, r, s] over the
+  // channels c of k's group and r, s. x [n, c, h, w], w [k, c / groups, r, s], y [n, k, ., .]; f32, f64 (cpu) or bf16 (cuda,
+  // with Math::bf16), all of one type, sums as in products. Other math than f32 is cuda's. n, c and k may be 0.
+  // Minimum bytes: the two inputs + the output.
+  virtual void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math = Math::f32) = 0;
+  /// The gradient of conv2d() for x, given y's.
+  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
+                                    Math math = Math::f32) = 0;
+  /// The gradient of conv2d() for w, given y's.
+  virtual void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                      Math math = Math::f32) = 0;
+
   // ---- element-wise ------------------------------------------------------------------------------------------------
   virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
   /// a and b broadcast to y's shape by numpy's rules.
@@ -206,7 +227,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 3;
+inline constexpr int kBackendAbi = 4;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -66,6 +66,33 @@ inline MatmulSizes matmul(const In& a, bool transpose_a, const In& b, bool trans
   return s;
 }
 
+/// x, w and y of a convolution, or their gradients, with the names that the primitive gives them.
+struct ConvArrays {
+  const In &x, &w, &y;
+  const char *x_name, *w_name, *y_name;
+};
+
+inline void conv2d(const char* op, const ConvArrays& a, const ConvGeometry& g, Math math) {
+  rank(op, a.x_name, a.x, 4);
+  rank(op, a.w_name, a.w, 4);
+  rank(op, a.y_name, a.y, 4);
+  if (g.stride_h < 1 || g.stride_w < 1 || g.padding_h < 0 || g.padding_w < 0 || g.groups < 1)
+    fail("[", op, "] strides and groups are at least 1, paddings at least 0, got strides ", g.stride_h, " and ", g.stride_w,
+         ", paddings ", g.padding_h, " and ", g.padding_w, ", ", g.groups, " groups");
+  const Shape &x = a.x.shape, &w = a.w.shape;
+  if (x[1] % g.groups != 0 || w[0] % g.groups != 0)
+    fail("[", op, "] ", g.groups, " groups divide neither or one of the channels: ", a.x_name, " ", x, ", ", a.w_name, " ",
+         w);
+  array(op, a.x_name, a.x, a.x.dtype, x);
+  array(op, a.w_name, a.w, a.x.dtype, {w[0], x[1] / g.groups, w[2], w[3]});
+  const std::int64_t h = x[2] + 2 * g.padding_h - w[2], width = x[3] + 2 * g.padding_w - w[3];
+  if (w[2] < 1 || w[3] < 1 || h < 0 || width < 0)
+    fail("[", op, "] ", a.w_name, " ", w, " does not fit into the padded ", a.x_name, " ", x);
+  array(op, a.y_name, a.y, a.x.dtype, {x[0], w[0], h / g.stride_h + 1, width / g.stride_w + 1});
+  if ((a.x.dtype == DType::bf16) != (math == Math::bf16) || (math == Math::tf32 && a.x.dtype != DType::f32))
+    fail("[", op, "] math ", name_of(math), " does not go with operands in ", a.x.dtype);
+}
+
 inline void cast(const In& x, const Out& y) {
   array("cast", "x", x, x.dtype, x.shape);
   array("cast", "y", y, y.dtype, x.shape);

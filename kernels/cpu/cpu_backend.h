@@ -32,6 +32,10 @@ class CpuBackend final : public Backend {
   void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) override;
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
 
+  void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) override;
+  void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) override;
+  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) override;
+
   void unary(UnaryOp op, const In& x, const Out& y) override;
   void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;
   void affine(const In& x, double scale, double shift, const Out& y) override;

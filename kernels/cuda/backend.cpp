@@ -31,6 +31,7 @@ CudaBackend::CudaBackend(std::string device) : device_(std::move(device)) {
 
 CudaBackend::~CudaBackend() {
   cudaStreamSynchronize(stream_);
+  conv_.reset();
   gemm_.reset();
   staging_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
