@@ -98,6 +98,9 @@ class CudaBackend final : public Backend {
   std::int64_t scratch_floats_ = 0;
 };
 
+/// ", cuDNN 9.10.2", or "" in a build without.
+std::string cudnn_version();
+
 /// The dtype that cuda computes in; another throws Error "[matmul] cuda computes in f32, got f64".
 void require_f32(const char* op, const In& x);
 

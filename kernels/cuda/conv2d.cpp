@@ -22,6 +22,12 @@ void require_type(const char* op, const In& x) {
 
 }  // namespace
 
+std::string cudnn_version() {
+  const std::size_t version = cudnnGetVersion();
+  return ", cuDNN " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
+}
+
 // Out is zero where there is nothing to add up.
 void CudaBackend::convolve(const ConvCall& call, const Out& out) {
   if (out.shape.count() == 0) return;
