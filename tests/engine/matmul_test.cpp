@@ -1,5 +1,6 @@
 #include "engine/ops_matmul.h"
 
+#include "engine/ops_elementwise.h"
 #include "tests/engine/gradient_check.h"
 
 namespace alma::test {
@@ -95,7 +96,7 @@ TEST(Linear, HasTheRightGradientThroughAReluBefore) {
         {x, w, b, v, away_from_zero({3, 4}, 12)});
 }
 
-// y is read by another op too, but a gradient comes from the linear one alone; and a graph that is walked once more.
+// What is not asked for does not change what is.
 TEST(Linear, ReluBeforeWithoutABiasGradientOrWeightGradient) {
   Tensor x = random_tensor({4, 5}, 1), w = random_tensor({3, 5}, 2), b = random_tensor({3}, 3), v = random_tensor({2, 3}, 4);
   const Tensor dy = random_tensor({4, 2}, 5);
