@@ -81,8 +81,7 @@ inline void conv2d(const char* op, const ConvArrays& a, const ConvGeometry& g, M
          ", paddings ", g.padding_h, " and ", g.padding_w, ", ", g.groups, " groups");
   const Shape &x = a.x.shape, &w = a.w.shape;
   if (x[1] % g.groups != 0 || w[0] % g.groups != 0)
-    fail("[", op, "] ", g.groups, " groups divide neither or one of the channels: ", a.x_name, " ", x, ", ", a.w_name, " ",
-         w);
+    fail("[", op, "] ", g.groups, " groups must divide the channels of ", a.x_name, " ", x, ", ", a.w_name, " ", w);
   array(op, a.x_name, a.x, a.x.dtype, x);
   array(op, a.w_name, a.w, a.x.dtype, {w[0], x[1] / g.groups, w[2], w[3]});
   const std::int64_t h = x[2] + 2 * g.padding_h - w[2], width = x[3] + 2 * g.padding_w - w[3];

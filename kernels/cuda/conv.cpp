@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/alignment.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/cudnn_descriptor.h"
 
@@ -15,11 +16,7 @@ constexpr std::int64_t kX = 'x', kW = 'w', kY = 'y';
 
 using Sizes = std::array<std::int64_t, 4>;
 
-std::int64_t alignment_of(const void* memory) {
-  std::int64_t alignment = 16;
-  while (reinterpret_cast<std::uintptr_t>(memory) % static_cast<std::uintptr_t>(alignment) != 0) alignment /= 2;
-  return alignment;
-}
+constexpr std::uint32_t kMostAlignment = 16;
 
 CudnnDescriptor make_tensor(std::int64_t id, const Sizes& sizes, DType dtype, std::int64_t alignment) {
   const cudnnDataType_t type = dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
@@ -125,7 +122,8 @@ Conv::Key Conv::key_of(const ConvCall& call) {
           call.w,
           call.y,
           {g.stride_h, g.stride_w, g.padding_h, g.padding_w},
-          {alignment_of(call.x_data), alignment_of(call.w_data), alignment_of(call.y_data)}};
+          {alignment_of(call.x_data, kMostAlignment), alignment_of(call.w_data, kMostAlignment),
+           alignment_of(call.y_data, kMostAlignment)}};
 }
 
 std::unique_ptr<Conv::Plan> Conv::make_plan(const Key& key) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/alignment.h"
 #include "kernels/cuda/checked.h"
 
 namespace alma {
@@ -14,17 +15,13 @@ constexpr std::size_t kWorkspaceBefore = std::size_t{4} << 20;
 // A mask is a matrix of bits, whose columns begin at multiples of this.
 constexpr std::int64_t kMaskAlignmentBits = 128;
 
-// What is known about the address (null: as aligned as can be); the heuristic may choose 16-byte accesses only where they
-// are legal.
-std::uint32_t alignment_of(const void* memory) {
-  std::uint32_t alignment = 256;
-  while (reinterpret_cast<std::uintptr_t>(memory) % alignment != 0) alignment /= 2;
-  return alignment;
-}
+// The library's own default, and what cudaMalloc() gives.
+constexpr std::uint32_t kMostAlignment = 256;
+
 // The same for every matrix of a batch.
-std::uint32_t alignment_of(const void* memory, bool one, std::int64_t stride, DType dtype) {
+std::uint32_t alignment_of_all(const void* memory, bool one, std::int64_t stride, DType dtype) {
   const std::size_t step = one ? 0 : static_cast<std::size_t>(stride) * size_of(dtype);
-  return std::min(alignment_of(memory), alignment_of(reinterpret_cast<const void*>(step)));
+  return std::min(alignment_of(memory, kMostAlignment), alignment_of(reinterpret_cast<const void*>(step), kMostAlignment));
 }
 
 template <class T>
@@ -114,8 +111,8 @@ std::size_t Gemm::mask_bytes(std::int64_t m, std::int64_t n) {
 }
 
 Gemm::Key Gemm::key_of(const Call& call) {
-  const std::uint32_t c = alignment_of(call.c, call.batch == 1, call.m * call.n, call.result);
-  const std::uint32_t bias = alignment_of(bias_of(call), call.one_bias, call.n, call.result);
+  const std::uint32_t c = alignment_of_all(call.c, call.batch == 1, call.m * call.n, call.result);
+  const std::uint32_t bias = alignment_of_all(bias_of(call), call.one_bias, call.n, call.result);
   return {call.batch,
           call.m,
           call.n,
@@ -130,10 +127,10 @@ Gemm::Key Gemm::key_of(const Call& call) {
           call.result,
           call.math,
           epilogue_of(call),
-          alignment_of(call.a, call.one_a, call.m * call.k, call.operands),
-          alignment_of(call.b, call.one_b, call.k * call.n, call.operands),
+          alignment_of_all(call.a, call.one_a, call.m * call.k, call.operands),
+          alignment_of_all(call.b, call.one_b, call.k * call.n, call.operands),
           c,
-          std::min({c, bias, alignment_of(call.mask)})};
+          std::min({c, bias, alignment_of(call.mask, kMostAlignment)})};
 }
 
 // cuBLASLt thinks in columns, and its bias runs along them. Read as column-major, the memory of a row-major C is C

@@ -1,12 +1,12 @@
 // The heuristic and the product of the simulated cuBLASLt: column-major order unless a layout says otherwise, leading
 // dimensions, transposes, batches, epilogues, alignments promised to the heuristic, all checked.
-#include <string>
 #include <vector>
 
 #include "kernels/sim/control.h"
 #include "kernels/sim/cublaslt.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream.h"
+#include "kernels/sim/vendor.h"
 
 namespace alma::sim {
 namespace {
@@ -23,10 +23,9 @@ static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
 // The simulated algorithm needs none, but says so: memory that is too small or not the device's is then noticed.
 constexpr std::uint64_t kWorkspace = 64 * 1024;
-constexpr std::uintptr_t kWorkspaceAlignment = 16;
 constexpr std::int64_t kMaskBits = 128;
 
-constexpr char kNames[] = "ABCD";
+constexpr const char* kNames[] = {"A", "B", "C", "D"};
 
 void check_types(const char* call, const Operation& operation, const Operands& x) {
   const bool narrow = x.a->type == CUDA_R_16BF;
@@ -81,30 +80,13 @@ Algorithm problem(const char* call, const Operation& operation, const Operands& 
   return sizes;
 }
 
-struct Range {
-  const void* begin;
-  std::size_t bytes;
-  std::string name;
-};
-
-void require_apart(const char* call, const Range& a, const Range& b) {
-  const auto *p = static_cast<const char*>(a.begin), *q = static_cast<const char*>(b.begin);
-  if (p < q + b.bytes && q < p + a.bytes) fail("[", call, "] ", a.name, " overlaps ", b.name);
-}
-
-void require_aligned(const char* call, const void* memory, std::uintptr_t alignment, const char* what, const char* why) {
-  if (reinterpret_cast<std::uintptr_t>(memory) % alignment != 0)
-    fail("[", call, "] ", what, " is not aligned to ", alignment, " bytes", why);
-}
-
 void check_memory(const char* call, const Operation& operation, const Operands& x, const Memory& memory,
                   const Algorithm& algorithm) {
   std::vector<Range> ranges;
   for (int i = 0; i < 4; ++i) {
-    const std::string name(1, kNames[i]);
-    require_device(memory.all(i), x.all(i)->bytes(), call, name.c_str());
-    require_aligned(call, memory.all(i), algorithm.alignment[i], name.c_str(), ", as the heuristic was told");
-    ranges.push_back({memory.all(i), x.all(i)->bytes(), name});
+    require_device(memory.all(i), x.all(i)->bytes(), call, kNames[i]);
+    require_aligned(call, memory.all(i), algorithm.alignment[i], kNames[i], ", as the heuristic was told");
+    ranges.push_back({memory.all(i), x.all(i)->bytes(), kNames[i]});
   }
   require_apart(call, ranges[3], ranges[0]);
   require_apart(call, ranges[3], ranges[1]);
@@ -114,14 +96,14 @@ void check_memory(const char* call, const Operation& operation, const Operands& 
     const std::size_t bytes =
         static_cast<std::size_t>(operation.bias_stride * (x.d->batch - 1) + length) * x.d->element_size();
     const Range vector{operation.bias, bytes, tail.bias ? "the bias" : "the bias gradient"};
-    require_device(vector.begin, vector.bytes, call, vector.name.c_str());
+    require_device(vector.begin, vector.bytes, call, vector.name);
     require_apart(call, vector, ranges[3]);
     for (int i = 0; i < 3 && tail.sums != Tail::none; ++i) require_apart(call, vector, ranges[static_cast<std::size_t>(i)]);
   }
   if (tail.mask) {
     const Range mask{operation.aux, static_cast<std::size_t>(operation.aux_leading / 8) * algorithm.n, "the mask"};
     require_device(mask.begin, mask.bytes, call, "the mask");
-    require_aligned(call, mask.begin, 16, "the mask", "");
+    require_aligned(call, mask.begin, 16, "the mask");
     for (const Range& range : ranges) require_apart(call, mask, range);
   }
 }
@@ -181,7 +163,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
     alma::fail("[", call, "] the algorithm needs ", algorithm.workspace, " bytes of workspace, got ", workspace_bytes);
   if (algorithm.workspace > 0) {
     require_device(workspace, workspace_bytes, call, "the workspace");
-    require_aligned(call, workspace, kWorkspaceAlignment, "the workspace", "");
+    require_aligned(call, workspace, kWorkspaceAlignment, "the workspace");
     std::memset(workspace, 0xff, algorithm.workspace);
   }
   require_host(alpha, call, "alpha");

@@ -1,10 +1,10 @@
 // The arithmetic of the simulated cuBLASLt: operands rounded to what tf32 and bf16 take in, f32 sums, epilogues.
-#include <bit>
 #include <memory>
 #include <vector>
 
 #include "kernels/bf16.h"
 #include "kernels/sim/cublaslt.h"
+#include "kernels/sim/vendor.h"
 
 namespace alma::sim {
 namespace {
@@ -28,12 +28,6 @@ class Floats {
   const float* data() const { return data_; }
 
  private:
-  // 10 bits of mantissa, rounded to nearest, ties away from zero, as the conversion instruction does; NaN and infinity stay.
-  static float to_tf32(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    if ((bits & 0x7f800000) == 0x7f800000) return value;
-    return std::bit_cast<float>((bits + 0x1000) & ~std::uint32_t{0x1fff});
-  }
   const float* data_ = nullptr;
   std::vector<float> copy_;
 };

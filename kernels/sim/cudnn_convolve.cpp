@@ -1,12 +1,12 @@
 // The convolutions of the simulated cuDNN, executed in memory as the chosen engine would.
 #include <atomic>
-#include <bit>
 #include <cmath>
 
 #include "kernels/bf16.h"
 #include "kernels/sim/control.h"
 #include "kernels/sim/cudnn.h"
 #include "kernels/sim/memory.h"
+#include "kernels/sim/vendor.h"
 
 namespace alma::sim {
 namespace {
@@ -27,13 +27,7 @@ void* pointer_of(const CudnnObject& pack, std::int64_t id) {
 
 void check_tensor(const CudnnConvolution::Tensor& tensor, const void* memory, const char* name) {
   require_device(memory, tensor.bytes, kCall, name);
-  if (reinterpret_cast<std::uintptr_t>(memory) % static_cast<std::uintptr_t>(tensor.alignment) != 0)
-    fail("[", kCall, "] ", name, " is not aligned to ", tensor.alignment, " bytes, as its descriptor says");
-}
-
-void require_apart(const void* out, std::size_t out_bytes, const void* in, std::size_t in_bytes, const char* name) {
-  const auto *p = static_cast<const char*>(out), *q = static_cast<const char*>(in);
-  if (p < q + in_bytes && q < p + out_bytes) fail("[", kCall, "] the result overlaps ", name);
+  require_aligned(kCall, memory, static_cast<std::uintptr_t>(tensor.alignment), name, ", as its descriptor says");
 }
 
 Memory check_memory(const CudnnConvolution& c, const CudnnObject& pack) {
@@ -45,19 +39,14 @@ Memory check_memory(const CudnnConvolution& c, const CudnnObject& pack) {
   check_tensor(c.y, m.y, "y");
   auto* workspace = pack.value<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   require_device(workspace, kCudnnWorkspace, kCall, "the workspace");
-  if (reinterpret_cast<std::uintptr_t>(workspace) % 16 != 0) fail("[", kCall, "] the workspace is not aligned to 16 bytes");
-  struct Part {
-    const void* memory;
-    std::size_t bytes;
-    const char* name;
-  };
-  const Part parts[] = {{m.x, c.x.bytes, "x"}, {m.w, c.w.bytes, "w"}, {m.y, c.y.bytes, "y"}};
+  require_aligned(kCall, workspace, kWorkspaceAlignment, "the workspace");
+  const Range parts[] = {{m.x, c.x.bytes, "x"}, {m.w, c.w.bytes, "w"}, {m.y, c.y.bytes, "y"}};
   const int out = c.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR         ? 2
                   : c.kind == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? 0
                                                                                            : 1;
   for (int i = 0; i < 3; ++i)
-    if (i != out) require_apart(parts[out].memory, parts[out].bytes, parts[i].memory, parts[i].bytes, parts[i].name);
-  require_apart(parts[out].memory, parts[out].bytes, workspace, kCudnnWorkspace, "the workspace");
+    if (i != out) require_apart(kCall, parts[out], parts[i]);
+  require_apart(kCall, parts[out], {workspace, kCudnnWorkspace, "the workspace"});
   std::memset(workspace, 0xff, kCudnnWorkspace);
   return m;
 }
@@ -67,8 +56,7 @@ std::vector<float> read(const void* memory, const CudnnConvolution::Tensor& tens
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = narrow ? static_cast<float>(static_cast<const Bf16*>(memory)[i]) : static_cast<const float*>(memory)[i];
     if (engine == engine_of_narrow_inputs) values[i] = static_cast<float>(Bf16(values[i]));
-    if (engine == engine_of_tensor_cores && std::isfinite(values[i]))  // tf32: 10 bits, ties away from zero
-      values[i] = std::bit_cast<float>((std::bit_cast<std::uint32_t>(values[i]) + 0x1000) & ~std::uint32_t{0x1fff});
+    if (engine == engine_of_tensor_cores) values[i] = to_tf32(values[i]);
   }
   return values;
 }

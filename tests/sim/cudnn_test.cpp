@@ -232,7 +232,7 @@ TEST(SimCudnn, RefusesMisuse) {
                p.offset_of_x = 1;
              }),
              "x reaches");
-  expect_has(error([](Problem& p) { p.y_is_x = true; }), "the result overlaps x");
+  expect_has(error([](Problem& p) { p.y_is_x = true; }), "y overlaps x");
   expect_has(error([](Problem& p) { p.other_handle = true; }), "made with another handle");
 }
 
