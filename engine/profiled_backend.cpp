@@ -97,11 +97,19 @@ void ProfiledBackend::synchronize() {
   record("synchronize", {}, [] {});
 }
 
+void ProfiledBackend::cast(const In& x, const Out& y) {
+  record("cast", {x, y}, [&] { backend_->cast(x, y); });
+}
+
 void ProfiledBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
-                             const Epilogue& epilogue) {
+                             const Epilogue& epilogue, Math math) {
   const char* detail = transpose_a ? (transpose_b ? "a^T b^T" : "a^T b") : transpose_b ? "a b^T" : "a b";
   record("matmul", detail, std::array<In, 4>{a, b, epilogue.bias, c}, 0,
-         [&] { backend_->matmul(a, transpose_a, b, transpose_b, c, epilogue); });
+         [&] { backend_->matmul(a, transpose_a, b, transpose_b, c, epilogue, math); });
+}
+
+std::size_t ProfiledBackend::relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) {
+  return backend_->relu_mask_bytes(a, transpose_a, b, transpose_b);
 }
 
 std::int64_t ProfiledBackend::most_image_outputs() const { return backend_->most_image_outputs(); }
@@ -116,6 +124,20 @@ void ProfiledBackend::matmul_images_gradient(const In& dy, const ImageRows& x, c
 
 void ProfiledBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) {
   record("bias_relu_backward", {dy, y, dz, dbias}, [&] { backend_->bias_relu_backward(dy, y, dz, dbias); });
+}
+
+void ProfiledBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
+  record("conv2d", {x, w, y}, [&] { backend_->conv2d(x, w, geometry, y, math); });
+}
+
+void ProfiledBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
+                                           Math math) {
+  record("conv2d_data_gradient", {dy, w, dx}, [&] { backend_->conv2d_data_gradient(dy, w, geometry, dx, math); });
+}
+
+void ProfiledBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                             Math math) {
+  record("conv2d_weight_gradient", {x, dy, dw}, [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, math); });
 }
 
 void ProfiledBackend::unary(UnaryOp op, const In& x, const Out& y) {

@@ -23,6 +23,7 @@ const char* format_name(DType dtype) {
   switch (dtype) {
     case DType::f32: return "F32";
     case DType::f64: return "F64";
+    case DType::bf16: return "BF16";
     case DType::i32: return "I32";
     case DType::u8: return "U8";
   }
@@ -82,12 +83,12 @@ Entry parse_entry(const std::filesystem::path& path, const std::string& name, co
     Entry entry{name, DType::f32, {}, json.at("data_offsets").at(0), json.at("data_offsets").at(1)};
     const std::string type = json.at("dtype");
     bool known = false;
-    for (DType dtype : {DType::f32, DType::f64, DType::i32, DType::u8}) {
+    for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8}) {
       if (type != format_name(dtype)) continue;
       entry.dtype = dtype;
       known = true;
     }
-    if (!known) damaged(path, "tensor '" + name + "' has dtype " + type + ", expected F32, F64, I32 or U8");
+    if (!known) damaged(path, "tensor '" + name + "' has dtype " + type + ", expected F32, F64, BF16, I32 or U8");
     if (json.at("shape").size() > Shape::max_rank) damaged(path, "tensor '" + name + "' has more than 5 dimensions");
     std::uint64_t bytes = size_of(entry.dtype);
     for (const auto& json_size : json.at("shape")) {

@@ -122,6 +122,7 @@ double Tensor::item() const {
   switch (dtype()) {
     case DType::f32: return to_vector<float>()[0];
     case DType::f64: return to_vector<double>()[0];
+    case DType::bf16: return static_cast<float>(to_vector<Bf16>()[0]);
     case DType::i32: return to_vector<std::int32_t>()[0];
     case DType::u8: return to_vector<std::uint8_t>()[0];
   }

@@ -12,11 +12,38 @@ enum class UnaryOp { relu, exp, log, sqrt };
 /// relu_gradient: a where b > 0, else 0.
 enum class BinaryOp { add, subtract, multiply, divide, relu_gradient };
 
-/// What a product does to its result before it is written.
+/// The arithmetic of products; all of them add in f32 (f64 operands: f64). f32 multiplies f32 in full. Less is asked for:
+/// tf32 rounds f32 operands to 10 bits of mantissa; bf16 goes with bf16 operands.
+enum class Math { f32, tf32, bf16 };
+constexpr const char* name_of(Math math) {
+  switch (math) {
+    case Math::f32: return "f32";
+    case Math::tf32: return "tf32";
+    case Math::bf16: return "bf16";
+  }
+  return "?";
+}
+
+/// What a product does to its result before it is written, and what else it leaves. Types are C's.
 struct Epilogue {
-  In bias;                  // [n], added to every row; null: none
+  In bias = {};             // [n], added to every row, or in a batch [batch, n]; null: none
   bool relu = false;        // max(0, .) after the bias
-  bool accumulate = false;  // C += instead of C =; not together with bias or relu
+  bool accumulate = false;  // C += instead of C =; with nothing else
+  Out relu_mask = {};       // with relu: u8 [relu_mask_bytes()], what `mask` of a later product wants; null: nothing
+
+  // For gradients of a layer; not in a batch, nor with anything above.
+  In masked_by = {};     // [m, n], the result y of a product with relu: C = 0 where y is not > 0
+  In mask = {};          // y's relu_mask, where it has one
+  Out column_sums = {};  // [n], with masked_by: sums over the rows of C as it is written
+  Out sums_of_a = {};    // [m], A transposed, without masked_by: sums of op(A) over k
+};
+
+/// How a two-dimensional convolution walks over its images. Output sizes are floor((size + 2 padding - kernel) / stride)
+/// + 1.
+struct ConvGeometry {
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t padding_h = 0, padding_w = 0;  // zeros on both sides
+  std::int64_t groups = 1;                    // divides the channels of both sides
 };
 
 /// u8 pixel p of channel c becomes p * scale[c] + shift[c] (one fused multiply-add in f32).
@@ -101,12 +128,20 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+  /// y = x in another type, rounded to nearest even; NaN stays NaN. f32 to bf16 and back; on the cpu also f32 to f64 and
+  /// back. Minimum bytes: x + y.
+  virtual void cast(const In& x, const Out& y) = 0;
 
   // ---- products ----------------------------------------------------------------------------------------------------
   /// C [m, n] = op(A) op(B), op = transpose where asked: A is [m, k], or [k, m] with transpose_a; B is [k, n], or [n, k].
-  /// k = 0 gives zeros (or the bias). Minimum bytes: A + B + C (+ bias, + C again when accumulating).
-  virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
-                      const Epilogue& epilogue) = 0;
+  /// A batch of products: C is [batch, m, n], and A and B have three dimensions too, or two if all products share them.
+  /// bf16 operands (cuda, with Math::bf16) give f32 or bf16. Other math than f32 is cuda's. k = 0 gives zeros (or the bias).
+  /// Minimum bytes: A + B + C (+ bias, + C again when accumulating).
+  virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
+                      Math math = Math::f32) = 0;
+  /// Bytes of the relu_mask that the product op(A) op(B) with relu can leave, at least 16-byte aligned. 0: this device masks
+  /// by the product's result alone.
+  virtual std::size_t relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) = 0;
   /// Up to how many outputs the two products below are faster than gather_images() and matmul(), which do the same; 0: the
   /// device does not have them.
   virtual std::int64_t most_image_outputs() const = 0;
@@ -118,6 +153,19 @@ class Backend {
   /// Backward of the bias and ReLU epilogue, one pass: dz = dy where y > 0 (y: the epilogue's output), dbias [n] = column
   /// sums of dz. dy, y, dz are [m, n]. Without ReLU y and dz are null and dbias sums dy; dbias may be null; dz may be dy.
   virtual void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) = 0;
+
+  // ---- convolution -------------------------------------------------------------------------------------------------
+  // Cross-correlation: y[n, k, i, j] = sum of x[n, c, i stride + r - padding, j stride + s - padding] w[k, c, r, s] over the
+  // channels c of k's group and r, s. x [n, c, h, w], w [k, c / groups, r, s], y [n, k, ., .]; f32, f64 (cpu) or bf16 (cuda,
+  // with Math::bf16), all of one type, sums as in products. Other math than f32 is cuda's. n, c and k may be 0.
+  // Minimum bytes: the two inputs + the output.
+  virtual void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math = Math::f32) = 0;
+  /// The gradient of conv2d() for x, given y's.
+  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
+                                    Math math = Math::f32) = 0;
+  /// The gradient of conv2d() for w, given y's.
+  virtual void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                      Math math = Math::f32) = 0;
 
   // ---- element-wise ------------------------------------------------------------------------------------------------
   virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
@@ -179,7 +227,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 2;
+inline constexpr int kBackendAbi = 4;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

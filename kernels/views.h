@@ -5,17 +5,20 @@
 #include <initializer_list>
 #include <ostream>
 
+#include "kernels/bf16.h"
 #include "kernels/error.h"
 
 namespace alma {
 
-/// Element types. f32 and f64 compute; i32 holds labels and indices; u8 is storage for pixels, read by gather_images alone.
-enum class DType : std::uint8_t { f32, f64, i32, u8 };
+/// Element types. f32 and f64 compute; bf16 enters cast() and the products of cuda; i32 holds labels and indices; u8 is
+/// storage for pixels, read by gather_images alone.
+enum class DType : std::uint8_t { f32, f64, bf16, i32, u8 };
 
 constexpr std::size_t size_of(DType type) {
   switch (type) {
     case DType::f32: return 4;
     case DType::f64: return 8;
+    case DType::bf16: return 2;
     case DType::i32: return 4;
     case DType::u8: return 1;
   }
@@ -26,6 +29,7 @@ constexpr const char* name_of(DType type) {
   switch (type) {
     case DType::f32: return "f32";
     case DType::f64: return "f64";
+    case DType::bf16: return "bf16";
     case DType::i32: return "i32";
     case DType::u8: return "u8";
   }
@@ -43,6 +47,10 @@ constexpr DType dtype_of<float>() {
 template <>
 constexpr DType dtype_of<double>() {
   return DType::f64;
+}
+template <>
+constexpr DType dtype_of<Bf16>() {
+  return DType::bf16;
 }
 template <>
 constexpr DType dtype_of<std::int32_t>() {

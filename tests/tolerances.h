@@ -19,6 +19,10 @@ inline constexpr double times_plain_loop = 2;
 /// result cannot be more exact than what it is made from, and exp, log, sqrt and division are each within 1 to 2 units.
 inline constexpr double ulps_of_largest_number = 4;
 
+/// A product in tf32, relative to the sum of its terms' magnitudes: each factor keeps 10 bits after the leading one, and the
+/// hardware may cut the rest off, 2^-10 each; f32 sums are far below that.
+inline constexpr double tf32_product = 2.0 / 1024;
+
 /// Gradients by central differences in f64 with steps of 1e-6 to 1e-5: truncation up to 1e-10, cancellation 1e-10, both
 /// relative to the magnitude of the loss; the rest is room for curvature.
 inline constexpr double central_difference = 1e-7;
@@ -42,8 +46,8 @@ inline constexpr double devices_error = 0.005;
 
 /// One unit in the last place of `magnitude` in this type; the smallest subnormal at 0.
 inline long double unit_in_last_place(DType dtype, long double magnitude) {
-  const int digits = dtype == DType::f32 ? 24 : 53;
-  const int smallest = dtype == DType::f32 ? -149 : -1074;
+  const int digits = dtype == DType::bf16 ? 8 : dtype == DType::f32 ? 24 : 53;
+  const int smallest = dtype == DType::bf16 ? -133 : dtype == DType::f32 ? -149 : -1074;
   int exponent = 0;
   std::frexp(magnitude, &exponent);
   return std::ldexp(1.0L, magnitude == 0 ? smallest : std::max(exponent - digits, smallest));

@@ -5,14 +5,24 @@
 
 namespace alma {
 
-void CpuBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
-                        const Epilogue& epilogue) {
-  const check::MatmulSizes size = check::matmul(a, transpose_a, b, transpose_b, c, epilogue);
+void CpuBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
+                        Math math) {
+  const check::MatmulSizes size = check::matmul(a, transpose_a, b, transpose_b, c, epilogue, math);
+  if (math != Math::f32) fail("[matmul] the cpu computes in f32 or f64, got math ", name_of(math));
+  if (epilogue.relu_mask) fail("[matmul] the cpu leaves no relu_mask, as relu_mask_bytes() says");
   for_float("matmul", a.dtype, [&](auto type) {
     using T = decltype(type);
-    multiply<T>(pool_, {size.m, size.n, size.k, a.as<T>(), transpose_a, b.as<T>(), transpose_b, c.as<T>(),
-                        epilogue.bias.as<T>(), epilogue.relu, epilogue.accumulate});
+    const std::int64_t bias_step = epilogue.bias.shape.rank() == 2 ? size.n : 0;
+    for (std::int64_t i = 0; i < size.batch; ++i) {
+      const T* bias = epilogue.bias ? epilogue.bias.as<T>() + i * bias_step : nullptr;
+      multiply<T>(pool_, {size.m, size.n, size.k, a.as<T>() + (a.shape.rank() == 3 ? i * size.m * size.k : 0), transpose_a,
+                          b.as<T>() + (b.shape.rank() == 3 ? i * size.k * size.n : 0), transpose_b,
+                          c.as<T>() + i * size.m * size.n, bias, epilogue.relu, epilogue.accumulate});
+    }
   });
+  // C is in cache: the mask and the sums in one pass over it cost less than an edge in the product's inner loops would.
+  if (epilogue.masked_by || epilogue.column_sums) bias_relu_backward(c, epilogue.masked_by, c, epilogue.column_sums);
+  if (epilogue.sums_of_a) bias_relu_backward(a, {}, {}, epilogue.sums_of_a);
 }
 
 }  // namespace alma

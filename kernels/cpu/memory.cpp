@@ -38,6 +38,7 @@ void CpuBackend::fill(Out y, double value) {
   switch (y.dtype) {
     case DType::f32: return fill_with(static_cast<float>(value));
     case DType::f64: return fill_with(value);
+    case DType::bf16: return fill_with(Bf16(static_cast<float>(value)));
     case DType::i32: return fill_with(static_cast<std::int32_t>(value));
     case DType::u8: return fill_with(static_cast<std::uint8_t>(value));
   }

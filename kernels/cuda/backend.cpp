@@ -31,6 +31,7 @@ CudaBackend::CudaBackend(std::string device) : device_(std::move(device)) {
 
 CudaBackend::~CudaBackend() {
   cudaStreamSynchronize(stream_);
+  conv_.reset();
   gemm_.reset();
   staging_.reset();
   if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
@@ -43,7 +44,7 @@ BackendInfo CudaBackend::info() const {
   const std::size_t blas = cublasLtGetVersion();
   return {device_, "sm_" + std::to_string(10 * properties_.major + properties_.minor), properties_.name,
           "CUDA " + version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
-              std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100)};
+              std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100) + cudnn_version()};
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {

@@ -10,6 +10,9 @@
 
 namespace alma {
 
+class Conv;
+struct ConvCall;
+
 /// The primitives on an NVIDIA GPU, one file per family; the simulator runs the same sources. One stream for everything, so
 /// that work runs in the order in which it was queued.
 class CudaBackend final : public Backend {
@@ -31,12 +34,19 @@ class CudaBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void cast(const In& x, const Out& y) override;
 
-  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue) override;
+  void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
+              Math math) override;
+  std::size_t relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) override;
   std::int64_t most_image_outputs() const override { return 0; }
   void matmul_images(const ImageRows&, const In&, const Out&, const Epilogue&) override { refuse_images("matmul_images"); }
   void matmul_images_gradient(const In&, const ImageRows&, const Out&) override { refuse_images("matmul_images_gradient"); }
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
+
+  void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) override;
+  void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) override;
+  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) override;
 
   void unary(UnaryOp op, const In& x, const Out& y) override;
   void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;
@@ -71,6 +81,8 @@ class CudaBackend final : public Backend {
   float* scratch(std::int64_t floats);
   /// Blocks for `threads` threads of which each may do several items: no more than the GPU holds at once.
   std::int64_t grid_for(std::int64_t threads, int block) const;
+  void convolve(const ConvCall& call, const Out& out);
+  void empty_product(const Out& c, const Epilogue& epilogue);
   template <class F>
   void map(F f, const In& x, const Out& y);
   template <class F>
@@ -81,9 +93,13 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Staging> staging_;
   std::unique_ptr<Gemm> gemm_;
+  std::shared_ptr<Conv> conv_;  // made on first use; shared, because a build without cuDNN knows no more than the name
   void* scratch_ = nullptr;
   std::int64_t scratch_floats_ = 0;
 };
+
+/// ", cuDNN 9.10.2", or "" in a build without.
+std::string cudnn_version();
 
 /// The dtype that cuda computes in; another throws Error "[matmul] cuda computes in f32, got f64".
 void require_f32(const char* op, const In& x);

@@ -212,7 +212,10 @@ void CudaBackend::fill(Out y, double value) {
     case DType::u8:
       return launch(fill_kernel<std::uint8_t>, grid, kBlock, 0, stream_, y.as<std::uint8_t>(), n,
                     static_cast<std::uint8_t>(value));
-    case DType::f64: fail("[fill] cuda fills f32, i32 and u8, got f64");
+    case DType::bf16:
+      return launch(fill_kernel<std::uint16_t>, grid, kBlock, 0, stream_, y.as<std::uint16_t>(), n,
+                    Bf16(static_cast<float>(value)).bits);
+    case DType::f64: fail("[fill] cuda fills f32, bf16, i32 and u8, got f64");
   }
 }
 

@@ -61,10 +61,12 @@ Setting& setting() {
 }
 
 std::atomic<std::uint64_t> launches{0};
+std::atomic<bool> plain_products{false};
 
 }  // namespace
 
 Schedule schedule() { return {setting().order.load(), setting().seed.load()}; }
+bool plain_products_only() { return plain_products; }
 void count_launch() { launches.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace alma::sim
@@ -85,4 +87,6 @@ __attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks)
 __attribute__((visibility("default"))) unsigned alma_sim_checks() { return alma::sim::setting().checks; }
 
 __attribute__((visibility("default"))) std::uint64_t alma_sim_launches() { return alma::sim::launches.load(); }
+
+__attribute__((visibility("default"))) void alma_sim_plain_products_only(bool only) { alma::sim::plain_products = only; }
 }

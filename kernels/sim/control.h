@@ -59,6 +59,9 @@ void alma_sim_reset_counters();
 /// call of a function of this group.
 std::size_t alma_sim_counted_kernels();
 AlmaSimKernel alma_sim_counted_kernel(std::size_t i);
+
+/// From now on cuBLASLt knows no algorithm for epilogues with a mask or a bias gradient, as may happen with a real one.
+void alma_sim_plain_products_only(bool only);
 }
 
 namespace alma::sim {
@@ -70,5 +73,6 @@ struct Schedule {
 Schedule schedule();
 void count_launch();
 inline bool checks_on(AlmaSimCheck check) { return (alma_sim_checks() & check) != 0; }
+bool plain_products_only();
 
 }  // namespace alma::sim

@@ -38,12 +38,12 @@ class DeviceTest : public ::testing::Test {
   ImageData data_;
 };
 
-// A learner in the making on one device: the mixture MLP of the paper, h = 16.
+// A learner in the making on one device: the MLP of the paper, h = 16, with as many experts.
 struct Trainer {
-  Trainer(Context& on, const ImageData& data)
+  Trainer(Context& on, const ImageData& data, int experts = 2)
       : context(on),
         images(upload_images(on, data.train, data.mean, data.std)),
-        model(make_mlp(on, {784, 16, 10, 2, 2}, RandomStream(0, "initialisation"))),
+        model(make_mlp(on, {784, 16, 10, experts, 2}, RandomStream(0, "initialisation"))),
         optimizer(named_parameters(*model), AdadeltaRule{}, 1.0) {}
   void step(std::int64_t number, std::int64_t batch) {
     std::vector<std::int32_t> indices(static_cast<std::size_t>(batch));
@@ -82,6 +82,40 @@ TEST_F(DeviceTest, TwentyStepsOfTheSimulatorFollowTheCpu) {
   Context cpu("cpu");
   Trainer a(*sim_, data_), b(cpu, data_);
   expect_same_path(a, b);
+}
+
+// A mini-batch, three products forward, the loss with its gradient, five products backward that leave the gradients of the
+// biases and apply the masks of the ReLUs as well, one update.
+TEST_F(DeviceTest, OneStepOfAnMlpIsAtMostTwelveLaunches) {
+  const auto launches = simulator_function<std::uint64_t()>("alma_sim_launches");
+  Trainer trainer(*sim_, data_, 1);
+  for (std::int64_t t = 0; t < 3; ++t) {
+    const std::uint64_t before = launches();
+    trainer.step(t, t == 2 ? 45 : 128);
+    EXPECT_LE(launches() - before, 12u) << "step " << t;
+    RecordProperty("launches", static_cast<int>(launches() - before));
+  }
+}
+
+TEST_F(DeviceTest, TwentyStepsWithFusedGradientsFollowTheCpu) {
+  Context cpu("cpu");
+  Trainer a(*sim_, data_, 1), b(cpu, data_, 1);
+  expect_same_path(a, b);
+}
+
+TEST_F(DeviceTest, TwentyStepsFollowTheCpuWhereTheLibraryFusesNoGradients) {
+  const auto plain_products_only = simulator_function<void(bool)>("alma_sim_plain_products_only");
+  const auto launches = simulator_function<std::uint64_t()>("alma_sim_launches");
+  Context again("cuda-sim"), cpu("cpu");
+  Trainer a(again, data_, 1), b(cpu, data_, 1);
+  plain_products_only(true);
+  a.step(0, 128);
+  const std::uint64_t before = launches();
+  a.step(1, 128);
+  EXPECT_GT(launches() - before, 12u) << "every part by itself";
+  for (std::int64_t t = 0; t < 2; ++t) b.step(t, 128);
+  expect_same_path(a, b);
+  plain_products_only(false);
 }
 
 TEST(CpuLevels, TwentyStepsFollowTheGenericLevel) {

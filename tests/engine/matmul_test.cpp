@@ -1,5 +1,6 @@
 #include "engine/ops_matmul.h"
 
+#include "engine/ops_elementwise.h"
 #include "tests/engine/gradient_check.h"
 
 namespace alma::test {
@@ -68,6 +69,51 @@ TEST(Linear, HasTheRightGradient) {
   expect_gradient([](const auto& in) { return linear(in[0], in[1], in[2], true); }, {x, w, b});
   expect_gradient([](const auto& in) { return linear(in[0], in[1], Tensor()); }, {x, w});
   expect_gradient([](const auto& in) { return linear(in[0], in[1], Tensor(), true); }, {x, w});
+}
+
+// The later layer leaves the earlier one its masked cotangent and its bias's gradient; not so where somebody else reads y.
+TEST(Linear, HasTheRightGradientThroughAReluBefore) {
+  const Tensor x = away_from_zero({7, 5}, 6), w = away_from_zero({3, 5}, 7), b = away_from_zero({3}, 8);
+  const Tensor v = away_from_zero({4, 3}, 9), c = away_from_zero({4}, 10), u = away_from_zero({4, 3}, 11);
+  expect_gradient([](const auto& in) { return linear(linear(in[0], in[1], in[2], true), in[3], in[4]); }, {x, w, b, v, c});
+  expect_gradient([](const auto& in) { return linear(linear(in[0], in[1], Tensor(), true), in[2], in[3], true); },
+                  {x, w, v, c});
+  expect_gradient([](const auto& in) { return linear(linear(in[0], in[1], in[2]), in[3], in[4]); }, {x, w, b, v, c});
+  expect_gradient(
+      [](const auto& in) {
+        const Tensor y = linear(in[0], in[1], in[2], true);
+        return linear(y, in[3], in[4]) + linear(y, in[5], Tensor());
+      },
+      {x, w, b, v, c, u});
+  for (const bool linear_first : {false, true})
+    expect_gradient(
+        [linear_first](const auto& in) {
+          const Tensor y = linear(in[0], in[1], in[2], true);
+          const Tensor other = y * y;
+          const Tensor next = linear(y, in[3], Tensor());
+          return linear_first ? linear(next, in[4], Tensor()) + other : other + linear(next, in[4], Tensor());
+        },
+        {x, w, b, v, away_from_zero({3, 4}, 12)});
+}
+
+// What is not asked for does not change what is.
+TEST(Linear, ReluBeforeWithoutABiasGradientOrWeightGradient) {
+  Tensor x = random_tensor({4, 5}, 1), w = random_tensor({3, 5}, 2), b = random_tensor({3}, 3), v = random_tensor({2, 3}, 4);
+  const Tensor dy = random_tensor({4, 2}, 5);
+  const auto gradients = [&](bool of_weight, bool of_bias) {
+    w.set_requires_grad(of_weight);
+    b.set_requires_grad(of_bias);
+    x.set_requires_grad(true);
+    linear(linear(x, w, b, true), v, Tensor()).backward(dy);
+    const std::vector<double> result = x.grad().to_vector<double>();
+    std::vector<double> bias = of_bias ? b.grad().to_vector<double>() : std::vector<double>();
+    for (const Tensor* t : {&x, &w, &b}) t->clear_grad();
+    return std::pair(result, bias);
+  };
+  const auto all = gradients(true, true);
+  EXPECT_EQ(gradients(false, false).first, all.first);
+  EXPECT_EQ(gradients(true, false).first, all.first);
+  EXPECT_EQ(gradients(false, true), all);
 }
 
 TEST(Linear, RefusesSizesThatDoNotFit) {

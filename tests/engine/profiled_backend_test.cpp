@@ -58,6 +58,12 @@ void products_and_elements(Arrays& a) {
        {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide, BinaryOp::relu_gradient})
     backend.binary(op, x, a.input({5}, -1), a.output({6, 5}));
   backend.affine(x, 2, -1, a.output({6, 5}));
+  const Tensor images = a.input({2, 2, 5, 4}), filters = a.input({4, 1, 3, 2}), dy = a.input({2, 4, 3, 2});
+  const ConvGeometry geometry{.stride_h = 2, .stride_w = 3, .padding_h = 1, .padding_w = 1, .groups = 2};
+  backend.conv2d(images, filters, geometry, a.output({2, 4, 3, 2}));
+  backend.conv2d_data_gradient(dy, filters, geometry, a.output({2, 2, 5, 4}));
+  backend.conv2d_weight_gradient(images, dy, geometry, a.output({4, 1, 3, 2}));
+  backend.cast(x, a.output({6, 5}, DType::bf16));
   backend.reduce_sum(x, a.output({1, 5}));
   backend.argmax(x, a.output({6}, DType::i32));
 }
@@ -119,6 +125,10 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "fill",
                                      "synchronize",
                                      "matmul",
+                                     "cast",
+                                     "conv2d",
+                                     "conv2d_data_gradient",
+                                     "conv2d_weight_gradient",
                                      "relu",
                                      "exp",
                                      "log",

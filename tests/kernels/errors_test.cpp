@@ -103,6 +103,15 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   expect_error("matmul", "accumulate", [&](Device& d) {
     d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {{}, true, true});
   });
+  expect_error("matmul", "[5, 4, 3], got f32 [6, 4, 3]", [&](Device& d) {
+    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {6, 4, 3}), false, result(d, t, {5, 2, 3}), {});
+  });
+  expect_error("matmul", "c must be f32 [5, 2, 3], got f32 [2, 3]", [&](Device& d) {
+    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {});
+  });
+  expect_error("matmul", "a must have 3 dimensions, got [2]", [&](Device& d) {
+    d->matmul(array(d, t, {2}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {});
+  });
   expect_error("unary", "[3]", [&](Device& d) { d->unary(UnaryOp::exp, array(d, t, {2}), result(d, t, {3})); });
   expect_error("binary", "[3]",
                [&](Device& d) { d->binary(BinaryOp::add, array(d, t, {3}), array(d, t, {2}), result(d, t, {2})); });
@@ -126,6 +135,43 @@ TEST_P(Errors, F64WhereTheDeviceHasNone) {
   if (is_cpu()) GTEST_SKIP() << "the cpu computes in f64";
   expect_error("unary", "f64",
                [&](Device& d) { d->unary(UnaryOp::exp, array(d, DType::f64, {2}), result(d, DType::f64, {2})); });
+}
+
+TEST_P(Errors, ArithmeticThatNobodyAskedForOrHas) {
+  const auto product = [&](Device& d, DType a, DType c, Math math) {
+    d->matmul(array(d, a, {2, 3}), false, array(d, a, {3, 2}), false, result(d, c, {2, 2}), {}, math);
+  };
+  expect_error("matmul", "math f32 does not go with operands in bf16",
+               [&](Device& d) { product(d, DType::bf16, DType::bf16, Math::f32); });
+  expect_error("matmul", "math bf16 does not go with operands in f32",
+               [&](Device& d) { product(d, DType::f32, DType::f32, Math::bf16); });
+  expect_error("matmul", "c must be f32 [2, 2], got bf16",
+               [&](Device& d) { product(d, DType::f32, DType::bf16, Math::f32); });
+  if (is_cpu()) {
+    expect_error("matmul", "computes in f32 or f64, got math tf32",
+                 [&](Device& d) { product(d, DType::f32, DType::f32, Math::tf32); });
+    expect_error("matmul", "got math bf16", [&](Device& d) { product(d, DType::bf16, DType::f32, Math::bf16); });
+  }
+  expect_error("unary", "got bf16",
+               [&](Device& d) { d->unary(UnaryOp::exp, array(d, DType::bf16, {2}), result(d, DType::bf16, {2})); });
+}
+
+TEST_P(Errors, EpiloguesThatDoNotGoTogether) {
+  const DType t = DType::f32;
+  const auto product = [&](Device& d, bool transpose_a, const Epilogue& epilogue) {
+    d->matmul(array(d, t, {2, 2}), transpose_a, array(d, t, {2, 2}), false, result(d, t, {2, 2}), epilogue);
+  };
+  expect_error("matmul", "go without bias, relu, accumulate and batch",
+               [&](Device& d) { product(d, true, {.relu = true, .sums_of_a = result(d, t, {2})}); });
+  expect_error("matmul", "mask and column_sums go with masked_by",
+               [&](Device& d) { product(d, false, {.column_sums = result(d, t, {2})}); });
+  expect_error("matmul", "sums_of_a goes with transpose_a",
+               [&](Device& d) { product(d, false, {.sums_of_a = result(d, t, {2})}); });
+  expect_error("matmul", "relu_mask goes with relu",
+               [&](Device& d) { product(d, false, {.relu_mask = result(d, DType::u8, {32})}); });
+  expect_error("matmul", "masked_by must be f32 [2, 2], got f32 [2, 3]", [&](Device& d) {
+    product(d, false, {.masked_by = array(d, t, {2, 3})});
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Errors, testing::ValuesIn(devices()), device_test_name);

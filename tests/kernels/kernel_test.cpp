@@ -12,11 +12,21 @@ constexpr std::size_t kGuard = 512;
 constexpr std::uint8_t kGuardByte = 0xA5;
 constexpr std::int32_t kUnwritten = -77777777;
 
+// Of two roundings on the way from double to bf16 the first is exact where it matters: values are floats.
+template <class T>
+T element(double value) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return Bf16(static_cast<float>(value));
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
 template <class T>
 std::vector<std::uint8_t> to_bytes(const Values& values) {
   std::vector<std::uint8_t> bytes(values.size() * sizeof(T));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const T value = static_cast<T>(values[i]);
+    const T value = element<T>(values[i]);
     std::memcpy(bytes.data() + i * sizeof(T), &value, sizeof(T));
   }
   return bytes;
@@ -28,7 +38,11 @@ Values from_bytes(const std::vector<std::uint8_t>& bytes) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     T value;
     std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
-    values[i] = static_cast<double>(value);
+    if constexpr (std::is_same_v<T, Bf16>) {
+      values[i] = static_cast<float>(value);
+    } else {
+      values[i] = static_cast<double>(value);
+    }
   }
   return values;
 }
@@ -37,6 +51,7 @@ std::vector<std::uint8_t> to_bytes(DType dtype, const Values& values) {
   switch (dtype) {
     case DType::f32: return to_bytes<float>(values);
     case DType::f64: return to_bytes<double>(values);
+    case DType::bf16: return to_bytes<Bf16>(values);
     case DType::i32: return to_bytes<std::int32_t>(values);
     case DType::u8: return to_bytes<std::uint8_t>(values);
   }
@@ -47,6 +62,7 @@ Values from_bytes(DType dtype, const std::vector<std::uint8_t>& bytes) {
   switch (dtype) {
     case DType::f32: return from_bytes<float>(bytes);
     case DType::f64: return from_bytes<double>(bytes);
+    case DType::bf16: return from_bytes<Bf16>(bytes);
     case DType::i32: return from_bytes<std::int32_t>(bytes);
     case DType::u8: return from_bytes<std::uint8_t>(bytes);
   }
@@ -83,7 +99,10 @@ std::string device_test_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-double rounded(double value, DType dtype) { return dtype == DType::f32 ? static_cast<float>(value) : value; }
+double rounded(double value, DType dtype) {
+  if (dtype == DType::bf16) return static_cast<float>(Bf16(static_cast<float>(value)));
+  return dtype == DType::f32 ? static_cast<float>(value) : value;
+}
 
 Values uniform(std::string_view purpose, std::int64_t count, DType dtype, double low, double high) {
   RandomStream random(1, purpose, static_cast<std::uint64_t>(count));

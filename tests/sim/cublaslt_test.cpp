@@ -196,7 +196,7 @@ TEST(SimCublasLt, RefusesMisuse) {
 
 TEST(SimCublasLt, RefusesOtherArithmetic) {
   cublasLtMatmulDesc_t operation = nullptr;
-  expect_has(error_of([&] { cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F_FAST_TF32, CUDA_R_32F); }),
+  expect_has(error_of([&] { cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F_FAST_16F, CUDA_R_32F); }),
              "only f32 arithmetic");
   cublasLtMatrixLayout_t layout = nullptr;
   expect_has(error_of([&] { cublasLtMatrixLayoutCreate(&layout, CUDA_R_16F, 1, 1, 1); }), "only f32");
