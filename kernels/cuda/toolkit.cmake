@@ -14,7 +14,8 @@ if(NOT CUDAToolkit_FOUND)
   return()
 endif()
 
-set(ALMA_CUDA_KERNELS elementwise.cu gather.cu mix.cu optim.cu reduce.cu softmax.cu)
+set(ALMA_CUDA_KERNELS causal_softmax.cu cross_entropy.cu dropout.cu elementwise.cu gather.cu gradient_norm.cu mix.cu optim.cu reduce.cu route.cu route_rows.cu
+  softmax.cu)
 set(ALMA_CUDA_HOST backend.cpp gemm.cpp staging.cpp)
 list(TRANSFORM ALMA_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM ALMA_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
