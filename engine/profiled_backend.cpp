@@ -174,6 +174,47 @@ void ProfiledBackend::softmax_cross_entropy(const In& logits, const In& labels, 
          [&] { backend_->softmax_cross_entropy(logits, labels, scale, grad, loss, hits); });
 }
 
+void ProfiledBackend::causal_softmax(const In& x, double scale, const Out& y) {
+  record("causal_softmax", {x, y}, [&] { backend_->causal_softmax(x, scale, y); });
+}
+
+void ProfiledBackend::causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) {
+  record("causal_softmax_backward", {y, dy, dx}, [&] { backend_->causal_softmax_backward(y, dy, scale, dx); });
+}
+
+void ProfiledBackend::dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
+  record("dropout", {x, y}, [&] { backend_->dropout(x, probability, place, y); });
+}
+
+void ProfiledBackend::route_top1(const In& logits, const Routes& routes) {
+  record("route_top1", {logits, routes.probabilities, routes.slots}, [&] { backend_->route_top1(logits, routes); });
+}
+
+void ProfiledBackend::route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
+                                          const In& dbalance, const Out& dlogits) {
+  record("route_top1_backward", {probabilities, expert, counts, dgate, dbalance, dlogits},
+         [&] { backend_->route_top1_backward(probabilities, expert, counts, dgate, dbalance, dlogits); });
+}
+
+void ProfiledBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
+  record("route_dispatch", {x, slots, y}, [&] { backend_->route_dispatch(x, slots, y); });
+}
+
+void ProfiledBackend::route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) {
+  record("route_dispatch_backward", {dy, expert, position, dx},
+         [&] { backend_->route_dispatch_backward(dy, expert, position, dx); });
+}
+
+void ProfiledBackend::route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) {
+  record("route_combine", {x, expert, position, gate, y}, [&] { backend_->route_combine(x, expert, position, gate, y); });
+}
+
+void ProfiledBackend::route_combine_backward(const In& x, const In& slots, const In& expert, const In& position,
+                                             const In& gate, const In& dy, const Out& dx, const Out& dgate) {
+  record("route_combine_backward", {x, slots, expert, position, gate, dy, dx, dgate},
+         [&] { backend_->route_combine_backward(x, slots, expert, position, gate, dy, dx, dgate); });
+}
+
 void ProfiledBackend::mix(const In& gates, std::span<const In> experts, const Out& y) {
   std::vector<In> arrays{gates};
   arrays.insert(arrays.end(), experts.begin(), experts.end());
@@ -202,6 +243,10 @@ void ProfiledBackend::gather_rows(const In& table, const In& indices, const Out&
 
 void ProfiledBackend::scatter_add_rows(const In& dy, const In& indices, const Out& table) {
   record("scatter_add_rows", {dy, indices, table}, [&] { backend_->scatter_add_rows(dy, indices, table); });
+}
+
+void ProfiledBackend::gradient_norm(std::span<const In> gradients, const Out& norm) {
+  record("gradient_norm", "", gradients, 0, [&] { backend_->gradient_norm(gradients, norm); });
 }
 
 void ProfiledBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {

@@ -50,6 +50,20 @@ class ProfiledBackend final : public Backend {
   void softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
                              const Out& hits) override;
 
+  void causal_softmax(const In& x, double scale, const Out& y) override;
+  void causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) override;
+
+  void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) override;
+
+  void route_top1(const In& logits, const Routes& routes) override;
+  void route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate, const In& dbalance,
+                           const Out& dlogits) override;
+  void route_dispatch(const In& x, const In& slots, const Out& y) override;
+  void route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) override;
+  void route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) override;
+  void route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
+                              const In& dy, const Out& dx, const Out& dgate) override;
+
   void mix(const In& gates, std::span<const In> experts, const Out& y) override;
   void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                     std::span<const Out> dexperts) override;
@@ -58,6 +72,8 @@ class ProfiledBackend final : public Backend {
                      const Out& y) override;
   void gather_rows(const In& table, const In& indices, const Out& y) override;
   void scatter_add_rows(const In& dy, const In& indices, const Out& table) override;
+
+  void gradient_norm(std::span<const In> gradients, const Out& norm) override;
 
   void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
   void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;

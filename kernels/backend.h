@@ -66,6 +66,25 @@ struct StepState {
   double learning_rate = 0;
 };
 
+/// Where a primitive's random bits come from: those of element i are number i of RandomStream(seed, purpose, step), with the
+/// step of `state`. The same bits on every device, in any order of evaluation.
+struct RandomPlace {
+  std::uint64_t key = 0;             // RandomStream::key(seed, purpose)
+  const StepState* state = nullptr;  // device memory
+};
+
+/// What route_top1() finds for each token and expert.
+struct Routes {
+  Out probabilities;  // [tokens, experts]: softmax of the logits
+  Out expert;         // i32 [tokens]: the most probable one; the lowest index wins ties, NaN loses
+  Out gate;           // [tokens]: its probability
+  Out position;       // i32 [tokens]: place among the expert's tokens, in batch order; -1: beyond the capacity
+  Out slots;          // i32 [experts, capacity]: the token in each place; -1: none
+  Out counts;         // i32 [experts]: tokens that chose the expert, whatever the capacity
+  Out importance;     // [experts]: mean probability
+  Out balance;        // []: experts * sum over e of counts[e] / tokens * importance[e]
+};
+
 /// One parameter tensor in an optimizer step. All four have the same size and dtype.
 struct OptimizerSlot {
   Out weight;
@@ -195,6 +214,34 @@ class Backend {
   virtual void softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
                                      const Out& hits) = 0;
 
+  /// Attention's: x [.., t, t] (cuda: t up to 8,192); y[i, j] = softmax over j <= i of scale * x[i, j], and 0 for j > i,
+  /// where x is not read.
+  virtual void causal_softmax(const In& x, double scale, const Out& y) = 0;
+  /// dx[i, j] = scale * y * (dy - sum over j <= i of dy * y), and 0 for j > i, where y and dy are not read.
+  virtual void causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) = 0;
+
+  // ---- dropout -----------------------------------------------------------------------------------------------------
+  /// y = x / (1 - probability) where the element's random bits are >= probability * 2^32, else 0; probability in [0, 1).
+  /// Its own backward: the same call on dy. y may be x. Minimum bytes: x + y.
+  virtual void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) = 0;
+
+  // ---- top-1 expert routing (Fedus et al., Switch Transformers, JMLR 2022) ------------------------------------------
+  /// logits [tokens, experts], experts 1..1024. With no tokens all statistics are 0. `balance` is the paper's Eq. 4 without
+  /// alpha: 1 when both the choices and the probabilities are spread evenly.
+  virtual void route_top1(const In& logits, const Routes& routes) = 0;
+  /// dlogits from the gradients of gate and balance (either may be null); choices and counts have none.
+  virtual void route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
+                                   const In& dbalance, const Out& dlogits) = 0;
+  /// y [experts, capacity, d] = x[slots], x [tokens, d]; 0 in empty slots.
+  virtual void route_dispatch(const In& x, const In& slots, const Out& y) = 0;
+  /// dx [tokens, d] = dy[expert, position]; 0 for tokens beyond the capacity.
+  virtual void route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) = 0;
+  /// y [tokens, d] = gate * x[expert, position], x [experts, capacity, d]; 0 for tokens beyond the capacity.
+  virtual void route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) = 0;
+  /// dx = gate * dy in the token's slot, 0 in empty slots; dgate [tokens] = sum of x * dy. One pass.
+  virtual void route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
+                                      const In& dy, const Out& dx, const Out& dgate) = 0;
+
   // ---- mixtures ----------------------------------------------------------------------------------------------------
   /// y [rows, n] = sum over k of gates[:, k] * experts[k]; gates [rows, k], experts k times [rows, n]. k in 1..16.
   virtual void mix(const In& gates, std::span<const In> experts, const Out& y) = 0;
@@ -215,6 +262,9 @@ class Backend {
   /// table[indices[i]] += dy[i], added in the order of i; indices out of range are left out.
   virtual void scatter_add_rows(const In& dy, const In& indices, const Out& table) = 0;
 
+  /// norm [] = sqrt of the sum of squares of all gradients, which share one dtype; 0 for none.
+  virtual void gradient_norm(std::span<const In> gradients, const Out& norm) = 0;
+
   // ---- optimizers: all tensors of a model in one call; `state` is in device memory ---------------------------------------
   virtual void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) = 0;
   virtual void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) = 0;
@@ -227,7 +277,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 4;
+inline constexpr int kBackendAbi = 5;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -181,6 +181,75 @@ inline void softmax_cross_entropy(const In& logits, const In& labels, const Out&
   if (hits) array(op, "hits", hits, DType::i32, {});
 }
 
+inline void causal_softmax(const char* op, const char* name, const In& x) {
+  const int rank = x.shape.rank();
+  if (rank < 2 || x.shape[rank - 1] != x.shape[rank - 2]) fail("[", op, "] ", name, " must be [.., t, t], got ", x.shape);
+}
+
+inline void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
+  if (!(probability >= 0 && probability < 1)) fail("[dropout] the probability must be in [0, 1), got ", probability);
+  if (place.state == nullptr) fail("[dropout] the step state is null");
+  array("dropout", "x", x, x.dtype, x.shape);
+  array("dropout", "y", y, x.dtype, x.shape);
+}
+
+inline constexpr std::int64_t max_routed_experts = 1024;
+
+struct RouteSizes {
+  std::int64_t tokens, experts, capacity;
+};
+
+inline RouteSizes route_top1(const In& logits, const Routes& routes) {
+  const char* op = "route_top1";
+  rank(op, "logits", logits, 2);
+  rank(op, "slots", routes.slots, 2);
+  const RouteSizes s{logits.shape[0], logits.shape[1], routes.slots.shape[1]};
+  if (s.experts < 1 || s.experts > max_routed_experts)
+    fail("[", op, "] needs 1 to ", max_routed_experts, " experts, got logits ", logits.shape);
+  array(op, "probabilities", routes.probabilities, logits.dtype, logits.shape);
+  array(op, "expert", routes.expert, DType::i32, {s.tokens});
+  array(op, "gate", routes.gate, logits.dtype, {s.tokens});
+  array(op, "position", routes.position, DType::i32, {s.tokens});
+  array(op, "slots", routes.slots, DType::i32, {s.experts, s.capacity});
+  array(op, "counts", routes.counts, DType::i32, {s.experts});
+  array(op, "importance", routes.importance, logits.dtype, {s.experts});
+  array(op, "balance", routes.balance, logits.dtype, {});
+  return s;
+}
+
+inline void route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
+                                const In& dbalance, const Out& dlogits) {
+  const char* op = "route_top1_backward";
+  rank(op, "probabilities", probabilities, 2);
+  const std::int64_t tokens = probabilities.shape[0], experts = probabilities.shape[1];
+  if (experts < 1 || experts > max_routed_experts)
+    fail("[", op, "] needs 1 to ", max_routed_experts, " experts, got probabilities ", probabilities.shape);
+  array(op, "expert", expert, DType::i32, {tokens});
+  array(op, "counts", counts, DType::i32, {experts});
+  if (dgate) array(op, "dgate", dgate, probabilities.dtype, {tokens});
+  if (dbalance) array(op, "dbalance", dbalance, probabilities.dtype, {});
+  array(op, "dlogits", dlogits, probabilities.dtype, probabilities.shape);
+}
+
+/// slotted [experts, capacity, d] and rows [tokens, d] go together.
+inline void routed_rows(const char* op, const In& slotted, const In& rows, const In* slots, const In* expert,
+                        const In* position, const In* gate) {
+  rank(op, "the rows by slot", slotted, 3);
+  rank(op, "the rows by token", rows, 2);
+  const Shape& s = slotted.shape;
+  const std::int64_t tokens = rows.shape[0];
+  array(op, "the rows by token", rows, slotted.dtype, {tokens, s[2]});
+  if (slots != nullptr) array(op, "slots", *slots, DType::i32, {s[0], s[1]});
+  if (expert != nullptr) array(op, "expert", *expert, DType::i32, {tokens});
+  if (position != nullptr) array(op, "position", *position, DType::i32, {tokens});
+  if (gate != nullptr) array(op, "gate", *gate, slotted.dtype, {tokens});
+}
+
+inline void gradient_norm(std::span<const In> gradients, const Out& norm) {
+  for (const In& gradient : gradients) array("gradient_norm", "gradient", gradient, norm.dtype, gradient.shape);
+  array("gradient_norm", "norm", norm, norm.dtype, {});
+}
+
 inline constexpr std::size_t max_experts = 16;
 
 inline void mix(const char* op, const In& gates, std::span<const In> experts, const In& y) {

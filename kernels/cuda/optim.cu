@@ -1,11 +1,12 @@
 // Optimizer steps: all tensors of a model in a few launches, because most of them are small. The rules are PyTorch's.
 #include "kernels/cuda/launch.h"
 
-#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/tensor_table.h"
 
 namespace alma {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 constexpr int kBlock = 128;
 // A block updates 2,048 elements, four times four per thread: a layer of 50,000 weights makes 25 blocks.
 constexpr int kBlockElements = 2048;
-constexpr int kMaxTensors = 64;  // of a launch; the table travels with the arguments, which may have 4 KiB
 
 struct Tensor {
   float* weight;
@@ -22,12 +22,6 @@ struct Tensor {
   float* state1;
   std::int64_t size;
 };
-struct Table {
-  Tensor tensors[kMaxTensors];
-  int end[kMaxTensors];  // of the tensor's blocks
-  int count;
-};
-
 // A rule: update(weight, gradient, state0, state1) for one element, and how many of the states it has. start() reads what
 // changes from step to step.
 struct Sgd {
@@ -121,15 +115,10 @@ __device__ bool vectors_fit(const Tensor& t) {
 }
 
 template <class Rule>
-__global__ void __launch_bounds__(kBlock) update_kernel(Table table, Rule rule, const StepState* state) {
+__global__ void __launch_bounds__(kBlock) update_kernel(TensorTable<Tensor> table, Rule rule, const StepState* state) {
   rule.start(load<StepState>(state));
-  const int block = static_cast<int>(blockIdx.x);
-  int tensor = 0;
-  while (table.end[tensor] <= block) ++tensor;
+  const auto [tensor, begin, end] = part_of<kBlockElements>(table, static_cast<int>(blockIdx.x));
   const Tensor& t = table.tensors[tensor];
-  const int first_block = tensor == 0 ? 0 : table.end[tensor - 1];
-  const std::int64_t begin = std::int64_t{block - first_block} * kBlockElements;
-  const std::int64_t end = begin + kBlockElements < t.size ? begin + kBlockElements : t.size;
   const std::int64_t vector_end = vectors_fit<Rule>(t) ? end - (end - begin) % 4 : begin;
   for (std::int64_t i = begin + 4 * threadIdx.x; i < vector_end; i += 4 * kBlock) update_vector<float4>(t, i, rule);
   for (std::int64_t i = vector_end + threadIdx.x; i < end; i += kBlock) update_vector<float>(t, i, rule);
@@ -137,26 +126,13 @@ __global__ void __launch_bounds__(kBlock) update_kernel(Table table, Rule rule, 
 
 template <class Rule>
 void update_all(std::span<const OptimizerSlot> slots, const Rule& rule, const StepState* state, cudaStream_t stream) {
-  Table table{};
-  const auto flush = [&] {
-    if (table.count > 0) launch(update_kernel<Rule>, table.end[table.count - 1], kBlock, 0, stream, table, rule, state);
-    table.count = 0;
-  };
-  // Very large tensors are cut, so that the blocks of a launch can be counted in an int.
-  constexpr std::int64_t kMaxElements = std::int64_t{1} << 36;
-  for (const OptimizerSlot& slot : slots) {
-    const std::int64_t size = slot.weight.shape.count();
-    for (std::int64_t offset = 0; offset < size; offset += kMaxElements) {
-      const std::int64_t part = std::min(size - offset, kMaxElements);
-      if (table.count == kMaxTensors) flush();
-      const int end = table.count == 0 ? 0 : table.end[table.count - 1];
-      table.tensors[table.count] = {slot.weight.as<float>() + offset, slot.gradient.as<float>() + offset,
-                                    slot.state0 ? slot.state0.as<float>() + offset : nullptr,
-                                    slot.state1 ? slot.state1.as<float>() + offset : nullptr, part};
-      table.end[table.count++] = end + static_cast<int>(blocks_for(part, kBlockElements));
-    }
-  }
-  flush();
+  std::vector<Tensor> tensors;
+  for (const OptimizerSlot& slot : slots)
+    tensors.push_back({slot.weight.as<float>(), slot.gradient.as<float>(), slot.state0.as<float>(), slot.state1.as<float>(),
+                       slot.weight.shape.count()});
+  in_tables<kBlockElements, Tensor>(tensors, [&](const TensorTable<Tensor>& table, int blocks) {
+    launch(update_kernel<Rule>, blocks, kBlock, 0, stream, table, rule, state);
+  });
 }
 
 void check_slots(const char* op, std::span<const OptimizerSlot> slots, bool state0, bool state1, const StepState* state) {

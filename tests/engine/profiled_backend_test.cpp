@@ -93,6 +93,35 @@ void losses_and_rows(Arrays& a) {
   backend.scatter_add_rows(a.input({5, 4}), which, a.output({3, 4}));
 }
 
+void dropout_and_routing(Arrays& a) {
+  Backend& backend = a.context.backend();
+  const Tensor square = a.input({2, 3, 3});
+  backend.causal_softmax(square, 0.5, a.output({2, 3, 3}));
+  backend.causal_softmax_backward(square, a.input({2, 3, 3}), 0.5, a.output({2, 3, 3}));
+  const StepState host{3, 0.1};
+  const Tensor state = Tensor::zeros(a.context, {sizeof(StepState)}, DType::u8);
+  backend.upload(&host, state.out().data, sizeof host);
+  backend.dropout(square, 0.5, {7, static_cast<const StepState*>(state.in().data)}, a.output({2, 3, 3}));
+  const Routes routes{a.output({5, 3}),
+                      a.output({5}, DType::i32),
+                      a.output({5}),
+                      a.output({5}, DType::i32),
+                      a.output({3, 2}, DType::i32),
+                      a.output({3}, DType::i32),
+                      a.output({3}),
+                      a.output({})};
+  backend.route_top1(a.input({5, 3}), routes);
+  const Tensor dgate = a.input({5}), rows = a.input({5, 4}), slotted = a.input({3, 2, 4});
+  backend.route_top1_backward(routes.probabilities, routes.expert, routes.counts, dgate, a.input({}), a.output({5, 3}));
+  backend.route_dispatch(rows, routes.slots, a.output({3, 2, 4}));
+  backend.route_dispatch_backward(slotted, routes.expert, routes.position, a.output({5, 4}));
+  backend.route_combine(slotted, routes.expert, routes.position, routes.gate, a.output({5, 4}));
+  backend.route_combine_backward(slotted, routes.slots, routes.expert, routes.position, routes.gate, rows,
+                                 a.output({3, 2, 4}), a.output({5}));
+  const std::vector<In> gradients = {rows.in(), dgate.in()};
+  backend.gradient_norm(gradients, a.output({}));
+}
+
 void optimizers_and_memory(Arrays& a) {
   Backend& backend = a.context.backend();
   const StepState host{3, 0.1};
@@ -144,6 +173,16 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "reduce_sum",
                                      "softmax",
                                      "softmax_backward",
+                                     "causal_softmax",
+                                     "causal_softmax_backward",
+                                     "dropout",
+                                     "route_top1",
+                                     "route_top1_backward",
+                                     "route_dispatch",
+                                     "route_dispatch_backward",
+                                     "route_combine",
+                                     "route_combine_backward",
+                                     "gradient_norm",
                                      "mix",
                                      "softmax_cross_entropy",
                                      "sgd",
@@ -162,6 +201,7 @@ TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
   for (Arrays* arrays : {&plain, &recorded}) {
     products_and_elements(*arrays);
     losses_and_rows(*arrays);
+    dropout_and_routing(*arrays);
     optimizers_and_memory(*arrays);
   }
   EXPECT_EQ(plain.bits(), recorded.bits());

@@ -80,6 +80,7 @@ TEST_P(CrossEntropy, RaggedSizes) {
 TEST_P(CrossEntropy, ManyRowsAndManyClasses) {
   check(4099, 10);
   check(67, 5003);
+  for (const std::int64_t classes : {1025, 2048, 2049, 8192, 8193}) check(3, classes);
 }
 
 TEST_P(CrossEntropy, GradientMayBeTheLogitsAndHitsMayBeLeftOut) {
