@@ -1,25 +1,51 @@
 #pragma once
-#include <array>
+#include <cstddef>
 #include <cstdint>
+
+// Functions that .cu files call on the device too.
+#if defined(__CUDACC__)
+#define ALMA_HOST_DEVICE __host__ __device__
+#else
+#define ALMA_HOST_DEVICE
+#endif
 
 namespace alma {
 
-/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed function from a 128-bit
-/// counter to 128 random bits. No state: any device computes any position of any stream alone.
-struct Philox {
-  std::array<std::uint32_t, 2> key{};
+/// A counter, or the random bits that it becomes.
+struct PhiloxWords {
+  std::uint32_t words[4] = {};
 
-  constexpr std::array<std::uint32_t, 4> operator()(std::array<std::uint32_t, 4> counter) const {
-    std::array<std::uint32_t, 2> k = key;
+  ALMA_HOST_DEVICE constexpr std::uint32_t operator[](std::size_t i) const { return words[i]; }
+  friend constexpr bool operator==(const PhiloxWords&, const PhiloxWords&) = default;
+};
+
+/// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed function from a 128-bit
+/// counter to 128 random bits. No state: any device computes any position of any stream alone, and gets the same bits.
+struct Philox {
+  std::uint32_t key[2] = {};
+
+  ALMA_HOST_DEVICE static constexpr Philox of(std::uint64_t key) {
+    return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}};
+  }
+  ALMA_HOST_DEVICE constexpr PhiloxWords operator()(const PhiloxWords& counter) const {
+    std::uint32_t k0 = key[0], k1 = key[1];
+    std::uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
-      counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ k[0], static_cast<std::uint32_t>(p1),
-                 static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ k[1], static_cast<std::uint32_t>(p0)};
-      k[0] += 0x9E3779B9u;
-      k[1] += 0xBB67AE85u;
+      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0;
+      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c2;
+      c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ k0;
+      c1 = static_cast<std::uint32_t>(p1);
+      c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ k1;
+      c3 = static_cast<std::uint32_t>(p0);
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
     }
-    return counter;
+    return {{c0, c1, c2, c3}};
+  }
+  /// Bits 128 * position and on of the stream with this index: what RandomStream draws, in its order.
+  ALMA_HOST_DEVICE constexpr PhiloxWords at(std::uint64_t position, std::uint64_t index) const {
+    return (*this)({{static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
+                     static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32)}});
   }
 };
 

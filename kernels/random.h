@@ -19,13 +19,12 @@ class RandomStream {
     std::uint64_t name = 0xcbf29ce484222325u;  // FNV-1a of the purpose, then mixed with the seed (SplitMix64's finaliser)
     for (char c : purpose) name = (name ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     const std::uint64_t key = mix(mix(seed) ^ name);
-    philox_.key = {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};
+    philox_ = Philox::of(key);
   }
 
   std::uint32_t bits() {
     if (used_ == 4) {
-      block_ = philox_({static_cast<std::uint32_t>(position_), static_cast<std::uint32_t>(position_ >> 32),
-                        static_cast<std::uint32_t>(index_), static_cast<std::uint32_t>(index_ >> 32)});
+      block_ = philox_.at(position_, index_);
       ++position_;
       used_ = 0;
     }
@@ -72,7 +71,7 @@ class RandomStream {
   Philox philox_;
   std::uint64_t index_;
   std::uint64_t position_ = 0;
-  std::array<std::uint32_t, 4> block_{};
+  PhiloxWords block_;
   std::size_t used_ = 4;
 };
 

@@ -10,7 +10,7 @@
 namespace alma::test {
 namespace {
 
-using Counter = std::array<std::uint32_t, 4>;
+using Counter = PhiloxWords;
 
 TEST(Philox, KnownAnswersOfRandom123) {
   EXPECT_EQ((Philox{{0, 0}}({0, 0, 0, 0})), (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
