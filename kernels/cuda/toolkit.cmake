@@ -14,7 +14,7 @@ if(NOT CUDAToolkit_FOUND)
   return()
 endif()
 
-set(ALMA_CUDA_KERNELS elementwise.cu gather.cu mix.cu optim.cu reduce.cu softmax.cu)
+set(ALMA_CUDA_KERNELS batch_norm.cu batch_norm_backward.cu elementwise.cu gather.cu layer_norm.cu layer_norm_backward.cu mix.cu optim.cu pool.cu reduce.cu softmax.cu)
 set(ALMA_CUDA_HOST backend.cpp gemm.cpp staging.cpp)
 list(TRANSFORM ALMA_CUDA_KERNELS PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
 list(TRANSFORM ALMA_CUDA_HOST PREPEND ${CMAKE_CURRENT_LIST_DIR}/)
