@@ -1,8 +1,10 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
-/// What tests may ask of the simulator and change in it. In libalma_cuda_sim.so these are exported C symbols; the setting
-/// holds for the whole process. ALMA_SIM_ORDER=sequential | reverse | random[:seed] sets the order at the start.
+/// What tests may ask of the simulator and change in it. In libalma_cuda_sim.so these are exported C symbols; the settings
+/// hold for the whole process. At the start, ALMA_SIM_ORDER=sequential | reverse | random[:seed] sets the order and
+/// ALMA_SIM_CHECK, a list of memcheck, racecheck, streams and counters with commas between, the checks.
 extern "C" {
 
 /// The order in which threads of a block and blocks of a grid get to run. Correct kernels give the same bits in all.
@@ -11,6 +13,52 @@ void alma_sim_set_order(AlmaSimOrder order, std::uint64_t seed);
 
 /// Kernels launched so far, products included.
 std::uint64_t alma_sim_launches();
+
+/// What is looked at while kernels run; each finding throws an Error that names kernel, source line, block and thread. While
+/// any is on, launches run on one OS thread.
+enum AlmaSimCheck : unsigned {
+  /// Accesses out of bounds, of freed memory, and reads of bytes that nobody has written; global and shared memory.
+  alma_sim_memcheck = 1,
+  /// Conflicting accesses of two threads that no barrier and no __syncwarp orders, in whatever order threads happen to run.
+  alma_sim_racecheck = 2,
+  /// Two streams that use one allocation, or a stream and the host pinned memory, and neither waits for the other. Memory
+  /// that a copy downloads to is delivered when the host waits for the copy.
+  alma_sim_streams = 4,
+  /// Memory traffic of every call of load() and store(): see AlmaSimKernel.
+  alma_sim_counters = 8,
+};
+void alma_sim_set_checks(unsigned checks);
+unsigned alma_sim_checks();
+
+/// One call of load() or store() in a kernel, in global or in shared memory. Lanes of a warp that execute the call for the
+/// i-th time since they last came together (at a barrier or a warp operation of all lanes) make one request.
+struct AlmaSimAccess {
+  const char* file;
+  unsigned line, column;
+  int is_store, is_shared;
+  std::uint64_t requests;
+  std::uint64_t bytes;       ///< distinct ones of each request
+  std::uint64_t sectors;     ///< global: 32-byte sectors touched; the efficiency is bytes / (32 * sectors)
+  std::uint64_t wavefronts;  ///< shared: passes over the 32 banks of 4 bytes
+  std::uint64_t conflicts;   ///< shared: wavefronts beyond one per warp (8-byte accesses: half, 16-byte: quarter warp)
+};
+
+/// What a kernel did since the counters were reset, over all its launches.
+struct AlmaSimKernel {
+  const char* name;  ///< with its template arguments
+  std::uint64_t launches, blocks;
+  std::uint64_t barriers;                         ///< passed by blocks
+  std::uint64_t warp_operations;                  ///< shuffles, votes, reductions, __syncwarp of a warp
+  std::uint64_t bytes_read, bytes_written;        ///< global memory, summed over requests
+  std::uint64_t distinct_read, distinct_written;  ///< global memory, each byte once per launch
+  std::size_t accesses;
+  const AlmaSimAccess* access;
+};
+void alma_sim_reset_counters();
+/// The kernels launched since then in the order of their first launch. What they point to is valid until the next launch or
+/// call of a function of this group.
+std::size_t alma_sim_counted_kernels();
+AlmaSimKernel alma_sim_counted_kernel(std::size_t i);
 }
 
 namespace alma::sim {
@@ -21,5 +69,6 @@ struct Schedule {
 };
 Schedule schedule();
 void count_launch();
+inline bool checks_on(AlmaSimCheck check) { return (alma_sim_checks() & check) != 0; }
 
 }  // namespace alma::sim

@@ -12,6 +12,7 @@
 #include "kernels/sim/memory.h"
 #include "kernels/sim/sgemm.h"
 #include "kernels/sim/stream.h"
+#include "kernels/sim/stream_order.h"
 
 namespace alma::sim {
 namespace {
@@ -117,12 +118,15 @@ struct Memory {
   const void* pointer;
   const Layout* layout;
   char name;
+  Use use;
 };
 
-void check_memory(const char* call, const Memory (&memory)[4], const Algorithm& algorithm) {
+void check_memory(const char* call, const Memory (&memory)[4], const Algorithm& algorithm, StreamWork& work) {
   for (int i = 0; i < 4; ++i) {
+    const Layout& layout = *memory[i].layout;
     const std::string what(1, memory[i].name);
-    require_device(memory[i].pointer, memory[i].layout->bytes(), call, what.c_str());
+    work.touches(memory[i].pointer, layout.run() * sizeof(float), layout.runs(),
+                 static_cast<std::size_t>(layout.leading) * sizeof(float), what.c_str(), memory[i].use);
     if (reinterpret_cast<std::uintptr_t>(memory[i].pointer) % algorithm.alignment[i] != 0)
       fail("[", call, "] ", what, " is not aligned to ", algorithm.alignment[i], " bytes, as the heuristic was told");
   }
@@ -288,14 +292,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                algorithm.k, " instead of ", sizes.m, " x ", sizes.n, " x ", sizes.k);
   if (algorithm.workspace > workspace_bytes)
     alma::fail("[", call, "] the algorithm needs ", algorithm.workspace, " bytes of workspace, got ", workspace_bytes);
+  StreamWork work(stream, call);
   if (algorithm.workspace > 0) {
-    require_device(workspace, workspace_bytes, call, "the workspace");
+    work.touches(workspace, workspace_bytes, 1, workspace_bytes, "the workspace", Use::write);
     std::memset(workspace, 0xff, algorithm.workspace);
   }
   require_host(alpha, call, "alpha");
   require_host(beta, call, "beta");
-  check_memory(call, {{A, &a, 'A'}, {B, &b, 'B'}, {C, &c, 'C'}, {D, &d, 'D'}}, algorithm);
-  if (has_bias(operation.epilogue)) require_device(operation.bias, sizes.m * sizeof(float), call, "the bias");
+  const Use use_of_c = *static_cast<const float*>(beta) == 0 ? Use::none : Use::read;
+  check_memory(call, {{A, &a, 'A', Use::read}, {B, &b, 'B', Use::read}, {C, &c, 'C', use_of_c}, {D, &d, 'D', Use::write}},
+               algorithm, work);
+  if (has_bias(operation.epilogue))
+    work.touches(operation.bias, sizes.m * sizeof(float), 1, sizes.m * sizeof(float), "the bias", Use::read);
 
   Product product;
   product.m = static_cast<std::int64_t>(sizes.m);

@@ -9,17 +9,14 @@
 #include "kernels/error.h"
 #include "kernels/sim/report.h"
 #include "kernels/sim/sanitizer.h"
+#include "kernels/sim/sites.h"
+#include "kernels/sim/symbols.h"
+#include "kernels/sim/watch.h"
 
 namespace alma::sim {
 namespace {
 
 constexpr std::size_t kRedZone = 64;
-constexpr std::size_t kArenaBytes = 4 * kSharedBytes;
-
-bool same_place(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
-}
 
 }  // namespace
 
@@ -83,7 +80,8 @@ void Executor::run_block(std::uint64_t number) {
   start_order();
   reset_shared_memory();
 
-  here = {&threads_[order_[started_++]], &block_, this};
+  if (launch_.watch != nullptr) launch_.watch->begin_block(*this, number);
+  here = {&threads_[order_[started_++]], &block_, this, launch_.watch};
   Fiber::switch_to(caller_, fiber_for(*here.thread));
   here = {};
   if (error_) {  // the other threads stay where they are; their stacks are used again from the top
@@ -94,6 +92,7 @@ void Executor::run_block(std::uint64_t number) {
     }
     std::rethrow_exception(std::exchange(error_, nullptr));
   }
+  if (launch_.watch != nullptr) launch_.watch->end_block();
 }
 
 void Executor::start_order() {
@@ -123,9 +122,16 @@ void* Executor::shared_variable(const void* key, std::size_t bytes, std::size_t 
   unpoison(arena_.get() + arena_used_, offset + bytes - arena_used_);
   std::memset(arena_.get() + arena_used_, 0xff, offset + bytes - arena_used_);
   poison(arena_.get() + arena_used_, offset - arena_used_);
-  variables_.push_back({key, offset, bytes});
+  variables_.push_back({key, name, offset, bytes});
   arena_used_ = offset + bytes;
   return arena_.get() + offset;
+}
+
+SharedVariable Executor::shared_variable_at(std::size_t offset) const {
+  SharedVariable best{nullptr, "the dynamic shared memory", kRedZone, launch_.dynamic_bytes};
+  for (const SharedVariable& variable : variables_)
+    if (variable.offset <= offset && variable.offset > best.offset) best = variable;
+  return best;
 }
 
 // xorshift64
@@ -225,6 +231,7 @@ void Executor::release_barrier_if_complete() {
   votes_ = 0;
   ready_.insert(ready_.end(), at_barrier_.begin(), at_barrier_.end());
   at_barrier_.clear();
+  if (launch_.watch != nullptr) launch_.watch->barrier();
 }
 
 void Executor::end_thread(Thread& thread) {
@@ -258,7 +265,7 @@ void Executor::run_threads(Fiber& self) {
     Thread& thread = *here.thread;
     thread.state = ThreadState::running;
     thread.fiber = &self;
-    launch_.invoke(launch_.arguments);
+    launch_.start.invoke(launch_.start.arguments);
     end_thread(thread);
     if (exited_ == threads_.size()) {
       idle_fibers_.push_back(&self);
@@ -276,7 +283,8 @@ void Executor::run_threads(Fiber& self) {
 
 std::string Executor::describe_deadlock() const {
   std::ostringstream text;
-  text << "deadlock in block " << triple(block_.index) << " of the kernel launched at " << place(launch_.site) << ":";
+  text << "deadlock in block " << triple(block_.index) << " of " << kernel_name(launch_.start.kernel) << " launched at "
+       << place(launch_.site) << ":";
   std::vector<bool> told(threads_.size(), false);
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     const Thread& thread = threads_[i];
@@ -297,7 +305,7 @@ std::string Executor::describe_deadlock() const {
 
 void Executor::fail_here(const std::string& what, Site site) const {
   fail("[sim] ", what, " at ", place(site), ", block ", triple(block_.index), ", thread ", triple(here.thread->index),
-       " of the kernel launched at ", place(launch_.site));
+       " of ", kernel_name(launch_.start.kernel), " launched at ", place(launch_.site));
 }
 
 void block_barrier(Site site) { here.executor->barrier(false, site); }
@@ -306,6 +314,14 @@ void wait_in_warp(Site site) { here.executor->wait_in_warp(site); }
 void release_lanes(Warp& warp, std::uint32_t lanes) { here.executor->release_lanes(warp, lanes); }
 void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment, const char* name) {
   return here.executor->shared_variable(key, bytes, alignment, name);
+}
+void look_at_access(const void* p, std::size_t bytes, std::size_t alignment, bool is_store, Site site) {
+  if (reinterpret_cast<std::uintptr_t>(p) % alignment != 0)
+    fail_in_kernel(is_store ? "misaligned store" : "misaligned load", site);
+  if (here.watch != nullptr) here.watch->access(p, bytes, is_store, site);
+}
+void look_at_warp_operation(const Warp& warp, std::uint32_t lanes, bool orders_memory) {
+  here.watch->warp_operation(warp, lanes, orders_memory);
 }
 void fail_in_kernel(const char* what, Site site) { here.executor->fail_here(what, site); }
 

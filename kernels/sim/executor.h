@@ -13,13 +13,21 @@ namespace alma::sim {
 struct Launch {
   dim3 grid, block;
   std::size_t dynamic_bytes = 0;
-  void (*invoke)(const void*) = nullptr;
-  const void* arguments = nullptr;
+  Start start;
   Site site;
   Schedule schedule;
+  Watch* watch = nullptr;  // or null
 };
 
-inline constexpr std::size_t kSharedBytes = 48 * 1024;  // per block, without the opt-in that no kernel asks for
+/// A variable in the shared memory of a block.
+struct SharedVariable {
+  const void* key = nullptr;
+  const char* name = nullptr;
+  std::size_t offset = 0, bytes = 0;  // offset in the arena
+};
+
+inline constexpr std::size_t kSharedBytes = 48 * 1024;        // per block, without the opt-in that no kernel asks for
+inline constexpr std::size_t kArenaBytes = 4 * kSharedBytes;  // with room for red zones
 
 /// Runs blocks, one after the other, on one OS thread. Threads of a block are started in the order of the schedule; one that
 /// waits gives way to another, and the fiber of one that has ended starts the next, so that few stacks are in use.
@@ -39,12 +47,17 @@ class Executor {
   void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment, const char* name);
   [[noreturn]] void fail_here(const std::string& what, Site site) const;
 
- private:
-  struct SharedVariable {
-    const void* key;
-    std::size_t offset, bytes;
-  };
+  // For the watch.
+  std::size_t number_of(const Thread& thread) const { return static_cast<std::size_t>(&thread - threads_.data()); }
+  const Thread& thread(std::size_t number) const { return threads_[number]; }
+  /// Where in the arena of shared memory an address lies; kArenaBytes or more: elsewhere.
+  std::size_t arena_offset(const void* p) const {
+    return reinterpret_cast<std::uintptr_t>(p) - reinterpret_cast<std::uintptr_t>(arena_.get());
+  }
+  /// The variable that begins at the offset or, failing that, next before it.
+  SharedVariable shared_variable_at(std::size_t offset) const;
 
+ private:
   Executor();
   static void fiber_main();
   void run_threads(Fiber& self);

@@ -6,6 +6,9 @@
 #include "kernels/sim/executor.h"
 #include "kernels/sim/report.h"
 #include "kernels/sim/stream.h"
+#include "kernels/sim/stream_order.h"
+#include "kernels/sim/symbols.h"
+#include "kernels/sim/watch.h"
 
 namespace alma::sim {
 namespace {
@@ -55,10 +58,9 @@ class BlockOrder {
 
 }  // namespace
 
-void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, void (*invoke)(const void*),
-              const void* arguments) {
+void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, const Start& start) {
   if (here.thread != nullptr) here.executor->fail_here("a kernel launches a kernel", grid.site);
-  const Launch launch{grid.blocks, block, shared_bytes, invoke, arguments, grid.site, schedule()};
+  Launch launch{grid.blocks, block, shared_bytes, start, grid.site, schedule()};
   check_configuration(launch);
   ThreadPool* pool = pool_of(stream);
   count_launch();
@@ -70,6 +72,14 @@ void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream
     executor.begin(launch);
     for (std::uint64_t position = begin; position < end; ++position) executor.run_block(order(position));
   };
+  if (const unsigned checks = alma_sim_checks(); checks != 0) {
+    StreamWork work(stream, name_for_ever(kernel_name(start.kernel) + " (" + place(grid.site) + ")"));
+    Watch watch(launch, checks, work);
+    launch.watch = &watch;
+    run(0, blocks);
+    watch.finish();
+    return;
+  }
   const std::uint64_t threads = pool == nullptr ? 1 : static_cast<std::uint64_t>(pool->threads());
   if (threads == 1 || blocks == 1 || blocks * product(block) < kThreadsWorthSpreading) {
     run(0, blocks);

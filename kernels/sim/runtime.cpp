@@ -1,14 +1,17 @@
 // The CUDA runtime functions that kernels/cuda calls, under their own names (hidden in the library). Work on a stream is
-// done at once, so that streams are always idle. Misuse throws Error; what can fail in a correct program returns a status.
+// done at once; whether the program waits for it where it must is what stream_order.h keeps an eye on. Misuse throws Error;
+// what can fail in a correct program returns a status.
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels/error.h"
+#include "kernels/sim/control.h"
 #include "kernels/sim/handles.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream.h"
+#include "kernels/sim/stream_order.h"
 
 namespace alma::sim {
 namespace {
@@ -26,20 +29,36 @@ void require_stream(cudaStream_t stream, const char* call) {
   if (stream != nullptr) streams().get(stream, call);
 }
 
-void require_range(const void* memory, std::size_t bytes, bool device, const char* call, const char* what) {
-  if (device) {
-    require_device(memory, bytes, call, what);
-  } else {
-    require_host(memory, call, what);
-  }
-}
-
-void require_copy(const void* target, std::size_t target_bytes, const void* source, std::size_t source_bytes,
-                  cudaMemcpyKind kind, const char* call) {
+// `height` rows of `width` bytes; a plain copy is one row.
+void copy(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch, std::size_t width,
+          std::size_t height, cudaMemcpyKind kind, cudaStream_t stream, const char* call) {
+  require_stream(stream, call);
+  if (width == 0 || height == 0) return;
   if (kind != cudaMemcpyHostToDevice && kind != cudaMemcpyDeviceToHost && kind != cudaMemcpyDeviceToDevice)
     fail("[", call, "] only copies to, from and within the device are simulated, got kind ", static_cast<int>(kind));
-  require_range(target, target_bytes, kind != cudaMemcpyDeviceToHost, call, "the target");
-  require_range(source, source_bytes, kind != cudaMemcpyHostToDevice, call, "the source");
+  StreamWork work(stream, call);
+  const bool within = kind == cudaMemcpyDeviceToDevice;  // what was never written stays so
+  if (kind == cudaMemcpyHostToDevice) {
+    require_host(source, call, "the source");
+  } else {
+    work.touches(source, width, height, source_pitch, "the source", within ? Use::pass_on : Use::read);
+  }
+  if (kind == cudaMemcpyDeviceToHost) {
+    require_host(target, call, "the target");
+  } else {
+    work.touches(target, width, height, target_pitch, "the target", within ? Use::take : Use::write);
+  }
+  for (std::size_t row = 0; row < height; ++row) {
+    char* to = static_cast<char*>(target) + row * target_pitch;
+    const char* from = static_cast<const char*>(source) + row * source_pitch;
+    if (kind == cudaMemcpyDeviceToHost) {
+      work.downloads(to, from, width);
+      continue;
+    }
+    if (within && checks_on(alma_sim_memcheck)) copy_written(to, from, width);
+    if (kind == cudaMemcpyHostToDevice) work.uploads(from, width);
+    std::memcpy(to, from, width);
+  }
 }
 
 }  // namespace
@@ -108,10 +127,18 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   streams().destroy(stream, "cudaStreamDestroy");
+  forget(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   require_stream(stream, "cudaStreamSynchronize");
+  host_waits(stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  require_stream(stream, "cudaStreamWaitEvent");
+  events().get(event, "cudaStreamWaitEvent");
+  stream_waits(stream, event);
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -120,15 +147,18 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   events().destroy(event, "cudaEventDestroy");
+  forget(event);
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   require_stream(stream, "cudaEventRecord");
   events().get(event, "cudaEventRecord");
+  event_recorded(event, stream);
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   events().get(event, "cudaEventSynchronize");
+  host_waits(event);
   return cudaSuccess;
 }
 
@@ -145,16 +175,23 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
-  if (memory != nullptr) free_device(memory, "cudaFree");
+  if (memory == nullptr) return cudaSuccess;
+  host_waits_for_all();
+  free_device(memory, "cudaFree");
   return cudaSuccess;
 }
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
   require_stream(stream, "cudaMallocAsync");
-  return cudaMalloc(memory, bytes);
+  const cudaError_t status = cudaMalloc(memory, bytes);
+  if (status == cudaSuccess && bytes > 0)  // not there for other streams until they have waited
+    StreamWork(stream, "cudaMallocAsync").touches(*memory, bytes, 1, bytes, "the new memory", Use::take);
+  return status;
 }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   require_stream(stream, "cudaFreeAsync");
-  if (memory != nullptr) free_device(memory, "cudaFreeAsync");
+  if (memory == nullptr) return cudaSuccess;
+  StreamWork(stream, "cudaFreeAsync").touches(memory, 1, 1, 1, "the memory", Use::take);
+  free_device(memory, "cudaFreeAsync");
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
@@ -167,39 +204,35 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void*) 
 }
 cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
   *memory = std::malloc(bytes);
-  return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+  if (*memory == nullptr) return cudaErrorMemoryAllocation;
+  pinned_allocated(*memory, bytes);
+  return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* memory) {
+  if (memory == nullptr) return cudaSuccess;
+  pinned_freed(memory);
   std::free(memory);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  require_stream(stream, "cudaMemcpyAsync");
-  if (bytes == 0) return cudaSuccess;
-  require_copy(target, bytes, source, bytes, kind, "cudaMemcpyAsync");
-  std::memcpy(target, source, bytes);
+  copy(target, bytes, source, bytes, bytes, 1, kind, stream, "cudaMemcpyAsync");
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch,
                               std::size_t width, std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
   const char* call = "cudaMemcpy2DAsync";
-  require_stream(stream, call);
-  if (width == 0 || height == 0) return cudaSuccess;
   if (width > target_pitch || width > source_pitch)
     alma::fail("[", call, "] width ", width, " is larger than a pitch: target ", target_pitch, ", source ", source_pitch);
-  require_copy(target, target_pitch * (height - 1) + width, source, source_pitch * (height - 1) + width, kind, call);
-  for (std::size_t row = 0; row < height; ++row)
-    std::memcpy(static_cast<char*>(target) + row * target_pitch, static_cast<const char*>(source) + row * source_pitch,
-                width);
+  copy(target, target_pitch, source, source_pitch, width, height, kind, stream, call);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
   require_stream(stream, "cudaMemsetAsync");
   if (bytes == 0) return cudaSuccess;
-  require_device(target, bytes, "cudaMemsetAsync", "the target");
+  StreamWork(stream, "cudaMemsetAsync").touches(target, bytes, 1, bytes, "the target", Use::write);
   std::memset(target, value, bytes);
   return cudaSuccess;
 }

@@ -23,6 +23,7 @@ namespace alma::sim {
 
 class Executor;
 class Fiber;
+class Watch;
 using Site = std::source_location;
 
 enum class ThreadState : std::uint8_t { unstarted, running, in_warp_operation, at_barrier, exited };
@@ -63,6 +64,7 @@ struct Here {
   Thread* thread = nullptr;
   Block* block = nullptr;
   Executor* executor = nullptr;
+  Watch* watch = nullptr;  // if accesses are checked or counted
 };
 extern constinit thread_local Here here __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -83,9 +85,24 @@ void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment,
 /// Ends the launch with an Error that names the source line, the block and the thread.
 [[noreturn]] void fail_in_kernel(const char* what, Site site);
 
-/// Runs a grid to its end. `invoke(arguments)` is one CUDA thread.
-void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, void (*invoke)(const void*),
-              const void* arguments);
+/// Is there something to look at before an access: a wrong alignment, or a watch?
+template <class V>
+inline bool remarkable(const void* p) {
+  return ((reinterpret_cast<std::uintptr_t>(p) & (alignof(V) - 1)) | reinterpret_cast<std::uintptr_t>(here.watch)) != 0;
+}
+/// Throws Error if the address is not aligned; tells the watch.
+void look_at_access(const void* p, std::size_t bytes, std::size_t alignment, bool is_store, Site site);
+/// The lanes have come together. `orders_memory`: what each wrote before, all may read now.
+void look_at_warp_operation(const Warp& warp, std::uint32_t lanes, bool orders_memory);
+
+/// What runs as one CUDA thread: invoke(arguments), which calls `kernel`.
+struct Start {
+  const void* kernel = nullptr;
+  void (*invoke)(const void*) = nullptr;
+  const void* arguments = nullptr;
+};
+/// Runs a grid to its end.
+void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, const Start& start);
 
 }  // namespace alma::sim
 
@@ -120,13 +137,14 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
     const Call& c = *static_cast<const Call*>(arguments_of_call);
     std::apply(c.kernel, c.parameters);
   };
-  sim::run_grid(grid, block, shared_bytes, stream, invoke, &call);
+  sim::run_grid(grid, block, shared_bytes, stream, {reinterpret_cast<const void*>(kernel), invoke, &call});
 }
 
 /// Reads a V at p, which must be aligned for it: load<float>(x + i), load<float4>(x + 4 * i).
 template <class V, class T>
 inline V load(const T* p, sim::Site site = sim::Site::current()) {
-  if (reinterpret_cast<std::uintptr_t>(p) % alignof(V) != 0) sim::fail_in_kernel("misaligned load", site);
+  if (sim::remarkable<V>(p)) [[unlikely]]
+    sim::look_at_access(p, sizeof(V), alignof(V), false, site);
   V value;
   std::memcpy(&value, __builtin_assume_aligned(p, alignof(V)), sizeof(V));
   return value;
@@ -134,7 +152,8 @@ inline V load(const T* p, sim::Site site = sim::Site::current()) {
 /// Writes a V at p: store<float4>(y + 4 * i, v).
 template <class V, class T>
 inline void store(T* p, const std::type_identity_t<V>& value, sim::Site site = sim::Site::current()) {
-  if (reinterpret_cast<std::uintptr_t>(p) % alignof(V) != 0) sim::fail_in_kernel("misaligned store", site);
+  if (sim::remarkable<V>(p)) [[unlikely]]
+    sim::look_at_access(p, sizeof(V), alignof(V), true, site);
   std::memcpy(__builtin_assume_aligned(p, alignof(V)), &value, sizeof(V));
 }
 

@@ -16,6 +16,9 @@ T& lane_out(const Warp& warp, std::uint32_t lane) {
   return *static_cast<T*>(warp.lanes[lane].out);
 }
 
+/// Names __syncwarp, the one operation that is documented to order memory.
+inline constexpr char syncwarp_key = 0;
+
 /// What all warp operations rest on. Each lane of `mask` leaves pointers to its input and output and waits; the last one
 /// calls `compute(warp, lanes)`, which fills the outputs of all, and lets the others go. (Stacks of waiting lanes stay
 /// alive, so plain pointers do.) `operation` is the same for lanes that take part in the same kind of operation.
@@ -42,6 +45,8 @@ Output warp_operation(std::uint32_t mask, const Input& in, const void* operation
       fail_in_kernel("lanes of one warp meet in different operations or with different masks", site);
   });
   compute(warp, lanes);
+  if (here.watch != nullptr) [[unlikely]]
+    look_at_warp_operation(warp, lanes, operation == &syncwarp_key);
   warp.arrived &= ~lanes;
   release_lanes(warp, lanes & ~(1u << self.lane));
   return out;
@@ -127,7 +132,7 @@ inline int __all_sync(unsigned mask, int predicate, alma::sim::Site site = alma:
   return alma::sim::ballot(mask, predicate == 0, site) == 0;
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, alma::sim::Site site = alma::sim::Site::current()) {
-  alma::sim::warp_operation<char, char>(mask, 0, &alma::sim::operation_key<11, char>, site,
+  alma::sim::warp_operation<char, char>(mask, 0, &alma::sim::syncwarp_key, site,
                                         [](const alma::sim::Warp&, std::uint32_t) {});
 }
 inline unsigned __reduce_add_sync(unsigned mask, unsigned value, alma::sim::Site site = alma::sim::Site::current()) {

@@ -1,5 +1,6 @@
 #include "tests/kernels/kernel_test.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <map>
@@ -158,10 +159,13 @@ std::vector<Values> KernelTest::run(const std::function<void(Device&)>& body) {
     const char* name;
     int threads, offset;
   };
+  // The simulator's checks need one OS thread, where the variants with pools would be the first one again.
+  const bool checked_simulator = GetParam() == "cuda-sim" && std::getenv("ALMA_SIM_CHECK") != nullptr;
   std::vector<std::vector<std::uint8_t>> first;
   std::vector<Values> values;
   for (const Variant& variant : {Variant{"no pool", 0, 0}, Variant{"again", 0, 0}, Variant{"1 thread", 1, 0},
                                  Variant{"2 threads", 2, 0}, Variant{"3 threads", 3, 0}, Variant{"unaligned", 0, 1}}) {
+    if (checked_simulator && variant.offset == 0 && !values.empty()) continue;
     Device device(backend(variant.threads), variant.offset);
     body(device);
     const std::vector<std::vector<std::uint8_t>> outputs = device.outputs();

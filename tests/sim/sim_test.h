@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -74,5 +76,36 @@ inline std::string error_of(const std::function<void()>& body) {
 inline void expect_has(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in: " << text;
 }
+
+/// `body` throws an Error that says all of this.
+inline void expect_report(const std::function<void()>& body, const std::vector<std::string>& parts) {
+  const std::string error = error_of(body);
+  for (const std::string& part : parts) expect_has(error, part);
+}
+
+/// Where the line of this test's source stands that ends in "// MARK": "memcheck_test.cpp:17".
+inline std::string place_of(const std::string& mark, std::source_location here = std::source_location::current()) {
+  const std::string path = here.file_name(), name = path.substr(path.rfind('/') + 1);
+  std::ifstream source(std::string(ALMA_SOURCE_DIR) + "/tests/sim/" + name);
+  std::string line;
+  for (int number = 1; std::getline(source, line); ++number)
+    if (line.ends_with("// " + mark)) return name + ":" + std::to_string(number);
+  ADD_FAILURE() << "no line of " << name << " ends in // " << mark;
+  return "";
+}
+
+/// With some of the simulator's checks on.
+class CheckedTest : public SimTest {
+ protected:
+  virtual unsigned checks() const = 0;
+  void SetUp() override {
+    SimTest::SetUp();
+    alma_sim_set_checks(checks());
+  }
+  void TearDown() override {
+    alma_sim_set_checks(0);
+    SimTest::TearDown();
+  }
+};
 
 }  // namespace alma::test
