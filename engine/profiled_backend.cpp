@@ -231,10 +231,57 @@ void ProfiledBackend::mix_backward(const In& gates, std::span<const In> experts,
   record("mix_backward", "", arrays, 0, [&] { backend_->mix_backward(gates, experts, dy, dgates, dexperts); });
 }
 
+void ProfiledBackend::layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
+                                 const Out& rstd) {
+  record("layer_norm", {x, gamma, beta, y, mean, rstd},
+         [&] { backend_->layer_norm(x, gamma, beta, epsilon, y, mean, rstd); });
+}
+
+void ProfiledBackend::layer_norm_backward(const In& x, const In& gamma, const In& mean, const In& rstd, const In& dy,
+                                          const Out& dx, const Out& dgamma, const Out& dbeta) {
+  record("layer_norm_backward", {x, gamma, mean, rstd, dy, dx, dgamma, dbeta},
+         [&] { backend_->layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma, dbeta); });
+}
+
+void ProfiledBackend::batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule,
+                                 const Out& running_mean, const Out& running_var, const Out& y, const Out& mean,
+                                 const Out& rstd) {
+  record("batch_norm", {x, gamma, beta, running_mean, running_var, y, mean, rstd},
+         [&] { backend_->batch_norm(x, gamma, beta, rule, running_mean, running_var, y, mean, rstd); });
+}
+
+void ProfiledBackend::batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean,
+                                           const In& running_var, double epsilon, bool relu, const Out& y) {
+  record("batch_norm_inference", {x, gamma, beta, running_mean, running_var, y},
+         [&] { backend_->batch_norm_inference(x, gamma, beta, running_mean, running_var, epsilon, relu, y); });
+}
+
+void ProfiledBackend::batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
+                                          const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) {
+  record("batch_norm_backward", {x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta},
+         [&] { backend_->batch_norm_backward(x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta); });
+}
+
+void ProfiledBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
+  record("max_pool", {x, y, place}, [&] { backend_->max_pool(x, window, y, place); });
+}
+
+void ProfiledBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
+  record("max_pool_backward", {dy, place, dx}, [&] { backend_->max_pool_backward(dy, place, window, dx); });
+}
+
+void ProfiledBackend::adaptive_average_pool(const In& x, const Out& y) {
+  record("adaptive_average_pool", {x, y}, [&] { backend_->adaptive_average_pool(x, y); });
+}
+
+void ProfiledBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
+  record("adaptive_average_pool_backward", {dy, dx}, [&] { backend_->adaptive_average_pool_backward(dy, dx); });
+}
+
 void ProfiledBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels,
-                                    const Out& x, const Out& y) {
+                                    const Out& x, const Out& y, const ImageAugmentation& augmentation) {
   record("gather_images", {images, labels, indices, x, y},
-         [&] { backend_->gather_images(images, labels, indices, pixels, x, y); });
+         [&] { backend_->gather_images(images, labels, indices, pixels, x, y, augmentation); });
 }
 
 void ProfiledBackend::gather_rows(const In& table, const In& indices, const Out& y) {

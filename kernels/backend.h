@@ -85,6 +85,18 @@ struct Routes {
   Out balance;        // []: experts * sum over e of counts[e] / tokens * importance[e]
 };
 
+/// Random crop and mirroring of training images (paper: pad 4, fill -1.9, flip). What an image of the batch gets is named by
+/// (key, step, its place in the batch): see random_cut().
+struct ImageAugmentation {
+  int pad = 0;                                // rows and columns around the image, of which its own size is cut out
+  float fill[PixelScale::max_channels] = {};  // of the padding, after normalisation
+  bool flip = false;                          // left becomes right with probability 1/2
+  std::uint64_t key = 0;
+  const StepState* state = nullptr;  // device memory; not needed without augmentation
+
+  explicit operator bool() const { return pad != 0 || flip; }
+};
+
 /// One parameter tensor in an optimizer step. All four have the same size and dtype.
 struct OptimizerSlot {
   Out weight;
@@ -110,6 +122,18 @@ struct AdamRule {
   double epsilon = 1e-8;
   double weight_decay = 0;
   bool decoupled = false;  // true: AdamW
+};
+
+/// Training mode of batch_norm(), with PyTorch's names and defaults.
+struct BatchNormRule {
+  double momentum = 0.1;  // running = (1 - momentum) * running + momentum * batch
+  double epsilon = 1e-5;
+  bool relu = false;  // y = max(0, .)
+};
+
+/// Pooling windows without padding: as many as fit, oh = (h - height) / stride + 1.
+struct PoolWindow {
+  std::int64_t height, width, stride;
 };
 
 /// What a backend says about itself, for `alma info`, the start-up table and result.json.
@@ -249,13 +273,59 @@ class Backend {
   virtual void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                             std::span<const Out> dexperts) = 0;
 
+  // ---- normalisation -----------------------------------------------------------------------------------------------
+  /// y = (x - mean) * rstd * gamma + beta per row of x [rows, n], n >= 1; gamma, beta [n]; mean and rstd =
+  /// 1 / sqrt(variance + epsilon), both [rows], for the backward: both null in evaluation. The variance is the biased one,
+  /// about the mean. (Ba et al. 2016; PyTorch's LayerNorm.) Minimum bytes: x + gamma + beta + y (+ mean + rstd); rows longer
+  /// than 8,192 are read twice.
+  virtual void layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
+                          const Out& rstd) = 0;
+  /// With g = dy * gamma and xh = (x - mean) * rstd: dx = rstd * (g - mean(g) - xh * mean(g * xh)) per row; dgamma [n] = sum
+  /// over the rows of dy * xh, dbeta [n] = that of dy. Minimum bytes: x + dy + dx + the small ones; rows longer than 8,192
+  /// are read twice, and blocks of rows leave partial sums of dgamma and dbeta.
+  virtual void layer_norm_backward(const In& x, const In& gamma, const In& mean, const In& rstd, const In& dy, const Out& dx,
+                                   const Out& dgamma, const Out& dbeta) = 0;
+  /// Training: y = (x - mean) * rstd * gamma + beta with the statistics of each channel of x [n, c, h, w] or [n, c]; all
+  /// others are [c]. mean and rstd = 1 / sqrt(biased variance + epsilon) are for the backward; running_mean and running_var
+  /// are updated in place, the variance by the unbiased one; both may be null. n * h * w = 1 has no unbiased variance and is
+  /// an Error, as in PyTorch; with n * h * w = 0 nothing is written. (Ioffe & Szegedy 2015.) Minimum bytes: x + y + the
+  /// small ones; x is read twice where a channel has more elements than a block holds.
+  virtual void batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule, const Out& running_mean,
+                          const Out& running_var, const Out& y, const Out& mean, const Out& rstd) = 0;
+  /// Evaluation: y = (x - running_mean) / sqrt(running_var + epsilon) * gamma + beta, with ReLU where asked. Any n >= 0.
+  /// Minimum bytes: x + y + the small ones.
+  virtual void batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean,
+                                    const In& running_var, double epsilon, bool relu, const Out& y) = 0;
+  /// Backward of the training mode. beta is given if the forward had ReLU, and null if not: where the output was 0 the
+  /// gradient is, and computing the output's sign again costs less than reading it. With xh = (x - mean) * rstd and N = n *
+  /// h * w: dbeta = sum of dy, dgamma = sum of dy * xh, dx = gamma * rstd * (dy - dbeta / N - xh * dgamma / N). Minimum
+  /// bytes: x + dy + dx + the small ones; x and dy are read twice where a channel has more elements than a block holds.
+  virtual void batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
+                                   const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) = 0;
+
+  // ---- pooling -----------------------------------------------------------------------------------------------------
+  /// y [n, c, oh, ow] = largest element of each window of x [n, c, h, w]; place u8 [n, c, oh, ow] = where in its window it
+  /// was, row by row, for the backward; null in evaluation. The first of equals wins, NaN wins over numbers, the last NaN
+  /// over others: PyTorch's rules. height * width of the window in 1..256 and no larger than x, stride >= 1.
+  /// Minimum bytes: x + y (+ place).
+  virtual void max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) = 0;
+  /// dx [n, c, h, w]: each dy goes to the element that won; an element that won several windows gets their sum, in the order
+  /// of the windows. Minimum bytes: dy + place + dx.
+  virtual void max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) = 0;
+  /// y [n, c, oh, ow] = means over windows of x [n, c, h, w], h, w >= 1: output i of oh covers the rows floor(i h / oh) to
+  /// ceil((i + 1) h / oh), columns likewise (PyTorch's AdaptiveAvgPool2d). Minimum bytes: x + y.
+  virtual void adaptive_average_pool(const In& x, const Out& y) = 0;
+  /// dx = sum over the windows that cover an element of dy / the size of the window. Minimum bytes: dy + dx.
+  virtual void adaptive_average_pool_backward(const In& dy, const Out& dx) = 0;
+
   // ---- gather ------------------------------------------------------------------------------------------------------
   /// Mini-batch: x[i] = images[indices[i]] normalised, y[i] = labels[indices[i]].
   ///   images [count, channels, height, width] u8 (at most PixelScale::max_channels); labels [count] i32; indices [n] i32
   ///   x [n, channels, height, width] or [n, channels * height * width]; y [n] i32
-  /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1.
+  /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1. With an augmentation
+  /// (pad in 0..1024) each x[i] is a random cut of its padded image, mirrored or not. The same bits on every device.
   virtual void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
-                             const Out& y) = 0;
+                             const Out& y, const ImageAugmentation& augmentation = {}) = 0;
   /// y[i] = table[indices[i]]: table [r, n] f32 | f64 | i32, indices [m] i32, y [m, n]. An index out of range gives NaN
   /// (i32: -1).
   virtual void gather_rows(const In& table, const In& indices, const Out& y) = 0;
@@ -277,7 +347,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 5;
+inline constexpr int kBackendAbi = 6;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -270,7 +270,8 @@ inline void mix_backward(const In& gates, std::span<const In> experts, const In&
   for (const Out& dexpert : dexperts) array("mix_backward", "dexpert", dexpert, gates.dtype, dy.shape);
 }
 
-inline void gather_images(const In& images, const In& labels, const In& indices, const Out& x, const Out& y) {
+inline void gather_images(const In& images, const In& labels, const In& indices, const Out& x, const Out& y,
+                          const ImageAugmentation& augmentation) {
   const char* op = "gather_images";
   rank(op, "images", images, 4);
   const Shape& s = images.shape;
@@ -282,6 +283,9 @@ inline void gather_images(const In& images, const In& labels, const In& indices,
   const std::int64_t n = indices.shape[0];
   array(op, "x", x, x.dtype, x.shape.rank() == 2 ? Shape{n, s[1] * s[2] * s[3]} : Shape{n, s[1], s[2], s[3]});
   array(op, "y", y, DType::i32, {n});
+  if (augmentation.pad < 0 || augmentation.pad > 1024)
+    fail("[", op, "] the padding of an augmentation must be in 0..1024, got ", augmentation.pad);
+  if (augmentation && augmentation.state == nullptr) fail("[", op, "] an augmentation needs a step state, got null");
 }
 
 /// rows [m, n] go with indices [m] and table [r, n]: gather_rows and scatter_add_rows.

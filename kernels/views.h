@@ -11,7 +11,7 @@
 namespace alma {
 
 /// Element types. f32 and f64 compute; bf16 enters cast() and the products of cuda; i32 holds labels and indices; u8 is
-/// storage for pixels, read by gather_images alone.
+/// storage for pixels and places in pooling windows.
 enum class DType : std::uint8_t { f32, f64, bf16, i32, u8 };
 
 constexpr std::size_t size_of(DType type) {

@@ -59,15 +59,31 @@ class CpuBackend final : public Backend {
   void route_dispatch(const In& x, const In& slots, const Out& y) override;
   void route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) override;
   void route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) override;
-  void route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate, const In& dy,
-                        const Out& dx, const Out& dgate) override;
+  void route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
+                              const In& dy, const Out& dx, const Out& dgate) override;
 
   void mix(const In& gates, std::span<const In> experts, const Out& y) override;
   void mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                     std::span<const Out> dexperts) override;
 
+  void layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
+                  const Out& rstd) override;
+  void layer_norm_backward(const In& x, const In& gamma, const In& mean, const In& rstd, const In& dy, const Out& dx,
+                           const Out& dgamma, const Out& dbeta) override;
+  void batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule, const Out& running_mean,
+                  const Out& running_var, const Out& y, const Out& mean, const Out& rstd) override;
+  void batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean, const In& running_var,
+                            double epsilon, bool relu, const Out& y) override;
+  void batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd, const In& dy,
+                           const Out& dx, const Out& dgamma, const Out& dbeta) override;
+
+  void max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) override;
+  void max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) override;
+  void adaptive_average_pool(const In& x, const Out& y) override;
+  void adaptive_average_pool_backward(const In& dy, const Out& dx) override;
+
   void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
-                     const Out& y) override;
+                     const Out& y, const ImageAugmentation& augmentation) override;
   void gather_rows(const In& table, const In& indices, const Out& y) override;
   void scatter_add_rows(const In& dy, const In& indices, const Out& table) override;
 

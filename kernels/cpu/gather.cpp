@@ -4,6 +4,7 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/random_cut.h"
 
 namespace alma {
 namespace {
@@ -28,6 +29,26 @@ void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scal
 /// In f64 the product of 8 and 24 bits is exact, so plain arithmetic rounds once too.
 void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, double* __restrict x) {
   for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<double>(pixels[i]) * scale + shift;
+}
+
+/// One plane of h x w, cut out of its padding.
+template <class T>
+void normalise_cut(const std::uint8_t* pixels, std::int64_t h, std::int64_t w, float scale, float shift, T fill,
+                   const RandomCut& cut, T* x) {
+  for (std::int64_t row = 0; row < h; ++row, x += w) {
+    const std::int64_t from = row + cut.row;
+    // Columns begin .. end of the cut lie within the image.
+    const std::int64_t begin = std::clamp<std::int64_t>(-cut.column, 0, w);
+    const std::int64_t end = std::clamp<std::int64_t>(w - cut.column, begin, w);
+    if (from < 0 || from >= h || begin == end) {
+      std::fill_n(x, w, fill);
+      continue;
+    }
+    std::fill_n(x, begin, fill);
+    normalise(pixels + from * w + begin + cut.column, end - begin, scale, shift, x + begin);
+    std::fill_n(x + end, w - end, fill);
+    if (cut.mirrored) std::reverse(x, x + w);
+  }
 }
 
 template <class T>
@@ -60,8 +81,8 @@ void copy_rows(ThreadPool* pool, const In& table, const In& indices, const Out& 
 }  // namespace
 
 void CpuBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
-                               const Out& y) {
-  check::gather_images(images, labels, indices, x, y);
+                               const Out& y, const ImageAugmentation& augmentation) {
+  check::gather_images(images, labels, indices, x, y, augmentation);
   for_float("gather_images", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t count = images.shape[0], channels = images.shape[1], plane = images.shape[2] * images.shape[3];
@@ -81,9 +102,16 @@ void CpuBackend::gather_images(const In& images, const In& labels, const In& ind
           y.as<std::int32_t>()[i] = -1;
           continue;
         }
-        for (std::int64_t c = 0; c < channels; ++c)
-          normalise(images.as<std::uint8_t>() + index * width + c * plane, plane, pixels.scale[c], pixels.shift[c],
-                    out + c * plane);
+        const std::uint8_t* image = images.as<std::uint8_t>() + index * width;
+        if (augmentation) {
+          const RandomCut cut = random_cut(augmentation, augmentation.state->step, i);
+          for (std::int64_t c = 0; c < channels; ++c)
+            normalise_cut(image + c * plane, images.shape[2], images.shape[3], pixels.scale[c], pixels.shift[c],
+                          static_cast<T>(augmentation.fill[c]), cut, out + c * plane);
+        } else {
+          for (std::int64_t c = 0; c < channels; ++c)
+            normalise(image + c * plane, plane, pixels.scale[c], pixels.shift[c], out + c * plane);
+        }
         y.as<std::int32_t>()[i] = labels.as<std::int32_t>()[index];
       }
     });

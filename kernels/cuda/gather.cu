@@ -6,6 +6,7 @@
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/reductions.h"
+#include "kernels/random_cut.h"
 
 namespace alma {
 namespace {
@@ -22,6 +23,7 @@ struct Images {
   std::int64_t count;  // images in the set
   int image;           // pixels of an image, all channels
   int plane;           // pixels of a channel
+  int width;           // pixels of a row
 };
 
 __device__ float normalise(std::uint8_t pixel, int channel, const PixelScale& p) {
@@ -52,6 +54,36 @@ __global__ void __launch_bounds__(kImageBlock)
       store<float4>(out + i, v);
     } else {
       store<float>(out + i, known ? normalise(load<std::uint8_t>(in + i), channel, pixels) : NAN);
+    }
+  }
+}
+
+// The same of an augmented batch. Bytes are read one by one, as a cut moves them off every boundary; the output is four
+// times the input, so its accesses count.
+template <bool quads>
+__global__ void __launch_bounds__(kImageBlock)
+    gather_cuts_kernel(Images set, PixelScale pixels, ImageAugmentation augmentation, float* x, std::int32_t* y) {
+  const std::int64_t row = blockIdx.x;
+  const std::int64_t index = load<std::int32_t>(set.indices + row);
+  const bool known = index >= 0 && index < set.count;
+  if (threadIdx.x == 0) store<std::int32_t>(y + row, known ? load<std::int32_t>(set.labels + index) : -1);
+  const std::uint8_t* in = set.pixels + (known ? index : 0) * set.image;
+  float* out = x + row * set.image;
+  const RandomCut cut = random_cut(augmentation, load<std::int64_t>(&augmentation.state->step), row);
+  const int height = set.plane / set.width;
+  const auto pixel = [&](int i) {
+    const int channel = i / set.plane, place = i - channel * set.plane, r = place / set.width, c = place - r * set.width;
+    const int from = r + cut.row, column = (cut.mirrored ? set.width - 1 - c : c) + cut.column;
+    if (!known) return NAN;
+    if (from < 0 || from >= height || column < 0 || column >= set.width) return augmentation.fill[channel];
+    return normalise(load<std::uint8_t>(in + channel * set.plane + from * set.width + column), channel, pixels);
+  };
+  constexpr int width = quads ? 4 : 1;
+  for (int i = width * threadIdx.x; i < set.image; i += width * kImageBlock) {
+    if constexpr (quads) {
+      store<float4>(out + i, make_float4(pixel(i), pixel(i + 1), pixel(i + 2), pixel(i + 3)));
+    } else {
+      store<float>(out + i, pixel(i));
     }
   }
 }
@@ -116,15 +148,21 @@ __global__ void __launch_bounds__(kScatterBlock)
 }  // namespace
 
 void CudaBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels,
-                                const Out& x, const Out& y) {
-  check::gather_images(images, labels, indices, x, y);
+                                const Out& x, const Out& y, const ImageAugmentation& augmentation) {
+  check::gather_images(images, labels, indices, x, y, augmentation);
   require_f32("gather_images", x);
   const std::int64_t rows = indices.shape[0], plane = images.shape[2] * images.shape[3], image = images.shape[1] * plane;
   if (rows == 0) return;
   if (image >= (std::int64_t{1} << 31) - 4 * kImageBlock)
     fail("[gather_images] an image of ", image, " pixels is too large");
-  const Images set{images.as<std::uint8_t>(), labels.as<std::int32_t>(), indices.as<std::int32_t>(),
-                   images.shape[0],           static_cast<int>(image),   static_cast<int>(plane)};
+  const Images set{images.as<std::uint8_t>(), labels.as<std::int32_t>(), indices.as<std::int32_t>(),       images.shape[0],
+                   static_cast<int>(image),   static_cast<int>(plane),   static_cast<int>(images.shape[3])};
+  if (augmentation) {
+    const bool quads = image % 4 == 0 && aligned16(x.data);
+    launch(quads ? gather_cuts_kernel<true> : gather_cuts_kernel<false>, rows, kImageBlock, 0, stream_, set, pixels,
+           augmentation, x.as<float>(), y.as<std::int32_t>());
+    return;
+  }
   const bool quads = plane % 4 == 0 && reinterpret_cast<std::uintptr_t>(images.data) % 4 == 0 && aligned16(x.data);
   launch(quads ? gather_images_kernel<true> : gather_images_kernel<false>, rows, kImageBlock, 0, stream_, set, pixels,
          x.as<float>(), y.as<std::int32_t>());

@@ -5,12 +5,13 @@
 
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/columns.h"
 #include "kernels/cuda/reductions.h"
 
 namespace alma {
 namespace {
 
-constexpr int kBlock = 256;
+constexpr int kBlock = kColumnBlock;
 
 // Sums of up to this many elements are done by one warp; longer ones by a block, or by several blocks that take a chunk each
 // and leave a partial sum, which a second launch adds up in order. All by shape: the same bits on every GPU.
@@ -18,10 +19,6 @@ constexpr std::int64_t kWarpElements = 1024;
 constexpr std::int64_t kChunkElements = 4096;
 constexpr std::int64_t kChunkRows = 512;
 constexpr std::int64_t kMaxChunks = 65535;  // gridDim.y
-
-// Columns of a block and the threads that share a column: a warp reads 128 neighbouring bytes of a row.
-constexpr int kColumns = 32;
-constexpr int kRowThreads = kBlock / kColumns;
 
 // Dimensions that are walked together, outermost first; neighbours that can be walked as one are merged, so that kept and
 // summed ones alternate and there are at most three of each.
@@ -71,18 +68,6 @@ __global__ void __launch_bounds__(kBlock)
   }
   sum = team_reduce<lanes>(sum, Sum{});
   if (output < outputs && lane == 0) store<float>(y + output * gridDim.y + blockIdx.y, sum);
-}
-
-// Adds up what the threads of a column found; the threads of the first row get the sums. Fixed order.
-__device__ float add_rows_of_block(float sum) {
-  ALMA_SHARED(float, partial, [kRowThreads][kColumns]);
-  const int column = threadIdx.x % kColumns, row = threadIdx.x / kColumns;
-  store<float>(&partial[row][column], sum);
-  __syncthreads();
-  if (row > 0) return 0;
-  ALMA_UNROLL
-  for (int r = 1; r < kRowThreads; ++r) sum += load<float>(&partial[r][column]);
-  return sum;
 }
 
 // The innermost dimension is kept: neighbouring threads have neighbouring outputs. y[chunk * outputs + output].

@@ -122,6 +122,22 @@ void dropout_and_routing(Arrays& a) {
   backend.gradient_norm(gradients, a.output({}));
 }
 
+void norms_and_pools(Arrays& a) {
+  Backend& backend = a.context.backend();
+  const Tensor x = a.input({6, 4}), gamma = a.input({4}), rows = a.input({6}), dy = a.input({6, 4});
+  backend.layer_norm(x, gamma, gamma, 1e-5, a.output({6, 4}), a.output({6}), a.output({6}));
+  backend.layer_norm_backward(x, gamma, rows, rows, dy, a.output({6, 4}), a.output({4}), a.output({4}));
+  backend.batch_norm(x, gamma, gamma, {}, {}, {}, a.output({6, 4}), a.output({4}), a.output({4}));
+  backend.batch_norm_inference(x, gamma, gamma, gamma, gamma, 1e-5, true, a.output({6, 4}));
+  backend.batch_norm_backward(x, gamma, gamma, gamma, gamma, dy, a.output({6, 4}), a.output({4}), a.output({4}));
+  const Tensor images = a.input({2, 3, 4, 4}), pooled = a.input({2, 3, 2, 2});
+  const Out place = a.output({2, 3, 2, 2}, DType::u8);
+  backend.max_pool(images, {2, 2, 2}, a.output({2, 3, 2, 2}), place);
+  backend.max_pool_backward(pooled, place, {2, 2, 2}, a.output({2, 3, 4, 4}));
+  backend.adaptive_average_pool(images, a.output({2, 3, 2, 2}));
+  backend.adaptive_average_pool_backward(pooled, a.output({2, 3, 4, 4}));
+}
+
 void optimizers_and_memory(Arrays& a) {
   Backend& backend = a.context.backend();
   const StepState host{3, 0.1};
@@ -193,7 +209,16 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "gather_images",
                                      "matmul_images",
                                      "matmul_images_gradient",
-                                     "scatter_add_rows"};
+                                     "scatter_add_rows",
+                                     "layer_norm",
+                                     "layer_norm_backward",
+                                     "batch_norm",
+                                     "batch_norm_inference",
+                                     "batch_norm_backward",
+                                     "max_pool",
+                                     "max_pool_backward",
+                                     "adaptive_average_pool",
+                                     "adaptive_average_pool_backward"};
 
 TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
   Profiler profiler;
@@ -202,6 +227,7 @@ TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
     products_and_elements(*arrays);
     losses_and_rows(*arrays);
     dropout_and_routing(*arrays);
+    norms_and_pools(*arrays);
     optimizers_and_memory(*arrays);
   }
   EXPECT_EQ(plain.bits(), recorded.bits());

@@ -61,6 +61,38 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
   expect_error("scatter_add_rows", "i32", [&](Device& d) {
     d->scatter_add_rows(array(d, t, {1, 2}), array(d, t, {1}), result(d, t, {2, 2}));
   });
+  expect_error("layer_norm", "i32", [&](Device& d) {
+    d->layer_norm(array(d, t, {2, 3}), array(d, t, {3}), array(d, t, {3}), 1, result(d, t, {2, 3}), {}, {});
+  });
+  expect_error("layer_norm_backward", "i32", [&](Device& d) {
+    const In x = array(d, t, {2, 3}), rows = array(d, t, {2}), gamma = array(d, t, {3});
+    d->layer_norm_backward(x, gamma, rows, rows, x, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
+  });
+  expect_error("batch_norm", "i32", [&](Device& d) {
+    const In x = array(d, t, {2, 3}), c = array(d, t, {3});
+    d->batch_norm(x, c, c, {}, {}, {}, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
+  });
+  expect_error("batch_norm_inference", "i32", [&](Device& d) {
+    const In x = array(d, t, {2, 3}), c = array(d, t, {3});
+    d->batch_norm_inference(x, c, c, c, c, 1, false, result(d, t, {2, 3}));
+  });
+  expect_error("batch_norm_backward", "i32", [&](Device& d) {
+    const In x = array(d, t, {2, 3}), c = array(d, t, {3});
+    d->batch_norm_backward(x, c, {}, c, c, x, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
+  });
+  expect_error("max_pool", "i32", [&](Device& d) {
+    d->max_pool(array(d, t, {1, 1, 2, 2}), {2, 2, 2}, result(d, t, {1, 1, 1, 1}), {});
+  });
+  expect_error("max_pool_backward", "i32", [&](Device& d) {
+    d->max_pool_backward(array(d, t, {1, 1, 1, 1}), array(d, DType::u8, {1, 1, 1, 1}), {2, 2, 2},
+                         result(d, t, {1, 1, 2, 2}));
+  });
+  expect_error("adaptive_average_pool", "i32", [&](Device& d) {
+    d->adaptive_average_pool(array(d, t, {1, 1, 2, 2}), result(d, t, {1, 1, 1, 1}));
+  });
+  expect_error("adaptive_average_pool_backward", "i32", [&](Device& d) {
+    d->adaptive_average_pool_backward(array(d, t, {1, 1, 1, 1}), result(d, t, {1, 1, 2, 2}));
+  });
   const auto slot = [&](Device& d) {
     return OptimizerSlot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), result(d, t, {2})};
   };
@@ -124,6 +156,45 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   expect_error("gather_images", "[2, 5, 1, 1]", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 5, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
                      result(d, t, {3, 5}), result(d, DType::i32, {3}));
+  });
+  expect_error("gather_images", "null", [&](Device& d) {
+    d->gather_images(array(d, DType::u8, {2, 1, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
+                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {4});
+  });
+  expect_error("gather_images", "-1", [&](Device& d) {
+    d->gather_images(array(d, DType::u8, {2, 1, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
+                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {-1});
+  });
+  expect_error("layer_norm", "[2, 0]", [&](Device& d) {
+    d->layer_norm(array(d, t, {2, 0}), array(d, t, {0}), array(d, t, {0}), 1, result(d, t, {2, 0}), {}, {});
+  });
+  expect_error("layer_norm", "null", [&](Device& d) {
+    const Out y = result(d, t, {2, 3});
+    d->layer_norm(array(d, t, {2, 3}), array(d, t, {3}), array(d, t, {3}), 1, y, result(d, t, {2}), {nullptr, t, {2}});
+  });
+  expect_error("batch_norm", "[2, 3, 1]", [&](Device& d) {
+    const In x = array(d, t, {2, 3, 1}), c = array(d, t, {3});
+    d->batch_norm(x, c, c, {}, {}, {}, result(d, t, {2, 3, 1}), result(d, t, {3}), result(d, t, {3}));
+  });
+  expect_error("batch_norm_backward", "[4]", [&](Device& d) {
+    const In x = array(d, t, {2, 3}), c = array(d, t, {3});
+    d->batch_norm_backward(x, c, array(d, t, {4}), c, c, x, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
+  });
+  expect_error("max_pool", "17 x 16", [&](Device& d) {
+    d->max_pool(array(d, t, {1, 1, 20, 20}), {17, 16, 2}, result(d, t, {1, 1, 2, 3}), {});
+  });
+  expect_error("max_pool", "3 x 1", [&](Device& d) {
+    d->max_pool(array(d, t, {1, 1, 2, 2}), {3, 1, 1}, result(d, t, {1, 1, 0, 2}), {});
+  });
+  expect_error("max_pool", "stride 0", [&](Device& d) {
+    d->max_pool(array(d, t, {1, 1, 2, 2}), {2, 2, 0}, result(d, t, {1, 1, 1, 1}), {});
+  });
+  expect_error("max_pool_backward", "place", [&](Device& d) {
+    d->max_pool_backward(array(d, t, {1, 1, 1, 1}), array(d, DType::u8, {1, 1, 2, 1}), {2, 2, 2},
+                         result(d, t, {1, 1, 2, 2}));
+  });
+  expect_error("adaptive_average_pool", "[1, 1, 0, 1]", [&](Device& d) {
+    d->adaptive_average_pool(array(d, t, {1, 1, 2, 2}), result(d, t, {1, 1, 0, 1}));
   });
   expect_error("adam", "null", [&](Device& d) {
     const OptimizerSlot slot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), {nullptr, t, {2}}};

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "tests/kernels/kernel_test.h"
 
 namespace alma::test {
@@ -65,6 +67,105 @@ TEST_P(Gather, ImageIndicesOutOfRangeGiveNan) {
     expect_equal({outputs[0].begin(), outputs[0].begin() + 3}, {4, 5, 6});
     for (std::size_t i = 3; i < 9; ++i) EXPECT_TRUE(std::isnan(outputs[0][i])) << i;
     expect_equal({outputs[0].begin() + 9, outputs[0].end()}, {1, 2, 3});
+  }
+}
+
+/// Every output pixel must be that of one shift and mirroring of the whole image, which is looked for among all of them.
+TEST_P(Gather, AugmentedImagesAreCutsOfPaddedOnes) {
+  struct Case {
+    Shape images;
+    int pad;
+    bool flip;
+  };
+  for (const Case& c : {Case{{4, 3, 32, 32}, 4, true}, Case{{3, 1, 5, 7}, 2, true}, Case{{3, 2, 3, 4}, 7, false},
+                        Case{{3, 4, 6, 5}, 0, true}, Case{{2, 1, 1, 1}, 1, true}}) {
+    const std::int64_t n = 33, h = c.images[2], w = c.images[3], channels = c.images[1];
+    const Values bytes = integers("pixels", c.images.count(), 256), indices = integers("indices", n, c.images[0]);
+    const PixelScale pixels{{0.5f, 0.25f, 1, 2}, {-1, 3, 7, 0}};
+    for (DType dtype : float_types()) {
+      SCOPED_TRACE(testing::Message() << c.images << " pad " << c.pad << " " << name_of(dtype));
+      const std::vector<Values> outputs = run([&](Device& device) {
+        const In images = device.in(DType::u8, c.images, bytes),
+                 labels = device.in(DType::i32, {c.images[0]}, Values(static_cast<std::size_t>(c.images[0])));
+        const In in_indices = device.in(DType::i32, {n}, indices);
+        const ImageAugmentation augmentation{
+            c.pad, {-1.9f, 100, -3, 5}, c.flip, 0x123456789abcdefull, device.step_state({17, 0})};
+        const Out x = device.out(dtype, {n, channels, h, w}), y = device.out(DType::i32, {n});
+        device->gather_images(images, labels, in_indices, pixels, x, y, augmentation);
+      });
+      const auto matches = [&](std::int64_t i, std::int64_t dr, std::int64_t dc, bool mirrored) {
+        for (std::int64_t k = 0; k < channels * h * w; ++k) {
+          const std::int64_t channel = k / (h * w), r = k / w % h + dr, c0 = k % w,
+                             column = (mirrored ? w - 1 - c0 : c0) + dc;
+          const auto ch = static_cast<std::size_t>(channel);
+          double expected = std::array{-1.9f, 100.0f, -3.0f, 5.0f}[ch];
+          if (r >= 0 && r < h && column >= 0 && column < w) {
+            const auto image = static_cast<std::int64_t>(indices[static_cast<std::size_t>(i)]);
+            expected =
+                bytes[static_cast<std::size_t>(((image * channels + channel) * h + r) * w + column)] * pixels.scale[ch] +
+                pixels.shift[ch];
+          }
+          if (outputs[0][static_cast<std::size_t>(i * channels * h * w + k)] != expected) return false;
+        }
+        return true;
+      };
+      for (std::int64_t i = 0; i < n; ++i) {
+        int found = 0;
+        for (int dr = -c.pad; dr <= c.pad; ++dr)
+          for (int dc = -c.pad; dc <= c.pad; ++dc)
+            for (int mirrored = 0; mirrored <= (c.flip ? 1 : 0); ++mirrored) found += matches(i, dr, dc, mirrored == 1);
+        ASSERT_GE(found, 1) << "image " << i;
+      }
+    }
+  }
+}
+
+/// The cuts themselves, from an image that tells where each pixel comes from: against Philox written out here.
+TEST_P(Gather, CutsAreThoseOfPhilox) {
+  const int pad = 4;
+  const std::int64_t n = 500, size = 16;
+  Values bytes;
+  for (std::int64_t i = 0; i < size * size; ++i) bytes.push_back(static_cast<double>(i));
+  const std::uint64_t key = 0xfedcba9876543210ull;
+  for (const std::int64_t step : {std::int64_t{0}, std::int64_t{5}, std::int64_t{1} << 40}) {
+    const std::vector<Values> outputs = run([&](Device& device) {
+      const In images = device.in(DType::u8, {1, 1, size, size}, bytes), labels = device.in(DType::i32, {1}, {3});
+      const In indices = device.in(DType::i32, {n}, Values(static_cast<std::size_t>(n), 0));
+      const Out x = device.out(DType::f32, {n, size * size}), y = device.out(DType::i32, {n});
+      device->gather_images(images, labels, indices, {}, x, y, {pad, {-1.9f}, true, key, device.step_state({step, 0})});
+    });
+    int mirrored = 0, top = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto low = [](std::int64_t v) { return static_cast<std::uint32_t>(v); };
+      const auto bits = Philox{{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}}(
+          {low(i), low(i >> 32), low(step), low(step >> 32)});
+      const auto offset = [&](std::uint32_t word) { return static_cast<std::int64_t>(std::uint64_t{word} * 9 >> 32) - pad; };
+      const bool flip = bits[2] >= 0x80000000u;
+      mirrored += flip;
+      top += offset(bits[0]) == -pad;
+      for (const std::int64_t k : {std::int64_t{0}, 7 * size + 8, size * size - 1}) {
+        const std::int64_t r = k / size + offset(bits[0]), c = (flip ? size - 1 - k % size : k % size) + offset(bits[1]);
+        const bool inside = r >= 0 && r < size && c >= 0 && c < size;
+        ASSERT_EQ(outputs[0][static_cast<std::size_t>(i * size * size + k)],
+                  inside ? static_cast<double>(r * size + c) : static_cast<double>(-1.9f))
+            << "image " << i << " pixel " << k;
+      }
+    }
+    EXPECT_NEAR(mirrored, n / 2, 60);  // 5 standard deviations
+    EXPECT_NEAR(top, n / 9, 36);
+  }
+}
+
+TEST_P(Gather, AugmentedIndicesOutOfRangeGiveNan) {
+  for (DType dtype : float_types()) {
+    const std::vector<Values> outputs = run([&](Device& device) {
+      const In images = device.in(DType::u8, {1, 1, 2, 2}, {1, 2, 3, 4}), labels = device.in(DType::i32, {1}, {8});
+      const Out x = device.out(dtype, {2, 4}), y = device.out(DType::i32, {2});
+      device->gather_images(images, labels, device.in(DType::i32, {2}, {1, -1}), {}, x, y,
+                            {1, {}, false, 1, device.step_state({})});
+    });
+    expect_equal(outputs[1], {-1, -1});
+    for (double value : outputs[0]) EXPECT_TRUE(std::isnan(value));
   }
 }
 

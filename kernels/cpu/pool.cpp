@@ -1,0 +1,129 @@
+#include "kernels/checks_layers.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/parallel.h"
+
+namespace alma {
+namespace {
+
+/// work(plane) for all planes, in pieces; nanoseconds per plane.
+template <class Work>
+void for_planes(ThreadPool* pool, const check::PoolSizes& sizes, double nanoseconds, const Work& work) {
+  for_pieces(pool, sizes.planes, rows_per_piece(sizes.h * sizes.w), nanoseconds, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane) work(plane);
+  });
+}
+
+/// The larger one wins; NaN wins over numbers and over an earlier NaN.
+template <class T>
+bool wins(T challenger, T best) {
+  return challenger > best || challenger != challenger;
+}
+
+template <class T>
+void max_pool_plane(const T* x, const check::PoolSizes& sizes, const PoolWindow& window, T* y, std::uint8_t* place) {
+  for (std::int64_t i = 0; i < sizes.oh; ++i) {
+    for (std::int64_t j = 0; j < sizes.ow; ++j) {
+      const T* corner = x + i * window.stride * sizes.w + j * window.stride;
+      T best = *corner;
+      std::int64_t at = 0;
+      for (std::int64_t k = 1; k < window.height * window.width; ++k) {
+        const T value = corner[k / window.width * sizes.w + k % window.width];
+        if (!wins(value, best)) continue;
+        best = value;
+        at = k;
+      }
+      y[i * sizes.ow + j] = best;
+      if (place != nullptr) place[i * sizes.ow + j] = static_cast<std::uint8_t>(at);
+    }
+  }
+}
+
+/// Output i of `outputs` averages elements begin to end of `inputs`.
+struct Span {
+  std::int64_t begin, end;
+};
+Span averaged(std::int64_t i, std::int64_t inputs, std::int64_t outputs) {
+  return {i * inputs / outputs, ceil_divide((i + 1) * inputs, outputs)};
+}
+
+/// f(output, its rows, its columns) of a plane, in order.
+template <class F>
+void for_windows(const check::PoolSizes& sizes, const F& f) {
+  for (std::int64_t i = 0; i < sizes.oh; ++i)
+    for (std::int64_t j = 0; j < sizes.ow; ++j)
+      f(i * sizes.ow + j, averaged(i, sizes.h, sizes.oh), averaged(j, sizes.w, sizes.ow));
+}
+
+template <class T>
+T elements(const Span& rows, const Span& columns) {
+  return static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin));
+}
+
+}  // namespace
+
+void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
+  const check::PoolSizes sizes = check::max_pool(x, window, y, place);
+  for_float("max_pool", x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
+    const double nanoseconds = static_cast<double>(out * window.height * window.width);
+    for_planes(pool_, sizes, nanoseconds, [&](std::int64_t plane) {
+      max_pool_plane(x.as<T>() + plane * in, sizes, window, y.as<T>() + plane * out,
+                     place ? place.as<std::uint8_t>() + plane * out : nullptr);
+    });
+  });
+}
+
+void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
+  const check::PoolSizes sizes = check::max_pool_backward(dy, place, window, dx);
+  for_float("max_pool_backward", dx.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
+    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+      T* to = dx.as<T>() + plane * in;
+      std::fill_n(to, in, T(0));
+      for (std::int64_t o = 0; o < out; ++o) {
+        const std::int64_t at = place.as<std::uint8_t>()[plane * out + o];
+        const std::int64_t row = o / sizes.ow * window.stride + at / window.width;
+        const std::int64_t column = o % sizes.ow * window.stride + at % window.width;
+        to[row * sizes.w + column] += dy.as<T>()[plane * out + o];
+      }
+    });
+  });
+}
+
+void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
+  const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool", "x", x, "y", y);
+  for_float("adaptive_average_pool", x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
+    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+      const T* from = x.as<T>() + plane * in;
+      for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {
+        double sum = 0;
+        for (std::int64_t row = rows.begin; row < rows.end; ++row)
+          for (std::int64_t column = columns.begin; column < columns.end; ++column) sum += from[row * sizes.w + column];
+        y.as<T>()[plane * out + output] = static_cast<T>(sum / elements<double>(rows, columns));
+      });
+    });
+  });
+}
+
+void CpuBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
+  const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool_backward", "dx", dx, "dy", dy);
+  for_float("adaptive_average_pool_backward", dx.dtype, [&](auto type) {
+    using T = decltype(type);
+    const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
+    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+      T* to = dx.as<T>() + plane * in;
+      std::fill_n(to, in, T(0));
+      for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {
+        const T share = dy.as<T>()[plane * out + output] / elements<T>(rows, columns);
+        for (std::int64_t row = rows.begin; row < rows.end; ++row)
+          for (std::int64_t column = columns.begin; column < columns.end; ++column) to[row * sizes.w + column] += share;
+      });
+    });
+  });
+}
+
+}  // namespace alma
