@@ -99,7 +99,7 @@ __device__ Moments merge_chunks(const L& layout, const ChannelChunks& chunks, co
 }
 
 template <class L>
-__global__ void __launch_bounds__(kNormBlock)
+__global__ void __launch_bounds__(kNormBlock, 1)
     batch_normalise_kernel(const __grid_constant__ Forward a, const Moments* parts) {
   const L layout(a.sizes);
   const Moments moments = merge_chunks(layout, a.chunks, parts);
@@ -114,7 +114,7 @@ struct InferenceStatistics {
 };
 
 template <class L>
-__global__ void __launch_bounds__(kNormBlock)
+__global__ void __launch_bounds__(kNormBlock, 1)
     batch_norm_inference_kernel(const float* x, InferenceStatistics s, NormSizes sizes, ChannelChunks chunks, bool relu,
                                 float* y, bool aligned) {
   const L layout(sizes);

@@ -36,7 +36,7 @@ struct Place {
 };
 
 template <int lanes, int items>
-__global__ void __launch_bounds__(kBlock) causal_softmax_kernel(const float* x, float* y, Matrices m) {
+__global__ void __launch_bounds__(kBlock, 2) causal_softmax_kernel(const float* x, float* y, Matrices m) {
   const Place<lanes> place(m);
   Row<lanes, items> row(x + place.first, place.n, place.present);
   ALMA_UNROLL

@@ -140,7 +140,7 @@ __device__ Tally cross_entropy_long_rows(const CrossEntropy& x) {
 
 // loss[block] and hits[block] of the block's rows; with a single block these are the results.
 template <int lanes, int items>
-__global__ void __launch_bounds__(kLossBlock) cross_entropy_kernel(CrossEntropy x, float* loss, std::int32_t* hits) {
+__global__ void __launch_bounds__(kLossBlock, 1) cross_entropy_kernel(CrossEntropy x, float* loss, std::int32_t* hits) {
   Tally tally;
   if constexpr (lanes <= kWarp) {
     tally = cross_entropy_rows<lanes, items>(x);

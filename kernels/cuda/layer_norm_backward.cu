@@ -80,7 +80,7 @@ __device__ void store_block_sums(const RowPart<C>& part, const Pack<C::width> (&
 }
 
 template <class C>
-__global__ void __launch_bounds__(C::block) layer_norm_backward_kernel(const __grid_constant__ Backward a) {
+__global__ void __launch_bounds__(C::block, 1) layer_norm_backward_kernel(const __grid_constant__ Backward a) {
   const RowPart<C> part(a.n);
   const float scale = 1 / static_cast<float>(a.n);
   Pack<C::width> gamma[C::items] = {}, dgamma[C::items] = {}, dbeta[C::items] = {};
