@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -145,6 +146,14 @@ struct BackendInfo {
   bool shareable = false;  // a second backend on another thread computes beside this one (cpu), not in its place
 };
 
+/// Recorded work of a backend.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  /// Queues all of it: the same primitives on the same arrays, which may hold other values by now.
+  virtual void replay() = 0;
+};
+
 /// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no
 /// autograd. One implementation per device, one file per family. Used by one thread at a time.
 ///
@@ -171,6 +180,18 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+
+  // ---- graphs ------------------------------------------------------------------------------------------------------
+  /// Whether capture() works.
+  virtual bool has_graphs() const { return false; }
+  /// Records the primitives and copies that `work` calls instead of doing them. Each must have run before, outside of a
+  /// capture and on the same shapes, so that its plan and its workspace exist. Throws what `work` throws, and Error where it
+  /// calls upload(), download(), synchronize() or allocate(), or on a device without graphs. The arrays' memory must live as
+  /// long as the graph, and the graph no longer than the backend.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>&) {
+    fail("[capture] ", info().device, " has no graphs");
+  }
+
   /// y = x in another type, rounded to nearest even; NaN stays NaN. f32 to bf16 and back; on the cpu also f32 to f64 and
   /// back. Minimum bytes: x + y.
   virtual void cast(const In& x, const Out& y) = 0;
@@ -347,7 +368,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 6;
+inline constexpr int kBackendAbi = 7;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -34,7 +34,7 @@ CudaBackend::~CudaBackend() {
   conv_.reset();
   gemm_.reset();
   staging_.reset();
-  if (scratch_ != nullptr) cudaFreeAsync(scratch_, stream_);
+  scratch_.reset();
   cudaStreamDestroy(stream_);
 }
 
@@ -48,6 +48,7 @@ BackendInfo CudaBackend::info() const {
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {
+  refuse_in_capture("allocate");
   void* memory = nullptr;
   const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
   if (status == cudaErrorMemoryAllocation)
@@ -59,9 +60,13 @@ void* CudaBackend::allocate(std::size_t bytes) {
 
 void CudaBackend::deallocate(void* memory) noexcept { cudaFreeAsync(memory, stream_); }
 
-void CudaBackend::upload(const void* host, void* device, std::size_t bytes) { staging_->upload(host, device, bytes); }
+void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
+  refuse_in_capture("upload");
+  staging_->upload(host, device, bytes);
+}
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
+  refuse_in_capture("download");
   if (bytes > 0) ALMA_CHECKED(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   synchronize();
 }
@@ -79,16 +84,21 @@ void CudaBackend::copy(const void* source, std::size_t source_pitch, void* targe
   }
 }
 
-void CudaBackend::synchronize() { ALMA_CHECKED(cudaStreamSynchronize(stream_)); }
+void CudaBackend::synchronize() {
+  refuse_in_capture("synchronize");
+  ALMA_CHECKED(cudaStreamSynchronize(stream_));
+}
 
 float* CudaBackend::scratch(std::int64_t floats) {
   if (floats > scratch_floats_) {
-    if (scratch_ != nullptr) ALMA_CHECKED(cudaFreeAsync(scratch_, stream_));
-    scratch_ = nullptr;
-    scratch_floats_ = std::max<std::int64_t>(floats, 1 << 14);
-    scratch_ = allocate(static_cast<std::size_t>(scratch_floats_) * sizeof(float));
+    refuse_in_capture("allocate");  // before the old memory is let go
+    const std::int64_t size = std::max<std::int64_t>(floats, 1 << 14);
+    scratch_.reset();
+    scratch_floats_ = 0;
+    scratch_ = {allocate(static_cast<std::size_t>(size) * sizeof(float)), [this](void* memory) { deallocate(memory); }};
+    scratch_floats_ = size;
   }
-  return static_cast<float*>(scratch_);
+  return static_cast<float*>(scratch_.get());
 }
 
 std::int64_t CudaBackend::grid_for(std::int64_t threads, int block) const {

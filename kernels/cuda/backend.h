@@ -34,6 +34,8 @@ class CudaBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  bool has_graphs() const override { return true; }
+  std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
   void cast(const In& x, const Out& y) override;
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
@@ -109,6 +111,9 @@ class CudaBackend final : public Backend {
   [[noreturn]] static void refuse_images(const char* op) {
     fail("[", op, "] cuda multiplies stored matrices alone: gather_images() first");
   }
+  void refuse_in_capture(const char* op) const {
+    if (capturing_) fail("[", op, "] cannot be part of a graph");
+  }
   /// Memory for partial results of one primitive; the next primitive may use it again, as the stream keeps their order.
   float* scratch(std::int64_t floats);
   /// Blocks for `threads` threads of which each may do several items: no more than the GPU holds at once.
@@ -125,9 +130,10 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Staging> staging_;
   std::unique_ptr<Gemm> gemm_;
-  std::shared_ptr<Conv> conv_;  // made on first use; shared, because a build without cuDNN knows no more than the name
-  void* scratch_ = nullptr;
+  std::shared_ptr<Conv> conv_;     // made on first use; shared, because a build without cuDNN knows no more than the name
+  std::shared_ptr<void> scratch_;  // shared with the graphs that were captured with it
   std::int64_t scratch_floats_ = 0;
+  bool capturing_ = false;
 };
 
 /// ", cuDNN 9.10.2", or "" in a build without.

@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "kernels/error.h"
 #include "kernels/sim/memory.h"
@@ -63,11 +65,27 @@ Setting& setting() {
 std::atomic<std::uint64_t> launches{0};
 std::atomic<bool> plain_products{false};
 
+struct Notes {
+  std::atomic<bool> on{false};
+  std::mutex mutex;
+  std::vector<std::string> launches;
+};
+Notes& notes() {
+  static auto& instance = *new Notes;
+  return instance;
+}
+
 }  // namespace
 
 Schedule schedule() { return {setting().order.load(), setting().seed.load()}; }
 bool plain_products_only() { return plain_products; }
-void count_launch() { launches.fetch_add(1, std::memory_order_relaxed); }
+bool notes_launches() { return notes().on; }
+void count_launch(const std::string& note) {
+  launches.fetch_add(1, std::memory_order_relaxed);
+  if (!notes_launches()) return;
+  const std::lock_guard lock(notes().mutex);
+  notes().launches.push_back(note);
+}
 
 }  // namespace alma::sim
 
@@ -87,6 +105,19 @@ __attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks)
 __attribute__((visibility("default"))) unsigned alma_sim_checks() { return alma::sim::setting().checks; }
 
 __attribute__((visibility("default"))) std::uint64_t alma_sim_launches() { return alma::sim::launches.load(); }
+
+__attribute__((visibility("default"))) void alma_sim_note_launches(int on) {
+  alma::sim::Notes& notes = alma::sim::notes();
+  const std::lock_guard lock(notes.mutex);
+  notes.on = on != 0;
+  notes.launches.clear();
+}
+
+__attribute__((visibility("default"))) std::size_t alma_sim_noted_launches() { return alma::sim::notes().launches.size(); }
+
+__attribute__((visibility("default"))) const char* alma_sim_noted_launch(std::size_t i) {
+  return alma::sim::notes().launches.at(i).c_str();
+}
 
 __attribute__((visibility("default"))) void alma_sim_plain_products_only(bool only) { alma::sim::plain_products = only; }
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 /// What tests may ask of the simulator and change in it. In libalma_cuda_sim.so these are exported C symbols; the settings
 /// hold for the whole process. At the start, ALMA_SIM_ORDER=sequential | reverse | random[:seed] sets the order and
@@ -13,6 +14,11 @@ void alma_sim_set_order(AlmaSimOrder order, std::uint64_t seed);
 
 /// Kernels launched so far, products included.
 std::uint64_t alma_sim_launches();
+/// From now on (or no longer) every launch is noted as text, "kernel (grid) (block)", those of graphs included.
+void alma_sim_note_launches(int on);
+std::size_t alma_sim_noted_launches();
+/// Valid until the next launch or call of alma_sim_note_launches().
+const char* alma_sim_noted_launch(std::size_t i);
 
 /// What is looked at while kernels run; each finding throws an Error that names kernel, source line, block and thread. While
 /// any is on, launches run on one OS thread.
@@ -71,7 +77,13 @@ struct Schedule {
   std::uint64_t seed = 1;
 };
 Schedule schedule();
-void count_launch();
+bool notes_launches();
+void count_launch(const std::string& note);
+/// `describe` makes the launch's text, where it is wanted.
+template <class Describe>
+void count_launch(const Describe& describe) {
+  count_launch(notes_launches() ? std::string(describe()) : std::string());
+}
 inline bool checks_on(AlmaSimCheck check) { return (alma_sim_checks() & check) != 0; }
 bool plain_products_only();
 

@@ -1,9 +1,11 @@
 // The heuristic and the product of the simulated cuBLASLt: column-major order unless a layout says otherwise, leading
 // dimensions, transposes, batches, epilogues, alignments promised to the heuristic, all checked.
+#include <string>
 #include <vector>
 
 #include "kernels/sim/control.h"
 #include "kernels/sim/cublaslt.h"
+#include "kernels/sim/graph.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream.h"
 #include "kernels/sim/stream_order.h"
@@ -120,6 +122,35 @@ void check_memory(const char* call, const Operation& operation, const Operands& 
   }
 }
 
+/// A product with copies of all that the caller may change afterwards.
+struct RecordedMatmul {
+  Operation operation;
+  Layout a, b, c, d;
+  Memory memory;
+  Algorithm algorithm;
+  void* workspace = nullptr;
+  std::size_t workspace_bytes = 0;
+  float alpha = 1, beta = 0;
+};
+
+void run(const RecordedMatmul& product, cudaStream_t stream) {
+  const char* call = "cublasLtMatmul";
+  const Operands operands{&product.a, &product.b, &product.c, &product.d};
+  const Algorithm& algorithm = product.algorithm;
+  StreamWork work(stream, call);
+  if (algorithm.workspace > 0) {
+    work.touches(product.workspace, product.workspace_bytes, 1, product.workspace_bytes, "the workspace", Use::write);
+    require_aligned(call, product.workspace, kWorkspaceAlignment, "the workspace");
+    std::memset(product.workspace, 0xff, algorithm.workspace);
+  }
+  check_memory(call, product.operation, operands, product.memory, algorithm, product.beta != 0, work);
+  count_launch([&] {
+    return call + std::string(" ") + std::to_string(algorithm.m) + " x " + std::to_string(algorithm.n) + " x " +
+           std::to_string(algorithm.k) + " epilogue " + std::to_string(algorithm.epilogue);
+  });
+  multiply(product.operation, operands, product.memory, product.alpha, product.beta, pool_of(stream));
+}
+
 }  // namespace
 }  // namespace alma::sim
 
@@ -161,7 +192,6 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   const Operation& operation = operations().get(operation_handle, call);
   const Operands operands{&layouts().get(a, call), &layouts().get(b, call), &layouts().get(c, call),
                           &layouts().get(d, call)};
-  const Memory memory{A, B, C, D};
   const Algorithm sizes = problem(call, operation, operands);
   if (algo == nullptr) alma::fail("[", call, "] no algorithm given");
   Algorithm algorithm;
@@ -173,18 +203,20 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                algorithm.k, " instead of ", sizes.m, " x ", sizes.n, " x ", sizes.k);
   if (algorithm.workspace > workspace_bytes)
     alma::fail("[", call, "] the algorithm needs ", algorithm.workspace, " bytes of workspace, got ", workspace_bytes);
-  StreamWork work(stream, call);
-  if (algorithm.workspace > 0) {
-    work.touches(workspace, workspace_bytes, 1, workspace_bytes, "the workspace", Use::write);
-    require_aligned(call, workspace, kWorkspaceAlignment, "the workspace");
-    std::memset(workspace, 0xff, algorithm.workspace);
-  }
   require_host(alpha, call, "alpha");
   require_host(beta, call, "beta");
-  check_memory(call, operation, operands, memory, algorithm, *static_cast<const float*>(beta) != 0, work);
-  count_launch();
-  multiply(operation, operands, memory, *static_cast<const float*>(alpha), *static_cast<const float*>(beta),
-           pool_of(stream));
+  const RecordedMatmul product{operation,
+                               *operands.a,
+                               *operands.b,
+                               *operands.c,
+                               *operands.d,
+                               {A, B, C, D},
+                               algorithm,
+                               workspace,
+                               workspace_bytes,
+                               *static_cast<const float*>(alpha),
+                               *static_cast<const float*>(beta)};
+  do_or_record(stream, [product](cudaStream_t target) { run(product, target); });
   return CUBLAS_STATUS_SUCCESS;
 }
 }

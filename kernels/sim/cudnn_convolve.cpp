@@ -1,10 +1,12 @@
 // The convolutions of the simulated cuDNN, executed in memory as the chosen engine would.
 #include <atomic>
 #include <cmath>
+#include <string>
 
 #include "kernels/bf16.h"
 #include "kernels/sim/control.h"
 #include "kernels/sim/cudnn.h"
+#include "kernels/sim/graph.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream_order.h"
 #include "kernels/sim/vendor.h"
@@ -128,10 +130,13 @@ void execute_plan(const CudnnObject& plan, const CudnnObject& pack, cudaStream_t
   const CudnnObject& graph = part(config, CUDNN_ATTR_ENGINE_OPERATION_GRAPH, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, kCall);
   const CudnnConvolution convolution =
       read_convolution(cudnn_objects().get(graph.value<cudnnBackendDescriptor_t>(CUDNN_ATTR_OPERATIONGRAPH_OPS), kCall));
-  StreamWork work(stream, kCall);
-  const Memory memory = check_memory(convolution, pack, work);
-  count_launch();
-  convolve(convolution, memory, config.value<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX));
+  const auto engine = config.value<std::int64_t>(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+  do_or_record(stream, [convolution, pack, engine](cudaStream_t target) {
+    StreamWork work(target, kCall);
+    const Memory memory = check_memory(convolution, pack, work);
+    count_launch([&] { return kCall + std::string(" engine ") + std::to_string(engine); });
+    convolve(convolution, memory, engine);
+  });
 }
 
 }  // namespace alma::sim

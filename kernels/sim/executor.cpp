@@ -265,7 +265,7 @@ void Executor::run_threads(Fiber& self) {
     Thread& thread = *here.thread;
     thread.state = ThreadState::running;
     thread.fiber = &self;
-    launch_.start.invoke(launch_.start.arguments);
+    launch_.start.invoke(launch_.start.arguments.get());
     end_thread(thread);
     if (exited_ == threads_.size()) {
       idle_fibers_.push_back(&self);

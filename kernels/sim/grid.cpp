@@ -4,6 +4,7 @@
 
 #include "kernels/error.h"
 #include "kernels/sim/executor.h"
+#include "kernels/sim/graph.h"
 #include "kernels/sim/report.h"
 #include "kernels/sim/stream.h"
 #include "kernels/sim/stream_order.h"
@@ -63,7 +64,9 @@ void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream
   Launch launch{grid.blocks, block, shared_bytes, start, grid.site, schedule()};
   check_configuration(launch);
   ThreadPool* pool = pool_of(stream);
-  count_launch();
+  if (captures(stream))
+    return record(stream, [=](cudaStream_t target) { run_grid(grid, block, shared_bytes, target, start); });
+  count_launch([&] { return kernel_name(start.kernel) + " " + triple(launch.grid) + " " + triple(launch.block); });
 
   const std::uint64_t blocks = product(launch.grid);
   const BlockOrder order(launch.schedule, blocks);

@@ -8,6 +8,7 @@
 
 #include "kernels/error.h"
 #include "kernels/sim/control.h"
+#include "kernels/sim/graph.h"
 #include "kernels/sim/handles.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream.h"
@@ -30,14 +31,20 @@ void require_stream(cudaStream_t stream, const char* call) {
 }
 
 // `height` rows of `width` bytes; a plain copy is one row.
-void copy(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch, std::size_t width,
-          std::size_t height, cudaMemcpyKind kind, cudaStream_t stream, const char* call) {
+cudaError_t copy(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch, std::size_t width,
+                 std::size_t height, cudaMemcpyKind kind, cudaStream_t stream, const char* call) {
   require_stream(stream, call);
-  if (width == 0 || height == 0) return;
+  if (width == 0 || height == 0) return cudaSuccess;
   if (kind != cudaMemcpyHostToDevice && kind != cudaMemcpyDeviceToHost && kind != cudaMemcpyDeviceToDevice)
     fail("[", call, "] only copies to, from and within the device are simulated, got kind ", static_cast<int>(kind));
-  StreamWork work(stream, call);
   const bool within = kind == cudaMemcpyDeviceToDevice;  // what was never written stays so
+  if (captures(stream)) {
+    if (!within) return refuse_in_capture(stream);  // the real one would keep the host's address
+    record(stream,
+           [=](cudaStream_t on) { copy(target, target_pitch, source, source_pitch, width, height, kind, on, call); });
+    return cudaSuccess;
+  }
+  StreamWork work(stream, call);
   if (kind == cudaMemcpyHostToDevice) {
     require_host(source, call, "the source");
   } else {
@@ -59,6 +66,7 @@ void copy(void* target, std::size_t target_pitch, const void* source, std::size_
     if (kind == cudaMemcpyHostToDevice) work.uploads(from, width);
     std::memcpy(to, from, width);
   }
+  return cudaSuccess;
 }
 
 }  // namespace
@@ -113,6 +121,11 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorIllegalState: return "the operation cannot be performed in the present state";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureWrongThread:
+      return "attempt to terminate a thread-local capture sequence from another thread";
     default: return "an error that the simulator does not return";
   }
 }
@@ -126,17 +139,20 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   streams().destroy(stream, "cudaStreamDestroy");
   forget(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   require_stream(stream, "cudaStreamSynchronize");
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   host_waits(stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   require_stream(stream, "cudaStreamWaitEvent");
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   events().get(event, "cudaStreamWaitEvent");
   stream_waits(stream, event);
   return cudaSuccess;
@@ -152,11 +168,13 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   require_stream(stream, "cudaEventRecord");
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   events().get(event, "cudaEventRecord");
   event_recorded(event, stream);
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   events().get(event, "cudaEventSynchronize");
   host_waits(event);
   return cudaSuccess;
@@ -165,6 +183,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 // ---- memory
 // -----------------------------------------------------------------------------------------------------------------
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   if (bytes == 0) {
     *memory = nullptr;
     return cudaSuccess;
@@ -176,12 +195,14 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* memory) {
   if (memory == nullptr) return cudaSuccess;
+  if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   host_waits_for_all();
   free_device(memory, "cudaFree");
   return cudaSuccess;
 }
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {
   require_stream(stream, "cudaMallocAsync");
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   const cudaError_t status = cudaMalloc(memory, bytes);
   if (status == cudaSuccess && bytes > 0)  // not there for other streams until they have waited
     StreamWork(stream, "cudaMallocAsync").touches(*memory, bytes, 1, bytes, "the new memory", Use::take);
@@ -190,6 +211,7 @@ cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t strea
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   require_stream(stream, "cudaFreeAsync");
   if (memory == nullptr) return cudaSuccess;
+  if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
   StreamWork(stream, "cudaFreeAsync").touches(memory, 1, 1, 1, "the memory", Use::take);
   free_device(memory, "cudaFreeAsync");
   return cudaSuccess;
@@ -203,6 +225,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void*) 
   return pool == reinterpret_cast<cudaMemPool_t>(&default_memory_pool) ? cudaSuccess : cudaErrorInvalidValue;
 }
 cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
+  if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   *memory = std::malloc(bytes);
   if (*memory == nullptr) return cudaErrorMemoryAllocation;
   pinned_allocated(*memory, bytes);
@@ -210,14 +233,14 @@ cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
 }
 cudaError_t cudaFreeHost(void* memory) {
   if (memory == nullptr) return cudaSuccess;
+  if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   pinned_freed(memory);
   std::free(memory);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  copy(target, bytes, source, bytes, bytes, 1, kind, stream, "cudaMemcpyAsync");
-  return cudaSuccess;
+  return copy(target, bytes, source, bytes, bytes, 1, kind, stream, "cudaMemcpyAsync");
 }
 
 cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void* source, std::size_t source_pitch,
@@ -225,15 +248,16 @@ cudaError_t cudaMemcpy2DAsync(void* target, std::size_t target_pitch, const void
   const char* call = "cudaMemcpy2DAsync";
   if (width > target_pitch || width > source_pitch)
     alma::fail("[", call, "] width ", width, " is larger than a pitch: target ", target_pitch, ", source ", source_pitch);
-  copy(target, target_pitch, source, source_pitch, width, height, kind, stream, call);
-  return cudaSuccess;
+  return copy(target, target_pitch, source, source_pitch, width, height, kind, stream, call);
 }
 
 cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
   require_stream(stream, "cudaMemsetAsync");
   if (bytes == 0) return cudaSuccess;
-  StreamWork(stream, "cudaMemsetAsync").touches(target, bytes, 1, bytes, "the target", Use::write);
-  std::memset(target, value, bytes);
+  do_or_record(stream, [=](cudaStream_t target_stream) {
+    StreamWork(target_stream, "cudaMemsetAsync").touches(target, bytes, 1, bytes, "the target", Use::write);
+    std::memset(target, value, bytes);
+  });
   return cudaSuccess;
 }
 }

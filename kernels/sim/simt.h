@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <source_location>
 #include <tuple>
 #include <type_traits>
@@ -99,9 +100,9 @@ void look_at_warp_operation(const Warp& warp, std::uint32_t lanes, bool orders_m
 struct Start {
   const void* kernel = nullptr;
   void (*invoke)(const void*) = nullptr;
-  const void* arguments = nullptr;
+  std::shared_ptr<const void> arguments;  // shared with the graph that the launch is recorded in
 };
-/// Runs a grid to its end.
+/// Runs a grid to its end or, while the stream captures, records it.
 void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, const Start& start);
 
 }  // namespace alma::sim
@@ -132,12 +133,12 @@ void launch(void (*kernel)(Parameters...), Grid grid, dim3 block, std::size_t sh
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> parameters;
   };
-  const Call call{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)};
+  auto call = std::make_shared<const Call>(Call{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)});
   const auto invoke = [](const void* arguments_of_call) {
     const Call& c = *static_cast<const Call*>(arguments_of_call);
     std::apply(c.kernel, c.parameters);
   };
-  sim::run_grid(grid, block, shared_bytes, stream, {reinterpret_cast<const void*>(kernel), invoke, &call});
+  sim::run_grid(grid, block, shared_bytes, stream, {reinterpret_cast<const void*>(kernel), invoke, std::move(call)});
 }
 
 /// Reads a V at p, which must be aligned for it: load<float>(x + i), load<float4>(x + 4 * i).

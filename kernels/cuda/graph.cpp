@@ -1,0 +1,48 @@
+// Work that is captured from the backend's stream and launched as a whole.
+#include "kernels/cuda/backend.h"
+#include "kernels/cuda/checked.h"
+
+namespace alma {
+namespace {
+
+class CudaGraph final : public Graph {
+ public:
+  CudaGraph(cudaGraph_t graph, cudaStream_t stream, std::shared_ptr<void> scratch)
+      : stream_(stream), scratch_(std::move(scratch)) {
+    ALMA_CHECKED(cudaGraphInstantiate(&executable_, graph, 0));
+  }
+  ~CudaGraph() override { cudaGraphExecDestroy(executable_); }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  void replay() override { ALMA_CHECKED(cudaGraphLaunch(executable_, stream_)); }
+
+ private:
+  cudaStream_t stream_;
+  std::shared_ptr<void> scratch_;
+  cudaGraphExec_t executable_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Graph> CudaBackend::capture(const std::function<void()>& work) {
+  refuse_in_capture("capture");
+  ALMA_CHECKED(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+  capturing_ = true;
+  cudaGraph_t recorded = nullptr;
+  try {
+    work();
+  } catch (...) {
+    capturing_ = false;
+    cudaStreamEndCapture(stream_, &recorded);
+    if (recorded != nullptr) cudaGraphDestroy(recorded);
+    throw;
+  }
+  capturing_ = false;
+  ALMA_CHECKED(cudaStreamEndCapture(stream_, &recorded));
+  const auto destroy = [](cudaGraph_t graph) { cudaGraphDestroy(graph); };
+  const std::unique_ptr<CUgraph_st, decltype(destroy)> graph(recorded, destroy);
+  return std::make_unique<CudaGraph>(recorded, stream_, scratch_);
+}
+
+}  // namespace alma
