@@ -47,7 +47,8 @@ OptimizerRule optimizer_rule(const Config::Train& train) {
 }  // namespace
 
 FitSettings fit_settings(const Config::Train& train) {
-  return {optimizer_rule(train), train.lr, train.batch_size, train.max_epochs, train.patience, train.patience_delta};
+  return {optimizer_rule(train), train.lr,   train.batch_size, train.max_epochs, train.patience,
+          train.patience_delta,  train.graph};
 }
 
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input,

@@ -41,6 +41,9 @@ int run_command(const RunOptions& options) {
   if (options.profile) profiler.emplace();
   // Whatever can be wrong with device, data and settings shows before a folder is made.
   Context context(options.device, options.threads, {profiler ? &*profiler : nullptr, "training"});
+  if (options.config.train.graph && !context.backend().has_graphs())
+    fail(ErrorKind::usage, "train.graph = true needs --device cuda or cuda-sim, without --profile; found ",
+         context.backend().info().device, options.profile ? " with --profile" : "");
   const auto load = [&] {
     const ProfileSpan span(context, kLoadingData);
     return load_data(options.config);

@@ -45,6 +45,7 @@ struct Config {
     std::int64_t patience = 100;
     double patience_delta = 0.0;
     std::string math = "f32";
+    bool graph = false;
     double checkpoint_seconds = 10.0;
   };
 

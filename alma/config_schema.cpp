@@ -130,6 +130,8 @@ std::vector<Key> train_keys() {
              "The figures used 100 with delta 0 (no early end), the official defaults are 25 and .001"),
       number("train", "patience_delta", train<&Train::patience_delta>, 0, 1, "better means better by more than this"),
       text("train", "math", train<&Train::math>, "f32 = true single precision", {"f32"}, {"tf32", "bf16"}),
+      flag("train", "graph", train<&Train::graph>,
+           "cuda, cuda-sim: a training step is captured once per batch size as a CUDA graph and replayed; same results"),
       number("train", "checkpoint_seconds", train<&Train::checkpoint_seconds>, 0, 1e9,
              "between checkpoints; one is also written on SIGINT and at the end"),
   };

@@ -55,14 +55,39 @@ void Fit::begin_epoch() {
 void Fit::step() {
   const ProfileSpan span(order_.context(), "training step");
   const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
-  const Batch batch = batch_of_images(images_, order_.part(first, {count}));
-  CostScope scope(order_.context());
-  const Tensor loss = softmax_cross_entropy(model_.forward(batch.x), batch.y);
-  loss.backward();
-  cost_ += scope.cost();
-  optimizer_.step();
-  losses_.part(step_, {}).copy_from(loss);
+  const Tensor indices = order_.part(first, {count}), loss = losses_.part(step_, {});
+  optimizer_.prepare();
+  if (settings_.graph) {
+    CapturedStep& step = captured_step(count);
+    step.indices.copy_from(indices);
+    step.work.run([&] { step.cost = train(step.indices, step.loss); });
+    loss.copy_from(step.loss);
+    cost_ += step.cost;
+  } else {
+    cost_ += train(indices, loss);
+  }
   ++step_;
+}
+
+Cost Fit::train(const Tensor& indices, const Tensor& loss) {
+  const Batch batch = batch_of_images(images_, indices);
+  CostScope scope(indices.context());
+  const Tensor found = softmax_cross_entropy(model_.forward(batch.x), batch.y);
+  found.backward();
+  const Cost cost = scope.cost();
+  optimizer_.apply();
+  loss.copy_from(found);
+  return cost;
+}
+
+Fit::CapturedStep& Fit::captured_step(std::int64_t batch_size) {
+  std::unique_ptr<CapturedStep>& step = captured_[batch_size];
+  if (step == nullptr) {
+    Context& context = order_.context();
+    step = std::unique_ptr<CapturedStep>(new CapturedStep{
+        Captured(context), Tensor::empty(context, {batch_size}, DType::i32), Tensor::empty(context, {}, DType::f32), {}});
+  }
+  return *step;
 }
 
 void Fit::check_losses() const {

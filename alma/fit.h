@@ -1,11 +1,13 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "alma/evaluate.h"
 #include "data/stream.h"
+#include "engine/captured.h"
 #include "engine/optim.h"
 
 namespace alma {
@@ -18,6 +20,7 @@ struct FitSettings {
   std::int64_t max_epochs = 100;
   std::int64_t patience = 100;  // ends after this many epochs in a row without a better validation accuracy
   double patience_delta = 0;    // "better" means by more than this
+  bool graph = false;           // steps are captured once and replayed; the backend has graphs
 };
 
 /// Where a fit is, after each of its steps.
@@ -59,6 +62,15 @@ class Fit {
  private:
   void begin_epoch();
   void step();
+  /// Trains on the images that `indices` name, after prepare() of the optimizer; returns the cost of forward and backward.
+  Cost train(const Tensor& indices, const Tensor& loss);
+  /// The captured step of a batch size, and the tensors through which what changes from step to step reaches it.
+  struct CapturedStep {
+    Captured work;
+    Tensor indices, loss;
+    Cost cost;  // what train() has returned
+  };
+  CapturedStep& captured_step(std::int64_t batch_size);
   void end_epoch();
 
   Module& model_;
@@ -80,6 +92,8 @@ class Fit {
   std::int64_t stale_ = 0;         // epochs since the best
   double best_accuracy_ = -1;
   Cost cost_;
+  // By batch size. The model does not change its tensors while it is fitted, so that the steps hold as long as the fit.
+  std::map<std::int64_t, std::unique_ptr<CapturedStep>> captured_;
 };
 
 /// Cumulative counts in JSON: exact decimal text.

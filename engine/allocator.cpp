@@ -5,25 +5,28 @@
 namespace alma {
 
 // Multiples of 512 bytes: tensors of nearly equal size share blocks, and every block starts aligned for any vector width.
-std::size_t Allocator::rounded(std::size_t bytes) { return std::max((bytes + kUnit - 1) / kUnit * kUnit, kUnit); }
-
-std::vector<void*>& Allocator::free_blocks(std::size_t size) {
-  return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size];
+std::size_t Allocator::rounded(std::size_t bytes) {
+  constexpr std::size_t unit = FreeBlocks::kUnit;
+  return std::max((bytes + unit - 1) / unit * unit, unit);
 }
 
 void* Allocator::allocate(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
-  if (auto& blocks = free_blocks(size); !blocks.empty()) {
+  auto& blocks = (pool_ == nullptr ? free_ : pool_->free).of(size);
+  if (!blocks.empty()) {
     void* memory = blocks.back();
     blocks.pop_back();
     stats_.cached -= size;
     stats_.in_use += size;
+    if (pool_ != nullptr) ++pool_->tensors;
     return memory;
   }
+  if (pool_ != nullptr && pool_->sealed)
+    fail("[allocator] captured work asks for other memory than it did before: ", bytes, " bytes");
   if (cap_ != 0 && stats_.in_use + stats_.cached + size > cap_) {
     trim();
-    if (stats_.in_use + size > cap_)
-      fail("[allocator] out of memory: ", bytes, " bytes asked for, ", stats_.in_use, " in use, cap ", cap_,
+    if (stats_.in_use + stats_.cached + size > cap_)
+      fail("[allocator] out of memory: ", bytes, " bytes asked for, ", stats_.in_use + stats_.cached, " in use, cap ", cap_,
            "; raise the cap");
   }
   void* memory = nullptr;
@@ -37,6 +40,10 @@ void* Allocator::allocate(std::size_t bytes) {
   ++stats_.device_calls;
   stats_.in_use += size;
   stats_.peak = std::max(stats_.peak, stats_.in_use + stats_.cached);
+  if (pool_ != nullptr) {
+    owners_[memory] = pool_;
+    ++pool_->tensors;
+  }
   return memory;
 }
 
@@ -44,17 +51,31 @@ void Allocator::release(void* memory, std::size_t bytes) noexcept {
   const std::size_t size = rounded(bytes);
   stats_.in_use -= size;
   stats_.cached += size;
-  free_blocks(size).push_back(memory);
+  if (!owners_.empty()) {
+    if (const auto owner = owners_.find(memory); owner != owners_.end()) {
+      owner->second->free.of(size).push_back(memory);
+      --owner->second->tensors;
+      return;
+    }
+  }
+  free_.of(size).push_back(memory);
+}
+
+void Allocator::dissolve(MemoryPool& pool) noexcept {
+  pool.free.for_each([this](std::vector<void*>& blocks, std::size_t size) {
+    auto& target = free_.of(size);
+    if (!blocks.empty()) target.insert(target.end(), blocks.begin(), blocks.end());
+    blocks.clear();
+  });
+  std::erase_if(owners_, [&pool](const auto& owned) { return owned.second == &pool; });
 }
 
 void Allocator::trim() noexcept {
-  const auto give_back = [this](std::vector<void*>& blocks) {
+  free_.for_each([this](std::vector<void*>& blocks, std::size_t size) {
     for (void* memory : blocks) backend_.deallocate(memory);
+    stats_.cached -= size * blocks.size();
     blocks.clear();
-  };
-  for (auto& blocks : small_) give_back(blocks);
-  for (auto& [size, blocks] : large_) give_back(blocks);
-  stats_.cached = 0;
+  });
 }
 
 }  // namespace alma

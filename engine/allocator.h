@@ -9,6 +9,31 @@
 
 namespace alma {
 
+/// Free blocks of device memory by size.
+class FreeBlocks {
+ public:
+  static constexpr std::size_t kUnit = 512;
+  std::vector<void*>& of(std::size_t size) { return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size]; }
+  /// Calls visit(blocks, size) for every size.
+  template <class Visit>
+  void for_each(const Visit& visit) {
+    for (std::size_t i = 0; i < kSmallSizes; ++i) visit(small_[i], i * kUnit);
+    for (auto& [size, blocks] : large_) visit(blocks, size);
+  }
+
+ private:
+  static constexpr std::size_t kSmallSizes = 1024;
+  std::array<std::vector<void*>, kSmallSizes> small_;  // of 0, 1, 2, ... units
+  std::unordered_map<std::size_t, std::vector<void*>> large_;
+};
+
+/// Memory that belongs to a captured graph: blocks that nobody else gets while the pool lives.
+struct MemoryPool {
+  FreeBlocks free;
+  std::size_t tensors = 0;  // blocks in use
+  bool sealed = false;      // the device gives it no more: a capture may not ask
+};
+
 /// Keeps freed device memory for the next tensor of the same size, so that a steady training step asks the device for
 /// nothing. Work on a stream runs in order, so memory may be handed out again before the work that used it has run.
 class Allocator {
@@ -23,7 +48,12 @@ class Allocator {
   void* allocate(std::size_t bytes);
   /// `bytes` as asked for in allocate().
   void release(void* memory, std::size_t bytes) noexcept;
-  /// Gives cached memory back to the device.
+  /// From now on new memory is the pool's and goes back to it when it is released; null: everybody's, as usual. Throws
+  /// nothing; pools do not nest.
+  void use_pool(MemoryPool* pool) noexcept { pool_ = pool; }
+  /// Makes the pool's memory everybody's; that of tensors which are still there follows when they let it go.
+  void dissolve(MemoryPool& pool) noexcept;
+  /// Gives cached memory back to the device, but for that of pools.
   void trim() noexcept;
   /// Upper bound for memory in use and cached together; 0: none.
   void set_cap(std::size_t bytes) { cap_ = bytes; }
@@ -37,13 +67,12 @@ class Allocator {
   const Stats& stats() const { return stats_; }
 
  private:
-  static constexpr std::size_t kUnit = 512, kSmallSizes = 1024;
   static std::size_t rounded(std::size_t bytes);
-  std::vector<void*>& free_blocks(std::size_t size);
 
   Backend& backend_;
-  std::array<std::vector<void*>, kSmallSizes> small_;  // free blocks of 0, 1, 2, ... units
-  std::unordered_map<std::size_t, std::vector<void*>> large_;
+  FreeBlocks free_;
+  MemoryPool* pool_ = nullptr;                     // in use
+  std::unordered_map<void*, MemoryPool*> owners_;  // of blocks of pools
   std::size_t cap_ = 0;
   Stats stats_;
 };

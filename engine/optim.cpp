@@ -44,6 +44,16 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& r
 }
 
 void Optimizer::step() {
+  prepare();
+  apply();
+}
+
+void Optimizer::prepare() {
+  device_state_.backend().upload(&state_, device_state_.out().data, sizeof(StepState));
+  ++state_.step;
+}
+
+void Optimizer::apply() {
   Context& context = device_state_.context();
   std::vector<OptimizerSlot> slots;
   slots.reserve(slots_.size());
@@ -56,14 +66,12 @@ void Optimizer::step() {
                      slot.state1.defined() ? slot.state1.out() : Out{}});
     cost += update_cost(weight.count(), weight.dtype(), states);
   }
-  device_state_.backend().upload(&state_, device_state_.out().data, sizeof(StepState));
   const auto* state = static_cast<const StepState*>(device_state_.in().data);
   Backend& backend = context.backend();
   if (const auto* sgd = std::get_if<SgdRule>(&rule_)) backend.sgd(slots, *sgd, state);
   if (const auto* adadelta = std::get_if<AdadeltaRule>(&rule_)) backend.adadelta(slots, *adadelta, state);
   if (const auto* adam = std::get_if<AdamRule>(&rule_)) backend.adam(slots, *adam, state);
   context.add_cost(cost);
-  ++state_.step;
   for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
 }
 

@@ -14,8 +14,12 @@ class Optimizer {
  public:
   /// `parameters` share one context and dtype; they are kept by reference (same memory).
   Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
-  /// One update; parameters without a gradient stay as they are and keep their state. Then gradients are let go.
+  /// One update: prepare(), then apply().
   void step();
+  /// Counts the update and sends what changes from one to the next to the device; never part of a captured graph.
+  void prepare();
+  /// Updates the parameters; those without a gradient stay as they are and keep their state. Then gradients are let go.
+  void apply();
   /// Updates done.
   std::int64_t steps() const { return state_.step; }
   /// State tensors, named after their parameters, for a checkpoint.

@@ -8,7 +8,7 @@ namespace alma {
 
 /// A backend that records every primitive of another one: name, arrays, and its time until the device has finished it. It
 /// waits after each primitive, so that on cuda the time is the device's own; that costs the overlap of the host with the
-/// device. Results are those of the other backend, bit for bit.
+/// device, and it has no graphs. Results are those of the other backend, bit for bit.
 class ProfiledBackend final : public Backend {
  public:
   /// `lane` outlives the backend.

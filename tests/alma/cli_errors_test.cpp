@@ -65,6 +65,8 @@ TEST_F(Cli, MoreMegaBatchesThanSamples) {
 }
 
 TEST_F(Cli, UnknownDevices) {
+  expect_failure(run_with({"--set", "train.graph=true"}), 2,
+                 {"train.graph = true needs --device cuda or cuda-sim", "found cpu"});
   for (const char* device : {"gpu", "cpu:x86-64-v9", ""}) expect_failure(run_with({"--device", device}), 2, {"device"});
   expect_no_run();
 }

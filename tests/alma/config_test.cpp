@@ -31,7 +31,7 @@ Config unusual() {
       "measured"};
   config.learner = {"sm", 11, true, true, 5, 6};
   config.model = {"mlp", 3, 16};
-  config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 2, 3, 0.001, "f32", 1e-300};
+  config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
 }
 

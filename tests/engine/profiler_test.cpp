@@ -197,14 +197,15 @@ TEST(Profiler, EveryPrimitiveOfTheBackendIsWrapped) {
   const std::string backend = text_of(ALMA_SOURCE_DIR "/kernels/backend.h");
   const std::string profiled = text_of(ALMA_SOURCE_DIR "/engine/profiled_backend.h");
   std::set<std::string> primitives, wrapped;
-  for (std::size_t at = 0; (at = backend.find("virtual ", at)) != backend.npos; ++at)
+  for (std::size_t at = backend.find("class Backend {"); (at = backend.find("virtual ", at)) != backend.npos; ++at)
     primitives.insert(name_before(backend, backend.find('(', at)));
   for (std::size_t at = 0; (at = profiled.find(" override;", at)) != profiled.npos; ++at)
     wrapped.insert(name_before(profiled, profiled.rfind('(', at)));
   EXPECT_GE(primitives.size(), 24u);
   EXPECT_TRUE(primitives.contains("deallocate") && primitives.contains("scatter_add_rows"));
   std::set<std::string> expected = primitives;
-  expected.erase("Backend");  // the destructor
+  expected.erase("Backend");                                                // the destructor
+  for (const char* name : {"has_graphs", "capture"}) expected.erase(name);  // it waits after each primitive: no graph can
   EXPECT_EQ(wrapped, expected);
 }
 
