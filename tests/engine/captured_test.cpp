@@ -4,8 +4,6 @@
 
 #include "engine/autograd.h"
 #include "engine/ops_elementwise.h"
-#include "engine/ops_reduce.h"
-#include "engine/optim.h"
 #include "tests/simulator.h"
 
 namespace alma::test {
@@ -113,6 +111,31 @@ TEST_F(CapturedInTheSimulator, CapturesRefuseWhatAReplayCannotDo) {
   void* memory = backend.allocate(16);
   expect_refused([&] { backend.deallocate(memory); }, "previous error during capture");
   backend.deallocate(memory);
+}
+
+// The convolution's workspace makes the backend's scratch memory grow; the first graph was captured with the old one.
+TEST_F(CapturedInTheSimulator, VendorCallsReplayAndScratchMemoryOfAGraphStays) {
+  Backend& backend = context_->backend();
+  const auto zeros = [&](const Shape& shape) { return Tensor::zeros(*context_, shape, DType::f32); };
+  const Tensor x = zeros({4000, 8}), sums = zeros({1, 8}), a = zeros({3, 4}), b = zeros({5, 4}), product = zeros({3, 5});
+  const Tensor images = zeros({1, 2, 5, 5}), filters = zeros({3, 2, 3, 3}), y = zeros({1, 3, 3, 3});
+  const auto first = [&] {
+    backend.reduce_sum(x.in(), sums.out());
+    backend.matmul(a.in(), false, b.in(), true, product.out(), {});
+  };
+  const auto second = [&] { backend.conv2d(images.in(), filters.in(), {}, y.out()); };
+  first();
+  const std::unique_ptr<Graph> early = backend.capture(first);
+  second();
+  const std::unique_ptr<Graph> late = backend.capture(second);
+  for (const float value : {1.0f, 2.0f}) {
+    for (const Tensor& tensor : {x, a, b, images, filters}) tensor.fill(value);
+    early->replay();
+    late->replay();
+    EXPECT_EQ(sums.to_vector<float>(), std::vector<float>(8, 4000 * value));
+    EXPECT_EQ(product.to_vector<float>(), std::vector<float>(15, 4 * value * value));
+    EXPECT_EQ(y.to_vector<float>(), std::vector<float>(27, 18 * value * value));
+  }
 }
 
 TEST(Captured, TheCpuHasNoGraphs) {
