@@ -14,10 +14,10 @@ test: setup-dev check-format
 	tests/check-includes
 	cmake --preset asan
 	cmake --build build-asan
-	ctest --test-dir build-asan --output-on-failure --parallel 2 --no-tests=error
+	tests/run-ctest build-asan
 	cmake --preset release
 	cmake --build build
-	ctest --test-dir build --output-on-failure --parallel 2 --no-tests=error
+	tests/run-ctest build
 
 bench: build
 	cmake --build build --target alma-bench

@@ -87,13 +87,12 @@ struct Routes {
 };
 
 /// Random crop and mirroring of training images (paper: pad 4, fill -1.9, flip). What an image of the batch gets is named by
-/// (key, step, its place in the batch): see random_cut().
+/// (key, step, its number in the batch): see random_cut().
 struct ImageAugmentation {
   int pad = 0;                                // rows and columns around the image, of which its own size is cut out
   float fill[PixelScale::max_channels] = {};  // of the padding, after normalisation
   bool flip = false;                          // left becomes right with probability 1/2
-  std::uint64_t key = 0;
-  const StepState* state = nullptr;  // device memory; not needed without augmentation
+  RandomPlace place = {};                     // not needed without augmentation
 
   explicit operator bool() const { return pad != 0 || flip; }
 };

@@ -285,7 +285,7 @@ inline void gather_images(const In& images, const In& labels, const In& indices,
   array(op, "y", y, DType::i32, {n});
   if (augmentation.pad < 0 || augmentation.pad > 1024)
     fail("[", op, "] the padding of an augmentation must be in 0..1024, got ", augmentation.pad);
-  if (augmentation && augmentation.state == nullptr) fail("[", op, "] an augmentation needs a step state, got null");
+  if (augmentation && augmentation.place.state == nullptr) fail("[", op, "] an augmentation needs a step state, got null");
 }
 
 /// rows [m, n] go with indices [m] and table [r, n]: gather_rows and scatter_add_rows.

@@ -14,7 +14,8 @@ struct RandomCut {
 /// That of image i of the batch in this step: one block of Philox, the same on every device. The bias of the offsets is
 /// (2 pad + 1) / 2^32.
 ALMA_HOST_DEVICE inline RandomCut random_cut(const ImageAugmentation& augmentation, std::int64_t step, std::int64_t i) {
-  const PhiloxWords bits = Philox::of(augmentation.key).at(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(step));
+  const PhiloxWords bits =
+      Philox::of(augmentation.place.key).at(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(step));
   const auto offset = [&](std::uint32_t word) {
     const std::uint64_t places = 2 * static_cast<std::uint64_t>(augmentation.pad) + 1;
     return static_cast<int>(word * places >> 32) - augmentation.pad;

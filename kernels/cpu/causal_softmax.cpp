@@ -12,10 +12,8 @@ namespace {
 template <class Work>
 void for_causal_rows(ThreadPool* pool, const Shape& shape, double nanoseconds_each, const Work& work) {
   const std::int64_t t = shape.last();
-  for_pieces(pool, shape.rows(), rows_per_piece(t), nanoseconds_each * static_cast<double>(t),
-             [&](std::int64_t begin, std::int64_t end) {
-               for (std::int64_t row = begin; row < end; ++row) work(row % t + 1, row * t);
-             });
+  for_rows(pool, shape.rows(), t, nanoseconds_each * static_cast<double>(t),
+           [&](std::int64_t row) { work(row % t + 1, row * t); });
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ void CpuBackend::gather_images(const In& images, const In& labels, const In& ind
         }
         const std::uint8_t* image = images.as<std::uint8_t>() + index * width;
         if (augmentation) {
-          const RandomCut cut = random_cut(augmentation, augmentation.state->step, i);
+          const RandomCut cut = random_cut(augmentation, augmentation.place.state->step, i);
           for (std::int64_t c = 0; c < channels; ++c)
             normalise_cut(image + c * plane, images.shape[2], images.shape[3], pixels.scale[c], pixels.shift[c],
                           static_cast<T>(augmentation.fill[c]), cut, out + c * plane);

@@ -43,18 +43,15 @@ void CpuBackend::layer_norm(const In& x, const In& gamma, const In& beta, double
     using T = decltype(type);
     const std::int64_t n = x.shape[1];
     const T* __restrict scale = gamma.as<T>(), * __restrict shift = beta.as<T>();
-    for_pieces(pool_, x.shape[0], rows_per_piece(n), 0.6 * static_cast<double>(n),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   const T* __restrict from = x.as<T>() + row * n;
-                   T* __restrict to = y.as<T>() + row * n;
-                   const RowStatistics<T> s = statistics(from, n, static_cast<T>(epsilon));
-                   for (std::int64_t j = 0; j < n; ++j) to[j] = (from[j] - s.mean) * s.rstd * scale[j] + shift[j];
-                   if (!mean) continue;
-                   mean.as<T>()[row] = s.mean;
-                   rstd.as<T>()[row] = s.rstd;
-                 }
-               });
+    for_rows(pool_, x.shape[0], n, 0.6 * static_cast<double>(n), [&](std::int64_t row) {
+      const T* __restrict from = x.as<T>() + row * n;
+      T* __restrict to = y.as<T>() + row * n;
+      const RowStatistics<T> s = statistics(from, n, static_cast<T>(epsilon));
+      for (std::int64_t j = 0; j < n; ++j) to[j] = (from[j] - s.mean) * s.rstd * scale[j] + shift[j];
+      if (!mean) return;
+      mean.as<T>()[row] = s.mean;
+      rstd.as<T>()[row] = s.rstd;
+    });
   });
 }
 

@@ -30,6 +30,14 @@ constexpr std::int64_t rows_per_piece(std::int64_t width) {
   return std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, width));
 }
 
+/// Calls work(row) for rows 0 .. n-1 of `width` elements each.
+template <class Work>
+void for_rows(ThreadPool* pool, std::int64_t n, std::int64_t width, double nanoseconds_each, const Work& work) {
+  for_pieces(pool, n, rows_per_piece(width), nanoseconds_each, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) work(row);
+  });
+}
+
 /// Calls work(T{}) with the type T that `dtype` names; other types than f32 and f64 are an Error.
 template <class Work>
 void for_float(const char* op, DType dtype, const Work& work) {

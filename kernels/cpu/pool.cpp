@@ -5,14 +5,6 @@
 namespace alma {
 namespace {
 
-/// work(plane) for all planes, in pieces; nanoseconds per plane.
-template <class Work>
-void for_planes(ThreadPool* pool, const check::PoolSizes& sizes, double nanoseconds, const Work& work) {
-  for_pieces(pool, sizes.planes, rows_per_piece(sizes.h * sizes.w), nanoseconds, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t plane = begin; plane < end; ++plane) work(plane);
-  });
-}
-
 /// The larger one wins; NaN wins over numbers and over an earlier NaN.
 template <class T>
 bool wins(T challenger, T best) {
@@ -67,7 +59,7 @@ void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, c
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
     const double nanoseconds = static_cast<double>(out * window.height * window.width);
-    for_planes(pool_, sizes, nanoseconds, [&](std::int64_t plane) {
+    for_rows(pool_, sizes.planes, in, nanoseconds, [&](std::int64_t plane) {
       max_pool_plane(x.as<T>() + plane * in, sizes, window, y.as<T>() + plane * out,
                      place ? place.as<std::uint8_t>() + plane * out : nullptr);
     });
@@ -79,7 +71,7 @@ void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWind
   for_float("max_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
-    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+    for_rows(pool_, sizes.planes, in, static_cast<double>(in + out), [&](std::int64_t plane) {
       T* to = dx.as<T>() + plane * in;
       std::fill_n(to, in, T(0));
       for (std::int64_t o = 0; o < out; ++o) {
@@ -97,7 +89,7 @@ void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
   for_float("adaptive_average_pool", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
-    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+    for_rows(pool_, sizes.planes, in, static_cast<double>(in + out), [&](std::int64_t plane) {
       const T* from = x.as<T>() + plane * in;
       for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {
         double sum = 0;
@@ -114,7 +106,7 @@ void CpuBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
   for_float("adaptive_average_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
-    for_planes(pool_, sizes, static_cast<double>(in + out), [&](std::int64_t plane) {
+    for_rows(pool_, sizes.planes, in, static_cast<double>(in + out), [&](std::int64_t plane) {
       T* to = dx.as<T>() + plane * in;
       std::fill_n(to, in, T(0));
       for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {

@@ -28,13 +28,7 @@ T* slot_of(T* slotted, const Shape& shape, const In& expert, const In& position,
   return place < 0 ? nullptr : slotted + (expert.as<std::int32_t>()[token] * shape[1] + place) * shape[2];
 }
 
-/// work(i) for rows 0 .. n-1 of d elements each.
-template <class Work>
-void for_rows(ThreadPool* pool, std::int64_t n, std::int64_t d, const Work& work) {
-  for_pieces(pool, n, rows_per_piece(d), 0.3 * static_cast<double>(d) + 5, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) work(i);
-  });
-}
+double nanoseconds_of_row(std::int64_t d) { return 0.3 * static_cast<double>(d) + 5; }
 
 }  // namespace
 
@@ -90,7 +84,7 @@ void CpuBackend::route_top1_backward(const In& probabilities, const In& expert, 
     const T factor = dbalance ? *dbalance.as<T>() * static_cast<T>(experts) / static_cast<T>(tokens) : T(0);
     for (std::int64_t e = 0; e < experts; ++e)
       load[e] = factor * (static_cast<T>(counts.as<std::int32_t>()[e]) / static_cast<T>(tokens));
-    for_rows(pool_, tokens, experts, [&](std::int64_t t) {
+    for_rows(pool_, tokens, experts, nanoseconds_of_row(experts), [&](std::int64_t t) {
       const T* p = probabilities.as<T>() + t * experts;
       T* dx = dlogits.as<T>() + t * experts;
       const std::int64_t chosen = expert.as<std::int32_t>()[t];
@@ -106,7 +100,7 @@ void CpuBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
   for_float("route_dispatch", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = x.shape[1];
-    for_rows(pool_, slots.shape.count(), d, [&](std::int64_t slot) {
+    for_rows(pool_, slots.shape.count(), d, nanoseconds_of_row(d), [&](std::int64_t slot) {
       const std::int64_t token = slots.as<std::int32_t>()[slot];
       T* const to = y.as<T>() + slot * d;
       if (token < 0) {
@@ -123,7 +117,7 @@ void CpuBackend::route_dispatch_backward(const In& dy, const In& expert, const I
   for_float("route_dispatch_backward", dy.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = dx.shape[1];
-    for_rows(pool_, dx.shape[0], d, [&](std::int64_t token) {
+    for_rows(pool_, dx.shape[0], d, nanoseconds_of_row(d), [&](std::int64_t token) {
       T* const to = dx.as<T>() + token * d;
       if (const T* from = slot_of(dy.as<T>(), dy.shape, expert, position, token)) {
         std::copy_n(from, d, to);
@@ -139,7 +133,7 @@ void CpuBackend::route_combine(const In& x, const In& expert, const In& position
   for_float("route_combine", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = y.shape[1];
-    for_rows(pool_, y.shape[0], d, [&](std::int64_t token) {
+    for_rows(pool_, y.shape[0], d, nanoseconds_of_row(d), [&](std::int64_t token) {
       T* const to = y.as<T>() + token * d;
       const T factor = gate.as<T>()[token];
       const T* from = slot_of(x.as<T>(), x.shape, expert, position, token);
@@ -156,7 +150,7 @@ void CpuBackend::route_combine_backward(const In& x, const In& slots, const In& 
   for_float("route_combine_backward", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = dy.shape[1];
-    for_rows(pool_, slots.shape.count(), d, [&](std::int64_t slot) {
+    for_rows(pool_, slots.shape.count(), d, nanoseconds_of_row(d), [&](std::int64_t slot) {
       const std::int64_t token = slots.as<std::int32_t>()[slot];
       T* const to = dx.as<T>() + slot * d;
       if (token < 0) {
@@ -166,7 +160,7 @@ void CpuBackend::route_combine_backward(const In& x, const In& slots, const In& 
         for (std::int64_t j = 0; j < d; ++j) to[j] = gate.as<T>()[token] * from[j];
       }
     });
-    for_rows(pool_, dy.shape[0], d, [&](std::int64_t token) {
+    for_rows(pool_, dy.shape[0], d, nanoseconds_of_row(d), [&](std::int64_t token) {
       const T* const row = slot_of(x.as<T>(), x.shape, expert, position, token);
       const T* g = dy.as<T>() + token * d;
       dgate.as<T>()[token] = row == nullptr ? T(0) : lane_sum<T>(d, [=](std::int64_t j) { return row[j] * g[j]; });

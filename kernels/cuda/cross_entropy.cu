@@ -21,6 +21,8 @@ struct CrossEntropy {
   float* grad;  // or null
   float scale;
   std::int64_t rows, classes;
+
+  __device__ bool known(int label) const { return label >= 0 && label < classes; }
 };
 
 /// What the rows seen so far add up to.
@@ -33,6 +35,15 @@ struct Tally {
 // lane holds. max: of the row.
 __device__ void tally_label(Tally& tally, float logit, float max, float sum) { tally.loss += logf(sum) - (logit - max); }
 
+// Of a row of which `row` holds the exponentials, `sum` their sum; called by its team.
+template <int lanes, int items>
+__device__ void store_gradient(const CrossEntropy& x, std::int64_t r, Row<lanes, items>& row, float sum, int label) {
+  const float scale = x.known(label) ? x.scale / sum : NAN;
+  row.each([&](int i, int c) {
+    store<float>(x.grad + r * x.classes + c, fmaf(row.value[i], scale, c == label ? -x.scale : 0.0f));
+  });
+}
+
 // Team by team over the rows; every team of the block goes round equally often, because all lanes take part in shuffles.
 template <int lanes, int items>
 __device__ Tally cross_entropy_rows(const CrossEntropy& x) {
@@ -42,7 +53,7 @@ __device__ Tally cross_entropy_rows(const CrossEntropy& x) {
     const std::int64_t r = first + threadIdx.x / lanes;
     const bool present = r < x.rows;
     const int label = present ? load<std::int32_t>(x.labels + r) : 0;
-    const bool known = label >= 0 && label < x.classes;
+    const bool known = x.known(label);
     Row<lanes, items> row(x.logits + r * x.classes, x.classes, present);
     const float max = row.max();
     // The label is the argmax if its logit is the maximum and no lower index has the maximum too.
@@ -62,12 +73,7 @@ __device__ Tally cross_entropy_rows(const CrossEntropy& x) {
     const float sum = row.exponentials(max);
     if (holds_label) tally_label(tally, logit, max, sum);
     if (present && !known && row.lane == 0) tally.loss = NAN;
-    if (x.grad == nullptr) continue;
-    const float scale = x.scale / sum;
-    row.each([&](int i, int c) {
-      const float g = fmaf(row.value[i], scale, c == label ? -x.scale : 0.0f);
-      store<float>(x.grad + r * x.classes + c, known ? g : NAN);
-    });
+    if (x.grad != nullptr) store_gradient(x, r, row, sum, label);
   }
   return tally;
 }
@@ -78,7 +84,7 @@ __device__ Tally cross_entropy_block_rows(const CrossEntropy& x) {
   Tally tally;
   for (std::int64_t r = blockIdx.x; r < x.rows; r += gridDim.x) {
     const int label = load<std::int32_t>(x.labels + r);
-    const bool known = label >= 0 && label < x.classes;
+    const bool known = x.known(label);
     Row<kLossBlock, items> row(x.logits + r * x.classes, x.classes, true);
     Best best = no_best();
     float logit = 0;
@@ -93,12 +99,7 @@ __device__ Tally cross_entropy_block_rows(const CrossEntropy& x) {
       if (best.index == label) ++tally.hits;
     }
     if (!known && row.lane == 0) tally.loss = NAN;
-    if (x.grad == nullptr) continue;
-    const float scale = x.scale / sum;
-    row.each([&](int i, int c) {
-      const float g = fmaf(row.value[i], scale, c == label ? -x.scale : 0.0f);
-      store<float>(x.grad + r * x.classes + c, known ? g : NAN);
-    });
+    if (x.grad != nullptr) store_gradient(x, r, row, sum, label);
   }
   return tally;
 }
@@ -109,7 +110,7 @@ __device__ Tally cross_entropy_long_rows(const CrossEntropy& x) {
   for (std::int64_t r = blockIdx.x; r < x.rows; r += gridDim.x) {
     const float* row = x.logits + r * x.classes;
     const int label = load<std::int32_t>(x.labels + r);
-    const bool known = label >= 0 && label < x.classes;
+    const bool known = x.known(label);
     Best best = no_best();
     Exponentials all = no_elements();
     for (std::int64_t c = threadIdx.x; c < x.classes; c += kLossBlock) {

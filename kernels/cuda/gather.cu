@@ -30,30 +30,35 @@ __device__ float normalise(std::uint8_t pixel, int channel, const PixelScale& p)
   return fmaf(static_cast<float>(pixel), p.scale[channel], p.shift[channel]);
 }
 
+// The pixels of image `row` of the batch, null for an index outside the set; called by the block, which writes the label.
+__device__ const std::uint8_t* image_of(const Images& set, std::int64_t row, std::int32_t* y) {
+  const std::int64_t index = load<std::int32_t>(set.indices + row);
+  const bool known = index >= 0 && index < set.count;
+  if (threadIdx.x == 0) store<std::int32_t>(y + row, known ? load<std::int32_t>(set.labels + index) : -1);
+  return known ? set.pixels + index * set.image : nullptr;
+}
+
 // One block per image of the batch: the index is read once, and its pixels are neighbours. `quads`: four pixels of one
 // channel at a time, where the addresses allow it; the output is four times the input, so its accesses count.
 template <bool quads>
 __global__ void __launch_bounds__(kImageBlock)
     gather_images_kernel(Images set, PixelScale pixels, float* x, std::int32_t* y) {
   const std::int64_t row = blockIdx.x;
-  const std::int64_t index = load<std::int32_t>(set.indices + row);
-  const bool known = index >= 0 && index < set.count;
-  if (threadIdx.x == 0) store<std::int32_t>(y + row, known ? load<std::int32_t>(set.labels + index) : -1);
-  const std::uint8_t* in = set.pixels + (known ? index : 0) * set.image;
+  const std::uint8_t* in = image_of(set, row, y);
   float* out = x + row * set.image;
   constexpr int width = quads ? 4 : 1;
   for (int i = width * threadIdx.x; i < set.image; i += width * kImageBlock) {
     const int channel = i / set.plane;
     if constexpr (quads) {
       float4 v = make_float4(NAN, NAN, NAN, NAN);
-      if (known) {
+      if (in != nullptr) {
         const uchar4 p = load<uchar4>(in + i);
         v = make_float4(normalise(p.x, channel, pixels), normalise(p.y, channel, pixels), normalise(p.z, channel, pixels),
                         normalise(p.w, channel, pixels));
       }
       store<float4>(out + i, v);
     } else {
-      store<float>(out + i, known ? normalise(load<std::uint8_t>(in + i), channel, pixels) : NAN);
+      store<float>(out + i, in != nullptr ? normalise(load<std::uint8_t>(in + i), channel, pixels) : NAN);
     }
   }
 }
@@ -64,17 +69,14 @@ template <bool quads>
 __global__ void __launch_bounds__(kImageBlock)
     gather_cuts_kernel(Images set, PixelScale pixels, ImageAugmentation augmentation, float* x, std::int32_t* y) {
   const std::int64_t row = blockIdx.x;
-  const std::int64_t index = load<std::int32_t>(set.indices + row);
-  const bool known = index >= 0 && index < set.count;
-  if (threadIdx.x == 0) store<std::int32_t>(y + row, known ? load<std::int32_t>(set.labels + index) : -1);
-  const std::uint8_t* in = set.pixels + (known ? index : 0) * set.image;
+  const std::uint8_t* in = image_of(set, row, y);
   float* out = x + row * set.image;
-  const RandomCut cut = random_cut(augmentation, load<std::int64_t>(&augmentation.state->step), row);
+  const RandomCut cut = random_cut(augmentation, load<std::int64_t>(&augmentation.place.state->step), row);
   const int height = set.plane / set.width;
   const auto pixel = [&](int i) {
     const int channel = i / set.plane, place = i - channel * set.plane, r = place / set.width, c = place - r * set.width;
     const int from = r + cut.row, column = (cut.mirrored ? set.width - 1 - c : c) + cut.column;
-    if (!known) return NAN;
+    if (in == nullptr) return NAN;
     if (from < 0 || from >= height || column < 0 || column >= set.width) return augmentation.fill[channel];
     return normalise(load<std::uint8_t>(in + channel * set.plane + from * set.width + column), channel, pixels);
   };

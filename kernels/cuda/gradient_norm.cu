@@ -5,7 +5,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
-#include "kernels/cuda/four.h"
+#include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
 #include "kernels/cuda/tensor_table.h"
 
@@ -20,21 +20,15 @@ struct Gradient {
   std::int64_t size;
 };
 
-template <bool vectors>
-__device__ float sum_of_squares(const float* data, std::int64_t begin, std::int64_t end) {
-  float sum = 0;
-  for (std::int64_t i = begin + kFour * threadIdx.x; i < end; i += kFour * kBlock) {
-    const float4 g = load_four<vectors>(data + i, end - i);
-    sum = dot_four(g, g, sum);
-  }
-  return sum;
-}
-
 __global__ void __launch_bounds__(kBlock) squares_kernel(TensorTable<Gradient> table, float* sums) {
   const auto [tensor, begin, end] = part_of<kBlockElements>(table, static_cast<int>(blockIdx.x));
   const float* data = table.tensors[tensor].data;
-  const bool vectors = reinterpret_cast<std::uintptr_t>(data) % sizeof(float4) == 0;
-  float sum = vectors ? sum_of_squares<true>(data, begin, end) : sum_of_squares<false>(data, begin, end);
+  const bool aligned = reinterpret_cast<std::uintptr_t>(data) % sizeof(float4) == 0;
+  float sum = 0;
+  for (std::int64_t i = begin + kPack * threadIdx.x; i < end; i += kPack * kBlock) {
+    const Pack<kPack> g = load_pack(data + i, end - i, aligned);
+    sum = add_product(g, g, sum);
+  }
   sum = team_reduce<kBlock>(sum, Sum{});
   if (threadIdx.x == 0) store<float>(sums + blockIdx.x, sum);
 }

@@ -3,7 +3,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
-#include "kernels/cuda/four.h"
+#include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
 
 namespace alma {
@@ -17,6 +17,7 @@ struct RoutedRows {
   const std::int32_t* position;
   const float* gate;
   std::int64_t tokens, capacity, all_slots, d;
+  bool aligned;  // every row of the arguments
 
   /// The slot of a token; -1: beyond the capacity.
   __device__ std::int64_t slot_of(std::int64_t token) const {
@@ -28,71 +29,64 @@ struct RoutedRows {
 __device__ __forceinline__ std::int64_t row_of_warp() { return std::int64_t{blockIdx.x} * kRows + threadIdx.x / kWarp; }
 
 // to = factor * from, or zeros where from is null; called by a warp.
-template <bool vectors>
-__device__ void move_row(const float* from, float factor, float* to, std::int64_t d) {
-  for (std::int64_t j = kFour * (threadIdx.x % kWarp); j < d; j += kFour * kWarp)
-    store_four<vectors>(to + j, from == nullptr ? float4{} : scaled(load_four<vectors>(from + j, d - j), factor), d - j);
+__device__ void move_row(const float* from, float factor, float* to, const RoutedRows& r) {
+  for (std::int64_t j = kPack * (threadIdx.x % kWarp); j < r.d; j += kPack * kWarp)
+    store_pack(to + j, from == nullptr ? Pack<kPack>{} : scaled(load_pack(from + j, r.d - j, r.aligned), factor), r.d - j,
+               r.aligned);
 }
 
-template <bool vectors>
 __global__ void __launch_bounds__(kBlock) dispatch_kernel(const float* x, float* y, RoutedRows r) {
   const std::int64_t slot = row_of_warp();
   if (slot >= r.all_slots) return;
   const std::int64_t token = load<std::int32_t>(r.slots + slot);
-  move_row<vectors>(token < 0 ? nullptr : x + token * r.d, 1, y + slot * r.d, r.d);
+  move_row(token < 0 ? nullptr : x + token * r.d, 1, y + slot * r.d, r);
 }
 
 // Rows back to their tokens, times the gate if there is one.
-template <bool vectors>
 __global__ void __launch_bounds__(kBlock) combine_kernel(const float* x, float* y, RoutedRows r) {
   const std::int64_t token = row_of_warp();
   if (token >= r.tokens) return;
   const std::int64_t slot = r.slot_of(token);
-  move_row<vectors>(slot < 0 ? nullptr : x + slot * r.d, r.gate == nullptr ? 1.0f : load<float>(r.gate + token),
-                    y + token * r.d, r.d);
+  move_row(slot < 0 ? nullptr : x + slot * r.d, r.gate == nullptr ? 1.0f : load<float>(r.gate + token), y + token * r.d, r);
 }
 
 // Warps of tokens, each of which owns its slot, then warps of slots, which clear the empty ones.
-template <bool vectors>
 __global__ void __launch_bounds__(kBlock)
     combine_backward_kernel(const float* x, const float* dy, float* dx, float* dgate, RoutedRows r) {
   const std::int64_t token = row_of_warp(), empty = token - r.tokens;
   if (empty >= 0) {
-    if (empty < r.all_slots && load<std::int32_t>(r.slots + empty) < 0) move_row<vectors>(nullptr, 0, dx + empty * r.d, r.d);
+    if (empty < r.all_slots && load<std::int32_t>(r.slots + empty) < 0) move_row(nullptr, 0, dx + empty * r.d, r);
     return;
   }
   const std::int64_t slot = r.slot_of(token);
   const float gate = load<float>(r.gate + token);
   float sum = 0;
   if (slot >= 0) {
-    for (std::int64_t j = kFour * (threadIdx.x % kWarp); j < r.d; j += kFour * kWarp) {
-      const float4 cotangent = load_four<vectors>(dy + token * r.d + j, r.d - j);
-      sum = dot_four(load_four<vectors>(x + slot * r.d + j, r.d - j), cotangent, sum);
-      store_four<vectors>(dx + slot * r.d + j, scaled(cotangent, gate), r.d - j);
+    for (std::int64_t j = kPack * (threadIdx.x % kWarp); j < r.d; j += kPack * kWarp) {
+      const Pack<kPack> cotangent = load_pack(dy + token * r.d + j, r.d - j, r.aligned);
+      sum = add_product(load_pack(x + slot * r.d + j, r.d - j, r.aligned), cotangent, sum);
+      store_pack(dx + slot * r.d + j, scaled(cotangent, gate), r.d - j, r.aligned);
     }
   }
   sum = warp_reduce<kWarp>(sum, Sum{});
   if (threadIdx.x % kWarp == 0) store<float>(dgate + token, sum);
 }
 
+/// `moved`: the arrays whose rows are read and written.
 RoutedRows routed_rows(const In& slotted, const In& rows, const In& slots, const In& expert, const In& position,
-                       const In& gate) {
+                       const In& gate, std::initializer_list<In> moved) {
   const Shape& s = slotted.shape;
-  return {slots.as<std::int32_t>(),
-          expert.as<std::int32_t>(),
-          position.as<std::int32_t>(),
-          gate.as<float>(),
-          rows.shape[0],
-          s[1],
-          s[0] * s[1],
-          s[2]};
-}
-
-/// Whether rows of d elements at these places can be accessed by fours.
-bool by_fours(std::int64_t d, std::initializer_list<const void*> places) {
-  bool fits = d % kFour == 0;
-  for (const void* place : places) fits = fits && aligned16(place);
-  return fits;
+  RoutedRows r{slots.as<std::int32_t>(),
+               expert.as<std::int32_t>(),
+               position.as<std::int32_t>(),
+               gate.as<float>(),
+               rows.shape[0],
+               s[1],
+               s[0] * s[1],
+               s[2],
+               s[2] % kPack == 0};
+  for (const In& array : moved) r.aligned = r.aligned && aligned16(array.data);
+  return r;
 }
 
 }  // namespace
@@ -101,27 +95,24 @@ void CudaBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
   check::routed_rows("route_dispatch", y, x, &slots, nullptr, nullptr, nullptr);
   require_f32("route_dispatch", x);
   if (y.shape.count() == 0) return;
-  const RoutedRows r = routed_rows(y, x, slots, {}, {}, {});
-  const auto kernel = by_fours(r.d, {x.data, y.data}) ? dispatch_kernel<true> : dispatch_kernel<false>;
-  launch(kernel, blocks_for(r.all_slots, kRows), kBlock, 0, stream_, x.as<float>(), y.as<float>(), r);
+  const RoutedRows r = routed_rows(y, x, slots, {}, {}, {}, {x, y});
+  launch(dispatch_kernel, blocks_for(r.all_slots, kRows), kBlock, 0, stream_, x.as<float>(), y.as<float>(), r);
 }
 
 void CudaBackend::route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) {
   check::routed_rows("route_dispatch_backward", dy, dx, nullptr, &expert, &position, nullptr);
   require_f32("route_dispatch_backward", dy);
   if (dx.shape.count() == 0) return;
-  const RoutedRows r = routed_rows(dy, dx, {}, expert, position, {});
-  const auto kernel = by_fours(r.d, {dy.data, dx.data}) ? combine_kernel<true> : combine_kernel<false>;
-  launch(kernel, blocks_for(r.tokens, kRows), kBlock, 0, stream_, dy.as<float>(), dx.as<float>(), r);
+  const RoutedRows r = routed_rows(dy, dx, {}, expert, position, {}, {dy, dx});
+  launch(combine_kernel, blocks_for(r.tokens, kRows), kBlock, 0, stream_, dy.as<float>(), dx.as<float>(), r);
 }
 
 void CudaBackend::route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) {
   check::routed_rows("route_combine", x, y, nullptr, &expert, &position, &gate);
   require_f32("route_combine", x);
   if (y.shape.count() == 0) return;
-  const RoutedRows r = routed_rows(x, y, {}, expert, position, gate);
-  const auto kernel = by_fours(r.d, {x.data, y.data}) ? combine_kernel<true> : combine_kernel<false>;
-  launch(kernel, blocks_for(r.tokens, kRows), kBlock, 0, stream_, x.as<float>(), y.as<float>(), r);
+  const RoutedRows r = routed_rows(x, y, {}, expert, position, gate, {x, y});
+  launch(combine_kernel, blocks_for(r.tokens, kRows), kBlock, 0, stream_, x.as<float>(), y.as<float>(), r);
 }
 
 void CudaBackend::route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
@@ -130,12 +121,10 @@ void CudaBackend::route_combine_backward(const In& x, const In& slots, const In&
   check::array("route_combine_backward", "dx", dx, x.dtype, x.shape);
   check::array("route_combine_backward", "dgate", dgate, x.dtype, {dy.shape[0]});
   require_f32("route_combine_backward", x);
-  const RoutedRows r = routed_rows(x, dy, slots, expert, position, gate);
+  const RoutedRows r = routed_rows(x, dy, slots, expert, position, gate, {x, dy, dx});
   if (r.tokens + r.all_slots == 0) return;
-  const auto kernel =
-      by_fours(r.d, {x.data, dy.data, dx.data}) ? combine_backward_kernel<true> : combine_backward_kernel<false>;
-  launch(kernel, blocks_for(r.tokens + r.all_slots, kRows), kBlock, 0, stream_, x.as<float>(), dy.as<float>(),
-         dx.as<float>(), dgate.as<float>(), r);
+  launch(combine_backward_kernel, blocks_for(r.tokens + r.all_slots, kRows), kBlock, 0, stream_, x.as<float>(),
+         dy.as<float>(), dx.as<float>(), dgate.as<float>(), r);
 }
 
 }  // namespace alma

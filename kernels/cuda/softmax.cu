@@ -1,8 +1,6 @@
 // Softmax and its backward.
 #include "kernels/cuda/launch.h"
 
-#include <algorithm>
-
 #include "kernels/checks.h"
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/rows.h"

@@ -1,38 +1,8 @@
 #pragma once
-// What normalisations share: packs of neighbouring floats, means and sums of squares about them. Included after launch.h and
-// reductions.h.
+// What normalisations share: means and sums of squares about them. Included after launch.h and reductions.h.
+#include "kernels/cuda/pack.h"
 
 namespace alma {
-
-/// Neighbouring floats that a thread works on together: 4 where the sizes of the arrays are multiples of 4, else 1. Which
-/// thread works on which elements follows from the sizes alone, so that results do not depend on addresses.
-template <int width>
-struct Pack {
-  float v[width];
-};
-
-/// `aligned`: p is a multiple of 16 bytes.
-template <int width>
-__device__ __forceinline__ Pack<width> load_pack(const float* p, bool aligned) {
-  Pack<width> pack;
-  if constexpr (width == 4) {
-    if (aligned) {
-      const float4 v = load<float4>(p);
-      return {{v.x, v.y, v.z, v.w}};
-    }
-  }
-  ALMA_UNROLL
-  for (int k = 0; k < width; ++k) pack.v[k] = load<float>(p + k);
-  return pack;
-}
-template <int width>
-__device__ __forceinline__ void store_pack(float* p, const Pack<width>& pack, bool aligned) {
-  if constexpr (width == 4) {
-    if (aligned) return store<float4>(p, make_float4(pack.v[0], pack.v[1], pack.v[2], pack.v[3]));
-  }
-  ALMA_UNROLL
-  for (int k = 0; k < width; ++k) store<float>(p + k, pack.v[k]);
-}
 
 /// Two sums that are reduced together.
 struct alignas(8) TwoSums {

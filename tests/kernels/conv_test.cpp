@@ -124,8 +124,9 @@ TEST_P(Conv2d, RaggedSizesStridesPaddingsAndGroups) {
     for (const DType dtype : float_types()) check(c, dtype, Math::f32);
 }
 
-TEST_P(Conv2d, OtherArithmetic) {
-  if (is_cpu()) GTEST_SKIP() << "the cpu has f32 and f64";
+class Conv2dOnCuda : public Conv2d {};
+
+TEST_P(Conv2dOnCuda, OtherArithmetic) {
   for (const Case& c : cases) {
     check(c, DType::f32, Math::tf32);
     check(c, DType::bf16, Math::bf16);
@@ -133,8 +134,7 @@ TEST_P(Conv2d, OtherArithmetic) {
 }
 
 // f32 is true f32: an engine with tensor cores would show.
-TEST_P(Conv2d, Tf32IsOnlyUsedWhereAskedFor) {
-  if (is_cpu()) GTEST_SKIP() << "the cpu has f32 and f64";
+TEST_P(Conv2dOnCuda, Tf32IsOnlyUsedWhereAskedFor) {
   const Case c{2, 8, 7, 7, 9, 3, 3, {1, 1, 1, 1, 1}};
   const Values x = uniform("x", c.x_shape().count()), w = uniform("w", c.w_shape().count()),
                dy = uniform("dy", c.y_shape().count());
@@ -158,9 +158,10 @@ TEST_P(Conv2d, Tf32IsOnlyUsedWhereAskedFor) {
   }
 }
 
+class Conv2dInF64 : public Conv2d {};
+
 // The two gradients against central differences of sum(y * dy).
-TEST_P(Conv2d, GradientsAreThoseOfTheForward) {
-  if (!is_cpu()) GTEST_SKIP() << "needs f64";
+TEST_P(Conv2dInF64, GradientsAreThoseOfTheForward) {
   for (const Case& c : {cases[2], cases[3]}) {
     const DType dtype = DType::f64;
     Values x = uniform("x", c.x_shape().count(), dtype), w = uniform("w", c.w_shape().count(), dtype);
@@ -223,6 +224,9 @@ TEST_P(Conv2d, RefusesWhatDoesNotFit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Conv2d, testing::ValuesIn(devices()), device_test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Conv2dOnCuda);  // a build without CUDA
+INSTANTIATE_TEST_SUITE_P(On, Conv2dOnCuda, testing::ValuesIn(cuda_devices()), device_test_name);
+INSTANTIATE_TEST_SUITE_P(On, Conv2dInF64, testing::ValuesIn(cpu_devices()), device_test_name);
 
 }  // namespace
 }  // namespace alma::test

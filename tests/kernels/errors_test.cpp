@@ -159,11 +159,11 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   });
   expect_error("gather_images", "null", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 1, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
-                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {4});
+                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {.pad = 4});
   });
   expect_error("gather_images", "-1", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 1, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
-                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {-1});
+                     result(d, t, {3, 1}), result(d, DType::i32, {3}), {.pad = -1});
   });
   expect_error("layer_norm", "[2, 0]", [&](Device& d) {
     d->layer_norm(array(d, t, {2, 0}), array(d, t, {0}), array(d, t, {0}), 1, result(d, t, {2, 0}), {}, {});
@@ -202,8 +202,9 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   });
 }
 
-TEST_P(Errors, F64WhereTheDeviceHasNone) {
-  if (is_cpu()) GTEST_SKIP() << "the cpu computes in f64";
+class ErrorsOnCuda : public Errors {};
+
+TEST_P(ErrorsOnCuda, F64WhereTheDeviceHasNone) {
   expect_error("unary", "f64",
                [&](Device& d) { d->unary(UnaryOp::exp, array(d, DType::f64, {2}), result(d, DType::f64, {2})); });
 }
@@ -246,6 +247,8 @@ TEST_P(Errors, EpiloguesThatDoNotGoTogether) {
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Errors, testing::ValuesIn(devices()), device_test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ErrorsOnCuda);  // a build without CUDA
+INSTANTIATE_TEST_SUITE_P(On, ErrorsOnCuda, testing::ValuesIn(cuda_devices()), device_test_name);
 
 }  // namespace
 }  // namespace alma::test

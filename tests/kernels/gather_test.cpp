@@ -89,7 +89,7 @@ TEST_P(Gather, AugmentedImagesAreCutsOfPaddedOnes) {
                  labels = device.in(DType::i32, {c.images[0]}, Values(static_cast<std::size_t>(c.images[0])));
         const In in_indices = device.in(DType::i32, {n}, indices);
         const ImageAugmentation augmentation{
-            c.pad, {-1.9f, 100, -3, 5}, c.flip, 0x123456789abcdefull, device.step_state({17, 0})};
+            c.pad, {-1.9f, 100, -3, 5}, c.flip, {0x123456789abcdefull, device.step_state({17, 0})}};
         const Out x = device.out(dtype, {n, channels, h, w}), y = device.out(DType::i32, {n});
         device->gather_images(images, labels, in_indices, pixels, x, y, augmentation);
       });

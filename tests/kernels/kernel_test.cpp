@@ -92,6 +92,20 @@ std::vector<std::string> devices() {
   return usable;
 }
 
+namespace {
+
+std::vector<std::string> devices_where(bool cpu) {
+  std::vector<std::string> chosen;
+  for (const std::string& device : devices())
+    if (device.starts_with("cpu") == cpu) chosen.push_back(device);
+  return chosen;
+}
+
+}  // namespace
+
+std::vector<std::string> cpu_devices() { return devices_where(true); }
+std::vector<std::string> cuda_devices() { return devices_where(false); }
+
 std::string device_test_name(const testing::TestParamInfo<std::string>& info) {
   std::string name = info.param;
   for (char& c : name)

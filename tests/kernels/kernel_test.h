@@ -19,6 +19,9 @@ inline const std::vector<std::int64_t> ragged_sizes = {0, 1, 2, 31, 32, 33, 127,
 
 /// The devices that can run here, as given to open_backend: every cpu level of this processor, cuda-sim and cuda if there.
 std::vector<std::string> devices();
+/// Those of them that compute in f64, and the others: for tests that need the one or the other.
+std::vector<std::string> cpu_devices();
+std::vector<std::string> cuda_devices();
 std::string device_test_name(const testing::TestParamInfo<std::string>& info);
 
 /// Numbers of this type between low and high; the same for the same purpose and count.

@@ -92,16 +92,16 @@ TEST_P(MatmulMath, EpiloguesInBatches) {
   }
 }
 
-TEST_P(MatmulMath, SingleProductsInOtherArithmetic) {
-  if (is_cpu()) GTEST_SKIP() << "the cpu has f32 and f64";
+class MatmulMathOnCuda : public MatmulMath {};
+
+TEST_P(MatmulMathOnCuda, SingleProductsInOtherArithmetic) {
   for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{1, 1, 1}, {33, 10, 257}, {128, 64, 784}, {5, 3, 0}})
     for (const bool relu : {false, true})
       check_all({.batch = 1, .m = m, .n = n, .k = k, .one_a = true, .one_b = true, .relu = relu, .bias = 1});
 }
 
 // f32 is true f32: had tf32 been used, its error would show; and tf32 stays within what its 10 bits allow.
-TEST_P(MatmulMath, Tf32IsOnlyUsedWhereAskedFor) {
-  if (is_cpu()) GTEST_SKIP() << "the cpu has f32 and f64";
+TEST_P(MatmulMathOnCuda, Tf32IsOnlyUsedWhereAskedFor) {
   const std::int64_t m = 32, n = 24, k = 100;
   const Values a = uniform("a", m * k), b = uniform("b", k * n);
   double worst[2] = {}, allowed = 0;
@@ -239,6 +239,8 @@ TEST_P(MatmulGradients, SumsOfA) {
 }
 
 INSTANTIATE_TEST_SUITE_P(On, MatmulMath, testing::ValuesIn(devices()), device_test_name);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(MatmulMathOnCuda);  // a build without CUDA
+INSTANTIATE_TEST_SUITE_P(On, MatmulMathOnCuda, testing::ValuesIn(cuda_devices()), device_test_name);
 INSTANTIATE_TEST_SUITE_P(On, MatmulGradients, testing::ValuesIn(devices()), device_test_name);
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "tests/kernels/kernel_test.h"
+#include "tests/kernels/central_difference.h"
 
 namespace alma::test {
 namespace {
@@ -184,20 +184,17 @@ TEST(RouteGradient, MatchesCentralDifferences) {
   constexpr double v = 0.7, step = 1e-6;
   const auto forward = [&](const Values& at) {
     Device device(*backend, 0);
-    device->route_top1(device.in(DType::f64, {s.tokens, s.experts}, at), routes_on(device, DType::f64, s));
-    std::vector<std::vector<std::uint8_t>> outputs = device.outputs();
-    const auto* gate = reinterpret_cast<const double*>(outputs[2].data());
-    double value = v * *reinterpret_cast<const double*>(outputs[7].data());
-    for (std::size_t t = 0; t < u.size(); ++t) value += u[t] * gate[t];
-    return value;
+    const Routes routes = routes_on(device, DType::f64, s);
+    device->route_top1(device.in(DType::f64, {s.tokens, s.experts}, at), routes);
+    return dot(values_of(device, routes.gate), u) + v * values_of(device, routes.balance)[0];
   };
   Device device(*backend, 0);
   const Routes routes = routes_on(device, DType::f64, s);
   device->route_top1(device.in(DType::f64, {s.tokens, s.experts}, logits), routes);
+  const Out out = device.out(DType::f64, {s.tokens, s.experts});
   device->route_top1_backward(routes.probabilities, routes.expert, routes.counts, device.in(DType::f64, {s.tokens}, u),
-                              device.in(DType::f64, {}, {v}), device.out(DType::f64, {s.tokens, s.experts}));
-  const std::vector<std::vector<std::uint8_t>> outputs = device.outputs();
-  const auto* dlogits = reinterpret_cast<const double*>(outputs[8].data());
+                              device.in(DType::f64, {}, {v}), out);
+  const Values dlogits = values_of(device, out);
   for (std::size_t i = 0; i < logits.size(); ++i) {
     Values above = logits, below = logits;
     above[i] += step;
