@@ -1,6 +1,7 @@
 #include "alma/assemble.h"
 
 #include "models/mlp.h"
+#include "models/umix.h"
 
 namespace alma {
 
@@ -44,6 +45,30 @@ OptimizerRule optimizer_rule(const Config::Train& train) {
   return adam;
 }
 
+// "figures" is what the paper's figures were made with.
+Combine combine(const Config::Learner& learner) {
+  if (learner.combine == "vote") return Combine::vote;
+  const bool logits = learner.combine == "figures" ? learner.method == "gens" : learner.combine == "logits";
+  return logits ? Combine::logits : Combine::probabilities;
+}
+
+MakeModel model_maker(const Config& config, const InputDescription& input) {
+  const MlpSettings mlp{input.features(), config.model.width, input.classes, config.model.experts, 2};
+  const auto seed = static_cast<std::uint64_t>(config.seed);
+  return [mlp, seed](Context& context, const std::string& purpose, std::uint64_t index) {
+    return make_mlp(context, mlp, RandomStream(seed, purpose, index));
+  };
+}
+
+MakeModel umix_maker(MakeModel make_member, std::int64_t members, bool average) {
+  return [=](Context& context, const std::string& purpose, std::uint64_t index) {
+    std::vector<std::unique_ptr<Module>> models;
+    for (std::int64_t k = 0; k < members; ++k)
+      models.push_back(make_member(context, purpose + ", part " + std::to_string(k + 1), index));
+    return std::make_unique<UniformMixture>(std::move(models), average);
+  };
+}
+
 }  // namespace
 
 FitSettings fit_settings(const Config::Train& train) {
@@ -53,11 +78,20 @@ FitSettings fit_settings(const Config::Train& train) {
 
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input,
                                       const DeviceImages& images) {
-  const MlpSettings mlp{input.features(), config.model.width, input.classes, config.model.experts, 2};
-  const LearnerSettings settings{fit_settings(config.train), static_cast<std::uint64_t>(config.seed),
-                                 config.learner.from_scratch};
-  return make_single_model(context, images, settings,
-                           [&context, mlp](RandomStream init) { return make_mlp(context, mlp, init); });
+  const Config::Learner& learner = config.learner;
+  const bool umix = learner.method == "umix";
+  EnsembleSettings settings;
+  settings.fit = fit_settings(config.train);
+  settings.seed = static_cast<std::uint64_t>(config.seed);
+  settings.members = learner.method == "sm" || umix ? 1 : learner.members;
+  settings.growing = learner.method == "gens";
+  settings.grow_every = learner.grow_every;
+  settings.from_scratch = learner.from_scratch;
+  settings.bagging = learner.bagging;
+  settings.combine = combine(learner);
+  MakeModel make_model = model_maker(config, input);
+  if (umix) make_model = umix_maker(std::move(make_model), learner.members, learner.combine == "mean");
+  return make_ensemble(context, images, settings, std::move(make_model));
 }
 
 }  // namespace alma

@@ -129,19 +129,26 @@ void check_section(const std::string& section, const std::string& where) {
        "]? `alma run --print-config` lists all keys");
 }
 
-void read_key(Config& config, const std::string& section, const std::string& name, const toml::node& node,
+// A configuration in the making.
+struct Reading {
+  Config config;
+  bool members_given = false;
+};
+
+void read_key(Reading& reading, const std::string& section, const std::string& name, const toml::node& node,
               const std::string& where) {
   for (const Key& key : config_keys()) {
     if (key.section != section || key.name != name) continue;
     const Found found{key, node, where};
     found.check_planned();
-    std::visit(ReadValue{found}, key.field(config));
+    std::visit(ReadValue{found}, key.field(reading.config));
+    if (key.full_name() == "learner.members") reading.members_given = true;
     return;
   }
   unknown_key(section, name, where);
 }
 
-void read_file(Config& config, std::string_view text, const std::string& name) {
+void read_file(Reading& reading, std::string_view text, const std::string& name) {
   try {
     const toml::table table = toml::parse(text, name);
     const auto where = [&](const toml::node& node) { return name + ":" + std::to_string(node.source().begin.line); };
@@ -149,11 +156,11 @@ void read_file(Config& config, std::string_view text, const std::string& name) {
       const std::string section(key.str());
       const auto* entries = node.as_table();
       if (entries == nullptr || section == "seed") {
-        read_key(config, "", section, node, where(node));
+        read_key(reading, "", section, node, where(node));
         continue;
       }
       check_section(section, where(node));
-      for (const auto& [entry, value] : *entries) read_key(config, section, std::string(entry.str()), value, where(value));
+      for (const auto& [entry, value] : *entries) read_key(reading, section, std::string(entry.str()), value, where(value));
     }
   } catch (const toml::parse_error& error) {
     fail(ErrorKind::usage, name, ":", error.source().begin.line, ":", error.source().begin.column,
@@ -161,7 +168,7 @@ void read_file(Config& config, std::string_view text, const std::string& name) {
   }
 }
 
-void apply_set(Config& config, const std::string& set) {
+void apply_set(Reading& reading, const std::string& set) {
   const std::size_t equals = set.find('=');
   if (equals == std::string::npos || equals == 0)
     fail(ErrorKind::usage, "--set ", set, ": expected section.key=value, such as --set learner.wait=10");
@@ -180,7 +187,7 @@ void apply_set(Config& config, const std::string& set) {
     table.insert("value", text);
   }
   if (!section.empty()) check_section(section, "--set " + set);
-  read_key(config, section, name, *table.get("value"), "--set " + set);
+  read_key(reading, section, name, *table.get("value"), "--set " + set);
 }
 
 }  // namespace
@@ -190,9 +197,11 @@ std::string toml_library_version() {
 }
 
 Config parse_config(std::string_view text, const std::string& name, const std::vector<std::string>& sets) {
-  Config config;
-  read_file(config, text, name);
-  for (const std::string& set : sets) apply_set(config, set);
+  Reading reading;
+  read_file(reading, text, name);
+  for (const std::string& set : sets) apply_set(reading, set);
+  Config& config = reading.config;
+  if (config.learner.method == "gens" && !reading.members_given) config.learner.members = 1;
   check_together(config, sets.empty() ? name : name + " with --set");
   return config;
 }

@@ -26,8 +26,10 @@ struct Config {
     std::int64_t wait = 1;
     bool replay = false;
     bool from_scratch = false;
-    std::int64_t members = 4;
+    std::int64_t members = 4;  // gens: 1, where it is not given
     std::int64_t grow_every = 1;
+    std::string combine = "figures";
+    bool bagging = false;
   };
   struct Model {
     std::string architecture = "mlp";

@@ -87,18 +87,33 @@ std::vector<Key> stream_keys() {
 std::vector<Key> learner_keys() {
   return {
       text("learner", "method", learner<&Learner::method>,
-           "sm = one model, finetuned at each update (the paper's names of methods)", {"sm"},
-           {"ens", "umix", "gens", "gmoe", "ff"}),
+           "sm = one model, finetuned at each update; ens = independent models, all finetuned; umix = models under one loss "
+           "on "
+           "their combined logits; gens = new models at each growth, and only the newest train (the paper's names)",
+           {"sm", "ens", "umix", "gens"}, {"gmoe", "ff"}),
       number("learner", "wait", learner<&Learner::wait>, 1, 1e7,
              "w, how many mega-batches are collected before an update; 1 <= w <= B; the last update takes what is left",
              {"auto"}),
       flag("learner", "replay", learner<&Learner::replay>,
            "train on everything that has arrived, not only on the new mega-batches; validation accumulates likewise"),
       flag("learner", "from_scratch", learner<&Learner::from_scratch>,
-           "a new random model for each update (the paper's code means it for replay = true)"),
-      number("learner", "members", learner<&Learner::members>, 1, 1024, "ens, umix: how many; without effect on sm"),
+           "a new random model for each update (the paper's code means it for replay = true); gens: new models start at "
+           "random, "
+           "as the paper's text says, and not from the newest ones, as in its figures"),
+      number("learner", "members", learner<&Learner::members>, 1, 1024,
+             "ens, umix: how many models (paper: 2, 4); gens: new ones per growth (paper: 1, the default there); sm: no "
+             "effect"),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
-             "gens, gmoe, ff: in updates; without effect on sm"),
+             "gens: in updates; between growths the newest models are finetuned; no effect on others"),
+      text(
+          "learner", "combine", learner<&Learner::combine>,
+          "how models predict together: figures = what the paper's figures were made with, which is for ens: probabilities, "
+          "for umix: sum (of logits; its text says mean), for gens: logits (averaged; its text says probabilities). ens, "
+          "gens: "
+          "probabilities, logits, or vote (equal votes: the larger mean probability); umix: sum or mean",
+          {"figures", "probabilities", "logits", "vote", "sum", "mean"}),
+      flag("learner", "bagging", learner<&Learner::bagging>,
+           "ens: each model trains on as many samples of the update, drawn with replacement"),
   };
 }
 
@@ -149,6 +164,31 @@ const std::vector<Key>& config_keys() {
   return keys;
 }
 
+namespace {
+
+void check_learner(const Learner& learner, const std::string& source) {
+  const std::string& method = learner.method;
+  const auto refuse = [&](const std::string& what, const char* expected) {
+    fail(ErrorKind::usage, what, " does not go with learner.method = \"", method, "\"; expected ", expected, " (", source,
+         ')');
+  };
+  const bool separate = method == "ens" || method == "gens";
+  const std::string& combine = learner.combine;
+  if (combine != "figures") {
+    const bool for_umix = combine == "sum" || combine == "mean";
+    const std::string what = "learner.combine = \"" + combine + "\"";
+    if (method == "sm") refuse(what, "\"figures\", since one model has nothing to combine");
+    if (method == "umix" && !for_umix) refuse(what, "figures | sum | mean");
+    if (separate && for_umix) refuse(what, "figures | probabilities | logits | vote");
+  }
+  if (learner.bagging && method != "ens") refuse("learner.bagging = true", "method = \"ens\", or bagging = false");
+  if (combine == "vote" && method == "ens" && learner.members == 1)
+    fail(ErrorKind::usage, "learner.combine = \"vote\" with learner.members = 1: a vote needs at least 2 models (", source,
+         ')');
+}
+
+}  // namespace
+
 void check_together(const Config& config, const std::string& source) {
   const Stream& stream = config.stream;
   const Learner& learner = config.learner;
@@ -156,6 +196,7 @@ void check_together(const Config& config, const std::string& source) {
   if (learner.wait > stream.mega_batches)
     fail(ErrorKind::usage, "learner.wait = ", learner.wait, " is more than stream.mega_batches = ", stream.mega_batches,
          "; expected 1 <= wait <= mega_batches, since no update would ever happen (", source, ")");
+  check_learner(learner, source);
   if (train.momentum != 0 && train.optimizer != "sgd")
     fail(ErrorKind::usage, "train.momentum = ", train.momentum, " has no effect on train.optimizer = \"", train.optimizer,
          "\"; expected 0, or optimizer = \"sgd\" (", source, ")");

@@ -25,7 +25,7 @@ Tensor all_indices(Context& context, std::int64_t count) {
   return Tensor::from(context, {count}, indices);
 }
 
-Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& indices) {
+Evaluation evaluate(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices) {
   NoGrad off;
   const std::int64_t count = indices.dim(0), batches = (count + kBatch - 1) / kBatch;
   if (count == 0) return {};
@@ -34,7 +34,7 @@ Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& ind
   for (std::int64_t b = 0; b < batches; ++b) {
     const std::int64_t first = b * kBatch;
     const Batch batch = batch_of_images(images, indices.part(first, {std::min(kBatch, count - first)}));
-    evaluate_cross_entropy(model.forward(batch.x), batch.y, losses.part(b, {}), hits.part(b, {}));
+    evaluate_cross_entropy(logits_of(batch.x), batch.y, losses.part(b, {}), hits.part(b, {}));
   }
   Evaluation result{count, 0, 0};
   for (std::int32_t n : hits.to_vector<std::int32_t>()) result.hits += n;

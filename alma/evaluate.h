@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "data/images.h"
 #include "engine/nn.h"
@@ -23,8 +24,14 @@ struct Evaluation {
   double loss() const { return loss_sum / static_cast<double>(count); }
 };
 
+/// The logits [rows, classes] that somebody gives inputs x; called without recording.
+using LogitsOf = std::function<Tensor(const Tensor& x)>;
+
 /// Error and loss over the images that `indices` (i32 [n]) name, in batches of a fixed size; waits for the device once.
-Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& indices);
+Evaluation evaluate(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices);
+inline Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& indices) {
+  return evaluate([&](const Tensor& x) { return model.forward(x); }, images, indices);
+}
 
 /// 0, 1, ..., count - 1 on the device.
 Tensor all_indices(Context& context, std::int64_t count);

@@ -28,20 +28,20 @@ Count count_from_text(const std::string& text) {
 
 Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
          std::string name)
-    : model_(model),
-      parameters_(named_parameters(model)),
+    : state_(named_state(model)),
+      model_(model),
+      context_(state_.at(0).second.context()),
       images_(images),
       settings_(settings),
       seed_(seed),
       name_(std::move(name)),
       train_(data.train),
-      validation_(
-          Tensor::from(images.labels.context(), {static_cast<std::int64_t>(data.validation.size())}, data.validation)),
+      validation_(Tensor::from(context_, {static_cast<std::int64_t>(data.validation.size())}, data.validation)),
       steps_per_epoch_((static_cast<std::int64_t>(train_.size()) + settings.batch_size - 1) / settings.batch_size),
-      optimizer_(parameters_, settings.rule, settings.learning_rate) {
+      optimizer_(named_parameters(model), settings.rule, settings.learning_rate) {
   if (train_.empty()) fail("[fit] no training samples");
-  for (const NamedTensor& parameter : parameters_) best_.emplace_back(parameter.first, parameter.second.clone());
-  losses_ = Tensor::zeros(images.labels.context(), {steps_per_epoch_}, DType::f32);
+  for (const auto& [tensor_name, tensor] : state_) best_.emplace_back(tensor_name, tensor.clone());
+  losses_ = Tensor::zeros(context_, {steps_per_epoch_}, DType::f32);
   begin_epoch();
 }
 
@@ -49,11 +49,18 @@ Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const
 void Fit::begin_epoch() {
   std::vector<std::int32_t> order = train_;
   RandomStream(seed_, "shuffle, " + name_, static_cast<std::uint64_t>(epoch_)).shuffle(order);
-  order_ = Tensor::from(images_.labels.context(), {static_cast<std::int64_t>(order.size())}, order);
+  order_ = Tensor::from(context_, {static_cast<std::int64_t>(order.size())}, order);
 }
 
 void Fit::step() {
-  const ProfileSpan span(order_.context(), "training step");
+  train_step();
+  if (step_ < steps_per_epoch_) return;
+  end_epoch();
+  if (epoch_ < settings_.max_epochs) begin_epoch();
+}
+
+void Fit::train_step() {
+  const ProfileSpan span(context_, "training step");
   const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
   const Tensor indices = order_.part(first, {count}), loss = losses_.part(step_, {});
   optimizer_.prepare();
@@ -71,7 +78,7 @@ void Fit::step() {
 
 Cost Fit::train(const Tensor& indices, const Tensor& loss) {
   const Batch batch = batch_of_images(images_, indices);
-  CostScope scope(indices.context());
+  CostScope scope(context_);
   const Tensor found = softmax_cross_entropy(model_.forward(batch.x), batch.y);
   found.backward();
   const Cost cost = scope.cost();
@@ -83,9 +90,8 @@ Cost Fit::train(const Tensor& indices, const Tensor& loss) {
 Fit::CapturedStep& Fit::captured_step(std::int64_t batch_size) {
   std::unique_ptr<CapturedStep>& step = captured_[batch_size];
   if (step == nullptr) {
-    Context& context = order_.context();
     step = std::unique_ptr<CapturedStep>(new CapturedStep{
-        Captured(context), Tensor::empty(context, {batch_size}, DType::i32), Tensor::empty(context, {}, DType::f32), {}});
+        Captured(context_), Tensor::empty(context_, {batch_size}, DType::i32), Tensor::empty(context_, {}, DType::f32), {}});
   }
   return *step;
 }
@@ -100,13 +106,13 @@ void Fit::check_losses() const {
 
 void Fit::end_epoch() {
   check_losses();
-  const ProfileSpan span(order_.context(), "validation");
+  const ProfileSpan span(context_, "validation");
   const Evaluation validation = evaluate(model_, images_, validation_);
   const bool better =
       validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;
   if (better) {
     if (validation.count != 0) best_accuracy_ = validation.accuracy();
-    copy_parameters(parameters_, best_);
+    copy_tensors(state_, best_);
   }
   stale_ = better ? 0 : stale_ + 1;
   ++epoch_;
@@ -114,18 +120,22 @@ void Fit::end_epoch() {
   first_loss_ = 0;
 }
 
-FitResult Fit::run(const AfterStep& after_step) {
-  while (epoch_ < settings_.max_epochs && stale_ < settings_.patience) {
-    step();
-    if (step_ == steps_per_epoch_) {
-      end_epoch();
-      if (epoch_ < settings_.max_epochs) begin_epoch();
-    }
-    after_step(
-        {epoch_, settings_.max_epochs, epoch_ * order_.dim(0) + std::min(step_ * settings_.batch_size, order_.dim(0))});
-  }
-  copy_parameters(best_, parameters_);
+FitProgress Fit::progress() const {
+  const std::int64_t samples = order_.dim(0);
+  return {epoch_, settings_.max_epochs, epoch_ * samples + std::min(step_ * settings_.batch_size, samples)};
+}
+
+FitResult Fit::finish() {
+  copy_tensors(best_, state_);
   return {epoch_, best_accuracy_, cost_};
+}
+
+FitResult Fit::run(const AfterStep& after_step) {
+  while (!done()) {
+    step();
+    after_step(progress());
+  }
+  return finish();
 }
 
 std::vector<NamedTensor> Fit::tensors() const {
@@ -153,7 +163,7 @@ void Fit::restore(const std::vector<NamedTensor>& tensors, const nlohmann::json&
   cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
   first_loss_ = step_;
   optimizer_.restore(without_prefix("optimizer.", tensors, optimizer_.state()), state.at("optimizer_steps"));
-  copy_parameters(without_prefix("best.", tensors, best_), best_);
+  copy_tensors(without_prefix("best.", tensors, best_), best_);
   begin_epoch();
 }
 

@@ -46,10 +46,18 @@ struct FitResult {
 class Fit {
  public:
   /// `name`, such as "update 3", names the fit in messages and its random streams: the orders of epochs come from
-  /// RandomStream(seed, "shuffle, " + name, epoch). All references outlive the fit.
+  /// RandomStream(seed, "shuffle, " + name, epoch). All references outlive the fit. `images` may be in another context than
+  /// the model if both are on the cpu: they are read only.
   Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
       std::string name);
-  /// Runs to the end. Throws Error (failed) at a non-finite loss, naming fit, epoch and step.
+  bool done() const { return epoch_ >= settings_.max_epochs || stale_ >= settings_.patience; }
+  /// One training step, and after the last one of an epoch its validation; only until it is done. Throws Error (failed) at a
+  /// non-finite loss, naming fit, epoch and step; it is looked for at the end of an epoch and in check_losses().
+  void step();
+  FitProgress progress() const;
+  /// Once it is done: puts the best weights into the model.
+  FitResult finish();
+  /// All of that, with after_step after each step.
   FitResult run(const AfterStep& after_step);
 
   /// What a checkpoint inside the update needs besides the model's weights.
@@ -61,7 +69,7 @@ class Fit {
 
  private:
   void begin_epoch();
-  void step();
+  void train_step();
   /// Trains on the images that `indices` name, after prepare() of the optimizer; returns the cost of forward and backward.
   Cost train(const Tensor& indices, const Tensor& loss);
   /// The captured step of a batch size, and the tensors through which what changes from step to step reaches it.
@@ -73,8 +81,9 @@ class Fit {
   CapturedStep& captured_step(std::int64_t batch_size);
   void end_epoch();
 
+  std::vector<NamedTensor> state_;  // of the model
   Module& model_;
-  std::vector<NamedTensor> parameters_;
+  Context& context_;  // the model's
   const DeviceImages& images_;
   FitSettings settings_;
   std::uint64_t seed_;
@@ -83,7 +92,7 @@ class Fit {
   Tensor validation_;  // indices
   std::int64_t steps_per_epoch_;
   Optimizer optimizer_;
-  std::vector<NamedTensor> best_;  // weights
+  std::vector<NamedTensor> best_;  // state of the model
   Tensor order_;                   // of the epoch under way
   Tensor losses_;                  // [steps_per_epoch], of the epoch under way
   std::int64_t first_loss_ = 0;    // step of the epoch from which losses_ is known

@@ -4,20 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "alma/committee.h"
 #include "alma/evaluate.h"
 #include "alma/fit.h"
 
 namespace alma {
-
-/// What a learner is made with.
-struct LearnerSettings {
-  FitSettings fit;
-  std::uint64_t seed = 0;
-  bool from_scratch = false;  // each update starts from a new random model instead of the last one
-};
-
-/// Makes the model of an update: a new one, drawn from the given stream.
-using MakeModel = std::function<std::unique_ptr<Module>(RandomStream init)>;
 
 /// One way to learn from a stream (Caccia et al. 2022, section 4): how it trains on a collected data set, how it grows, how
 /// it predicts, what it weighs and what it costs. The stream, waiting, replay, evaluation and bookkeeping are the same for
@@ -27,15 +18,14 @@ class Learner {
   virtual ~Learner() = default;
   /// Update number `update`, counted from 0, on `data`. After load() of a state inside an update, goes on with that one.
   virtual FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) = 0;
-  virtual Evaluation evaluate(const DeviceImages& images, const Tensor& indices) = 0;
-  /// What evaluate() does now, by a copy in `context`, where images and indices must be: it may run on another thread while
-  /// this learner goes on.
+  /// Error and loss of the learner as it is now, by a copy in `context`, where images and indices must be: it may run on
+  /// another thread while this learner goes on.
   using Evaluate = std::function<Evaluation(const DeviceImages& images, const Tensor& indices)>;
   virtual Evaluate evaluator(Context& context) = 0;
   /// Probabilities [rows, classes] of normalised inputs x.
   virtual Tensor predict(const Tensor& x) = 0;
   virtual std::int64_t parameters() = 0;
-  /// Forward multiply-adds per sample, by the paper's count, measured on one sample x [1, features].
+  /// Forward multiply-adds of a prediction, by the paper's count, measured on one sample x [1, features].
   virtual Count macs_per_sample(const Tensor& x) = 0;
 
   /// Everything that the learner needs to go on, between updates and, called from AfterStep, inside one.
@@ -44,9 +34,29 @@ class Learner {
   virtual void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) = 0;
 };
 
-/// SM, the single model: finetunes the model of the last update on each collected data set, or trains a new one from
-/// scratch. `images` is the training set; it and `context` outlive the learner.
-std::unique_ptr<Learner> make_single_model(Context& context, const DeviceImages& images, const LearnerSettings& settings,
-                                           MakeModel make_model);
+/// Makes a new model in `context`; purpose and index name the random stream that it is drawn from.
+using MakeModel = std::function<std::unique_ptr<Module>(Context& context, const std::string& purpose, std::uint64_t index)>;
+
+/// The learners that are independent models, each trained by a fit of its own: SM is one model; Ens is `members` of them
+/// that all train at every update; gEns (growing) gets `members` new ones every `grow_every` updates, and only the newest
+/// train. UMix is SM with a UniformMixture for a model.
+struct EnsembleSettings {
+  FitSettings fit;
+  std::uint64_t seed = 0;
+  std::int64_t members = 1;
+  bool growing = false;
+  std::int64_t grow_every = 1;
+  // Not growing: each update starts from new random models instead of the last ones. Growing: new members start at random
+  // instead of from the newest ones ("warm-started", as in the official code).
+  bool from_scratch = false;
+  bool bagging = false;  // each member trains on as many samples of the update, drawn with replacement
+  Combine combine = Combine::probabilities;
+};
+
+/// `images` is the training set; it and `context` outlive the learner. Members train side by side on the context's threads
+/// where the device can do that (cpu), each in a context of its own, and to the same bits one after the other elsewhere. A
+/// fit's results are the sum of the costs, the largest number of epochs and the mean of the best accuracies.
+std::unique_ptr<Learner> make_ensemble(Context& context, const DeviceImages& images, const EnsembleSettings& settings,
+                                       MakeModel make_model);
 
 }  // namespace alma

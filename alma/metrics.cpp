@@ -44,6 +44,7 @@ std::string to_json_line(const MegaBatchRecord& record) {
                                        {"error", finite(record.error, "error", t)},
                                        {"loss", or_null(record.loss, "loss", t)},
                                        {"params", record.params},
+                                       {"inference_macs", count_to_json(record.inference_macs)},
                                        {"train_macs", count_to_json(record.train_macs)},
                                        {"train_flops", count_to_json(record.train_flops)},
                                        {"epochs", record.epochs},
@@ -61,6 +62,7 @@ MegaBatchRecord record_from_json(const std::string& line) {
     json.at("error").get_to(record.error);
     record.loss = read_optional(json.at("loss"));
     json.at("params").get_to(record.params);
+    record.inference_macs = count_from_json(json.at("inference_macs"));
     record.train_macs = count_from_json(json.at("train_macs"));
     record.train_flops = count_from_json(json.at("train_flops"));
     json.at("epochs").get_to(record.epochs);

@@ -16,6 +16,7 @@ struct MegaBatchRecord {
   double error = 0;                    // of the whole test set, in [0, 1]
   std::optional<double> loss;          // mean test cross-entropy; null while it is not known
   std::int64_t params = 0;             // of the model that is judged
+  Count inference_macs = 0;            // of a prediction for one sample, the paper's convention
   Count train_macs = 0;                // cumulative, the paper's convention
   Count train_flops = 0;               // cumulative, forward and backward
   std::int64_t epochs = 0;             // of this update; 0 without one

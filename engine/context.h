@@ -32,6 +32,8 @@ class Context {
   Backend& backend() { return *backend_; }
   Allocator& allocator() { return allocator_; }
   int threads() const { return pool_->threads(); }
+  /// Shared with the contexts beside this one. Ops inside of its pieces run inline.
+  ThreadPool& pool() { return *pool_; }
   /// ThreadPool::lend(): while a context beside this one works.
   void lend_threads(int threads) { pool_->lend(threads); }
   /// Everything that ops have reported since the context was made.

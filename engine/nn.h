@@ -9,25 +9,28 @@
 
 namespace alma {
 
-/// A function with parameters. Parameters are visited in a fixed order under fixed names: the order of initialisation, of
-/// the optimizer's slots and of a checkpoint.
+/// A function with state: parameters, which want a gradient, and others that do not, such as running statistics. They are
+/// visited in a fixed order under fixed names: the order of initialisation, of the optimizer's slots and of a checkpoint.
 class Module {
  public:
   virtual ~Module() = default;
   /// x [rows, in] -> [rows, out].
   virtual Tensor forward(const Tensor& x) = 0;
-  /// Calls visit(name, parameter) for each parameter; names are `prefix` and a path, such as "hidden.0.weight".
-  using Visitor = std::function<void(const std::string& name, Tensor& parameter)>;
+  /// Calls visit(name, tensor) for each tensor of the state; names are `prefix` and a path, such as "hidden.0.weight".
+  using Visitor = std::function<void(const std::string& name, Tensor& tensor)>;
   virtual void visit(const Visitor& visitor, const std::string& prefix = "") = 0;
-  /// A copy with parameters of its own in `context`.
+  /// A copy with tensors of its own in `context`.
   virtual std::unique_ptr<Module> clone(Context& context) const = 0;
 };
 
-/// All parameters with their names, in order.
+/// All tensors of the state with their names, in order.
+std::vector<NamedTensor> named_state(Module& module);
+/// Those that are parameters.
 std::vector<NamedTensor> named_parameters(Module& module);
+/// Elements of the parameters.
 std::int64_t count_parameters(Module& module);
-/// Copies values between two modules, or lists, of the same structure.
-void copy_parameters(const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to);
+/// Copies values between two lists of the same names and shapes.
+void copy_tensors(const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to);
 
 /// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out].
 class Linear final : public Module {

@@ -86,7 +86,7 @@ std::vector<NamedTensor> Optimizer::state() const {
 }
 
 void Optimizer::restore(const std::vector<NamedTensor>& tensors, std::int64_t steps) {
-  copy_parameters(tensors, state());
+  copy_tensors(tensors, state());
   state_.step = steps;
 }
 

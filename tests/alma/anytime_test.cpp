@@ -21,6 +21,7 @@ TEST(Anytime, JudgesAtEveryMegaBatchAndWaitsInBetween) {
     EXPECT_EQ(r.updated, update) << r.t;
     EXPECT_EQ(r.epochs, update ? 4 : 0);
     EXPECT_EQ(r.val_accuracy.has_value(), update);
+    EXPECT_TRUE(r.inference_macs == kMacs);
     EXPECT_EQ(r.params, 2 * (784 * 8 + 8) + 784 * 2 + 2 + 2 * (8 * 8 + 8) + 8 * 2 + 2 + 8 * 10 + 10);
     const std::int64_t arrived = r.t < 4 ? 0 : r.t < 8 ? 4 : r.t < 10 ? 8 : 10;
     EXPECT_TRUE(r.train_macs == kMacs * 27 * static_cast<std::uint64_t>(arrived) * 4) << r.t;

@@ -29,7 +29,7 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"sm", 11, true, true, 5, 6};
+  config.learner = {"ens", 11, true, true, 5, 6, "vote", true};
   config.model = {"mlp", 3, 16};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
@@ -49,6 +49,8 @@ TEST(Config, DefaultsAreThoseOfTheContract) {
   EXPECT_FALSE(config.learner.from_scratch);
   EXPECT_EQ(config.learner.members, 4);
   EXPECT_EQ(config.learner.grow_every, 1);
+  EXPECT_EQ(config.learner.combine, "figures");
+  EXPECT_FALSE(config.learner.bagging);
   EXPECT_EQ(config.model.architecture, "mlp");
   EXPECT_EQ(config.model.width, 64);
   EXPECT_EQ(config.model.experts, 1);
@@ -88,7 +90,7 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
   // unusual() differs from the default in every key but these, which know one name only.
-  const std::set<std::string> single = {"learner.method", "model.architecture", "train.math"};
+  const std::set<std::string> single = {"model.architecture", "train.math"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -197,7 +199,8 @@ TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
                    {"train.optimizer = \"sdg\" is not known, expected sgd | adadelta | adam | adamw"});
   expect_set_error("stream.dataset=imagenet", {"is not known", "fashion-mnist"});
   expect_set_error("stream.untrained=zero", {"chance | measured"});
-  expect_set_error("learner.method=ens", {"learner.method = \"ens\" is not available; this version has: sm"});
+  expect_set_error("learner.method=gmoe",
+                   {"learner.method = \"gmoe\" is not available; this version has: sm | ens | umix | gens"});
   expect_set_error("model.architecture=vgg19", {"is not available; this version has: mlp"});
   expect_set_error("train.math=tf32", {"is not available; this version has: f32"});
   expect_set_error("stream.dataset=cifar10", {"is not available; this version has: mnist | fashion-mnist"});
@@ -213,6 +216,26 @@ TEST(Config, KeysThatContradictEachOther) {
   expect_usage_error("stream.mean = [0.1]", {"stream.mean has 1", "stream.std 0"});
   expect_usage_error("stream.dataset = \"idx\"", {"stream.train_images is not set"});
   expect_usage_error("stream.test_labels = \"a\"", {"stream.test_labels is set", "mnist"});
+}
+
+TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {
+  const auto refused = [](const std::string& text, const std::vector<std::string>& parts) {
+    expect_usage_error("[learner]\n" + text, parts);
+  };
+  refused("members = 0", {"learner.members = 0 is out of range, expected 1 .. 1024"});
+  refused("combine = \"vote\"", {"learner.combine = \"vote\"", "learner.method = \"sm\"", "expected \"figures\""});
+  refused("method = \"umix\"\ncombine = \"vote\"", {"\"umix\"", "expected figures | sum | mean"});
+  refused("method = \"ens\"\ncombine = \"sum\"", {"\"ens\"", "expected figures | probabilities | logits | vote"});
+  refused("method = \"gens\"\ncombine = \"mean\"", {"\"gens\"", "expected figures | probabilities"});
+  refused("method = \"ens\"\ncombine = \"vote\"\nmembers = 1", {"learner.members = 1", "a vote needs at least 2 models"});
+  refused("method = \"umix\"\nbagging = true", {"learner.bagging = true", "expected method = \"ens\""});
+}
+
+TEST(Config, AGrowingEnsembleGetsOneModelAtATimeUnlessToldOtherwise) {
+  EXPECT_EQ(parse_config("learner.method = \"gens\"", "x").learner.members, 1);
+  EXPECT_EQ(parse_config("learner.members = 3", "x", {"learner.method=gens"}).learner.members, 3);
+  EXPECT_EQ(parse_config("", "x", {"learner.members=4", "learner.method=gens"}).learner.members, 4);
+  EXPECT_EQ(parse_config("learner.method = \"ens\"", "x").learner.members, 4);
 }
 
 TEST(Config, SyntaxErrorsNameLineAndColumn) {

@@ -98,7 +98,7 @@ TEST_F(FitGraphInTheSimulator, WeightsThatAreRestoredBetweenStepsAreThoseThatItR
     int step = 0;
     std::string all;
     Fit(*trained, images_, split_, settings_, 9, "update 1").run([&](const FitProgress&) {
-      if (++step == 9) copy_parameters(named_parameters(*other), named_parameters(*trained));
+      if (++step == 9) copy_tensors(named_parameters(*other), named_parameters(*trained));
       all += bits(named_parameters(*trained));
     });
     return all;
@@ -120,7 +120,7 @@ TEST_F(FitGraphInTheSimulator, GoesOnFromASavedStepToTheSameBits) {
     }),
                  Stop);
     for (const auto& [name, tensor] : before.tensors()) saved.emplace_back(name, tensor.clone());
-    copy_parameters(named_parameters(*first), named_parameters(*second));
+    copy_tensors(named_parameters(*first), named_parameters(*second));
     Fit after(*second, images_, split_, settings_, 9, "update 1");
     after.restore(saved, before.state());
     after.run([](const FitProgress&) {});

@@ -119,7 +119,7 @@ TEST_F(FitTest, GoesOnFromEveryStepToTheSameBits) {
     } catch (const Stop&) {
       for (const auto& [name, tensor] : before.tensors()) saved.emplace_back(name, tensor.clone());
       state = nlohmann::json::parse(before.state().dump());
-      copy_parameters(named_parameters(*first), named_parameters(*second));
+      copy_tensors(named_parameters(*first), named_parameters(*second));
     }
     Fit after = fit(*second);
     after.restore(saved, state);

@@ -12,10 +12,12 @@
 namespace alma::test {
 namespace {
 
+// A learner by its settings; bits must not depend on the threads either.
 class Resume : public ::testing::Test {
  protected:
-  Resume() {
+  explicit Resume(const Config::Learner& learner = {}, int threads = 1) : threads_(std::to_string(threads)) {
     Config config = small_config();
+    config.learner = learner;
     config.learner.wait = 2;
     config.train.max_epochs = 400;           // long enough to be hit in the middle of an update
     config.train.checkpoint_seconds = 0.02;  // often enough to be hit in the middle of a save
@@ -23,10 +25,10 @@ class Resume : public ::testing::Test {
   }
   std::filesystem::path file(const std::string& name) const { return std::filesystem::path(folder_.path()) / name; }
   std::vector<std::string> start(const std::string& out) const {
-    return {"run", file("config.toml"), "--device", "cpu", "--threads", "1", "--quiet", "--out", file(out)};
+    return {"run", file("config.toml"), "--device", "cpu", "--threads", threads_, "--quiet", "--out", file(out)};
   }
   std::vector<std::string> go_on(const std::string& out) const {
-    return {"run", "--resume", "--device", "cpu", "--threads", "1", "--quiet", "--out", file(out)};
+    return {"run", "--resume", "--device", "cpu", "--threads", threads_, "--quiet", "--out", file(out)};
   }
   Outcome run(const std::vector<std::string>& arguments) const { return run_alma(folder_.path(), arguments); }
   /// Starts the run, or lets it go on. A folder without config.toml was killed before it was a run directory.
@@ -47,11 +49,14 @@ class Resume : public ::testing::Test {
     return {lines, bits(CheckpointStore(file(out) / "checkpoint").load(context_).tensors)};
   }
 
+  void kill_at_random_moments(int count);
+
   TemporaryFolder folder_;
   Context context_{"cpu"};
+  std::string threads_;
 };
 
-TEST_F(Resume, KilledAtTwentyRandomMomentsEndsInTheSameBits) {
+void Resume::kill_at_random_moments(int count) {
   const auto before = std::chrono::steady_clock::now();
   ASSERT_EQ(run(start("straight")).code, 0);
   const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
@@ -60,7 +65,7 @@ TEST_F(Resume, KilledAtTwentyRandomMomentsEndsInTheSameBits) {
   // The moments are those of a fixed stream; what the program is doing then differs from run to run, as it should.
   RandomStream moments(2026, "kills");
   int kills = 0;
-  for (int attempt = 0; kills < 20 && attempt < 400; ++attempt) {
+  for (int attempt = 0; kills < count && attempt < 20 * count; ++attempt) {
     Program program(folder_.path(), start_or_go_on("killed"));
     std::this_thread::sleep_for(std::chrono::duration<double>(whole * moments.uniform(0.02, 0.35)));
     program.signal(SIGKILL);
@@ -73,13 +78,31 @@ TEST_F(Resume, KilledAtTwentyRandomMomentsEndsInTheSameBits) {
       std::filesystem::remove_all(file("killed"));
     }
   }
-  ASSERT_EQ(kills, 20);
+  ASSERT_EQ(kills, count);
   const Outcome end = run(start_or_go_on("killed"));
   ASSERT_EQ(end.code, 0) << end.err;
   const auto found = outcome("killed");
   EXPECT_EQ(found.first, expected.first);
   EXPECT_EQ(found.second, expected.second);
 }
+
+TEST_F(Resume, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+
+class ResumeEns : public Resume {
+ protected:
+  ResumeEns() : Resume({.method = "ens", .members = 3, .bagging = true}, 2) {}
+};
+class ResumeUMix : public Resume {
+ protected:
+  ResumeUMix() : Resume({.method = "umix", .replay = true, .members = 2}) {}
+};
+class ResumeGEns : public Resume {
+ protected:
+  ResumeGEns() : Resume({.method = "gens", .members = 2}, 2) {}
+};
+TEST_F(ResumeEns, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
+TEST_F(ResumeUMix, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
+TEST_F(ResumeGEns, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
 
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
   ASSERT_EQ(run(start("straight")).code, 0);

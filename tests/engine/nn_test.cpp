@@ -62,15 +62,15 @@ TEST(Sequential, NamesChainAndClonesAreApart) {
   EXPECT_TRUE(copy->forward(x).requires_grad());
   parameters[0].second.fill(0);
   EXPECT_NE(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
-  copy_parameters(named_parameters(model), named_parameters(*copy));
+  copy_tensors(named_parameters(model), named_parameters(*copy));
   EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
 }
 
 TEST(Nn, ListsThatDoNotFitAreRefused) {
   RandomStream init(3, "test");
   Linear a(cpu(), 4, 3, true, init), b(cpu(), 4, 2, true, init);
-  expect_error([&] { copy_parameters(named_parameters(a), named_parameters(b)); }, {"[copy_from]"});
-  expect_error([&] { copy_parameters(named_parameters(a), {}); }, {"[copy_parameters]", "2 tensors", "0"});
+  expect_error([&] { copy_tensors(named_parameters(a), named_parameters(b)); }, {"[copy_from]"});
+  expect_error([&] { copy_tensors(named_parameters(a), {}); }, {"[copy_tensors]", "2 tensors", "0"});
   expect_error([&] { Linear(cpu(), 0, 3, true, init); }, {"[linear]", "in = 0"});
 }
 

@@ -1,0 +1,29 @@
+#include "models/umix.h"
+
+#include "engine/ops_elementwise.h"
+
+namespace alma {
+
+UniformMixture::UniformMixture(std::vector<std::unique_ptr<Module>> members, bool average)
+    : members_(std::move(members)), average_(average) {
+  if (members_.empty()) fail("[umix] no members");
+}
+
+Tensor UniformMixture::forward(const Tensor& x) {
+  Tensor sum = members_[0]->forward(x);
+  for (std::size_t k = 1; k < members_.size(); ++k) sum = sum + members_[k]->forward(x);
+  return average_ ? (1.0 / static_cast<double>(members_.size())) * sum : sum;
+}
+
+void UniformMixture::visit(const Visitor& visitor, const std::string& prefix) {
+  for (std::size_t k = 0; k < members_.size(); ++k)
+    members_[k]->visit(visitor, prefix + "member." + std::to_string(k) + ".");
+}
+
+std::unique_ptr<Module> UniformMixture::clone(Context& context) const {
+  std::vector<std::unique_ptr<Module>> members;
+  for (const auto& member : members_) members.push_back(member->clone(context));
+  return std::make_unique<UniformMixture>(std::move(members), average_);
+}
+
+}  // namespace alma

@@ -1,0 +1,25 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "engine/nn.h"
+
+namespace alma {
+
+/// UMix's model: the logits of several models of equal outputs, added up (the paper's figures) or averaged (its text), and
+/// trained by one loss on the result (Caccia et al. 2022, section 4.2). The sum makes the logits k times as large, and with
+/// them the gradients of each member.
+class UniformMixture final : public Module {
+ public:
+  /// At least one member.
+  UniformMixture(std::vector<std::unique_ptr<Module>> members, bool average);
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone(Context& context) const override;
+
+ private:
+  std::vector<std::unique_ptr<Module>> members_;
+  bool average_;
+};
+
+}  // namespace alma
