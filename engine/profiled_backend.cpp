@@ -126,8 +126,13 @@ void ProfiledBackend::bias_relu_backward(const In& dy, const In& y, const Out& d
   record("bias_relu_backward", {dy, y, dz, dbias}, [&] { backend_->bias_relu_backward(dy, y, dz, dbias); });
 }
 
-void ProfiledBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
-  record("conv2d", {x, w, y}, [&] { backend_->conv2d(x, w, geometry, y, math); });
+void ProfiledBackend::convert_layout(const In& x, const Out& y) {
+  record("convert_layout", {x, y}, [&] { backend_->convert_layout(x, y); });
+}
+
+void ProfiledBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y,
+                             Math math) {
+  record("conv2d", {x, w, y}, [&] { backend_->conv2d(x, w, bias, geometry, y, math); });
 }
 
 void ProfiledBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
@@ -136,8 +141,9 @@ void ProfiledBackend::conv2d_data_gradient(const In& dy, const In& w, const Conv
 }
 
 void ProfiledBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
-                                             Math math) {
-  record("conv2d_weight_gradient", {x, dy, dw}, [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, math); });
+                                             const Out& dbias, Math math) {
+  record("conv2d_weight_gradient", {x, dy, dw},
+         [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, dbias, math); });
 }
 
 void ProfiledBackend::unary(UnaryOp op, const In& x, const Out& y) {

@@ -10,13 +10,6 @@
 
 namespace alma {
 
-/// How a tensor's elements lie in memory. Ops name the layouts they take; any other is an error, never a silent copy.
-enum class Layout : std::uint8_t {
-  row_major,   // contiguous, last dimension fastest
-  lanes16,     // images on the CPU: NCHW stored [ceil(N/16)][C][H+2][W+2][16], halo zero
-  image_rows,  // [n, pixels], not stored: rows of a set of u8 images, normalised by whoever reads them (ops_images.h)
-};
-
 /// Device memory that tensors share.
 class Storage {
  public:

@@ -156,11 +156,12 @@ class Graph {
 /// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no
 /// autograd. One implementation per device, one file per family. Used by one thread at a time.
 ///
-/// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; any size may
-/// be 0 (then nothing is written); In and Out must not overlap, except that an element-wise Out may be one of its Ins;
-/// inputs of one call share one dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error
-/// "[name] what, what was given"; results are the same bits on every call, whatever the number of threads; work is queued on
-/// the stream and only download() and synchronize() wait.
+/// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; where a
+/// primitive names lanes16 it takes f32 images so too, on the cpu, all of one call alike; any size may be 0 (then nothing is
+/// written); In and Out must not overlap, except that an element-wise Out may be one of its Ins; inputs of one call share one
+/// dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error "[name] what, what was given"; results are the same
+/// bits on every call, whatever the number of threads; work is queued on the stream and only download() and synchronize()
+/// wait.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -179,6 +180,15 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+
+  // ---- layouts -----------------------------------------------------------------------------------------------------
+  /// The layout that stacks of convolutions on f32 images should have here.
+  virtual Layout image_layout() const { return Layout::row_major; }
+  /// y = x [n, c, h, w] in another layout: row_major to lanes16 (halo and spare lanes become 0) or back. f32, on the cpu.
+  /// Minimum bytes: x + y.
+  virtual void convert_layout(const In& x, const Out& y) {
+    fail("[convert_layout] ", info().device, " has row_major images alone, got x ", x.layout, ", y ", y.layout);
+  }
 
   // ---- graphs ------------------------------------------------------------------------------------------------------
   /// Whether capture() works.
@@ -221,14 +231,18 @@ class Backend {
   // Cross-correlation: y[n, k, i, j] = sum of x[n, c, i stride + r - padding, j stride + s - padding] w[k, c, r, s] over the
   // channels c of k's group and r, s. x [n, c, h, w], w [k, c / groups, r, s], y [n, k, ., .]; f32, f64 (cpu) or bf16 (cuda,
   // with Math::bf16), all of one type, sums as in products. Other math than f32 is cuda's. n, c and k may be 0.
+  // lanes16: x and y and their gradients, w stays row_major; 3 x 3 with padding 1 or 1 x 1 without, stride 1, one group.
   // Minimum bytes: the two inputs + the output.
-  virtual void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math = Math::f32) = 0;
+  /// bias [k] is added to every image; null: none.
+  virtual void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y,
+                      Math math = Math::f32) = 0;
   /// The gradient of conv2d() for x, given y's.
   virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
                                     Math math = Math::f32) = 0;
-  /// The gradient of conv2d() for w, given y's.
+  /// The gradients of conv2d() for w and for the bias, given y's; dbias [k] = sums of dy, null: not wanted. On cuda dbias
+  /// reads dy once more.
   virtual void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
-                                      Math math = Math::f32) = 0;
+                                      const Out& dbias, Math math = Math::f32) = 0;
 
   // ---- element-wise ------------------------------------------------------------------------------------------------
   virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
@@ -294,6 +308,7 @@ class Backend {
                             std::span<const Out> dexperts) = 0;
 
   // ---- normalisation -----------------------------------------------------------------------------------------------
+  // lanes16: x, y, dy and dx of batch normalisation.
   /// y = (x - mean) * rstd * gamma + beta per row of x [rows, n], n >= 1; gamma, beta [n]; mean and rstd =
   /// 1 / sqrt(variance + epsilon), both [rows], for the backward: both null in evaluation. The variance is the biased one,
   /// about the mean. (Ba et al. 2016; PyTorch's LayerNorm.) Minimum bytes: x + gamma + beta + y (+ mean + rstd); rows longer
@@ -324,6 +339,8 @@ class Backend {
                                    const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) = 0;
 
   // ---- pooling -----------------------------------------------------------------------------------------------------
+  // lanes16: all images of max_pool() and its backward, place too, whose halo is neither written nor read; x alone of
+  // adaptive_average_pool() and dx alone of its backward, which lead out of lanes16.
   /// y [n, c, oh, ow] = largest element of each window of x [n, c, h, w]; place u8 [n, c, oh, ow] = where in its window it
   /// was, row by row, for the backward; null in evaluation. The first of equals wins, NaN wins over numbers, the last NaN
   /// over others: PyTorch's rules. height * width of the window in 1..256 and no larger than x, stride >= 1.
@@ -341,7 +358,7 @@ class Backend {
   // ---- gather ------------------------------------------------------------------------------------------------------
   /// Mini-batch: x[i] = images[indices[i]] normalised, y[i] = labels[indices[i]].
   ///   images [count, channels, height, width] u8 (at most PixelScale::max_channels); labels [count] i32; indices [n] i32
-  ///   x [n, channels, height, width] or [n, channels * height * width]; y [n] i32
+  ///   x [n, channels, height, width], in lanes16 too, or [n, channels * height * width]; y [n] i32
   /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1. With an augmentation
   /// (pad in 0..1024) each x[i] is a random cut of its padded image, mirrored or not. The same bits on every device.
   virtual void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
@@ -367,7 +384,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 7;
+inline constexpr int kBackendAbi = 8;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

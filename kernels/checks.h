@@ -5,16 +5,40 @@
 /// "[matmul] b must be f32 [3, 4], got f64 [3, 4]". What a device cannot compute (f64 on cuda) it refuses itself.
 namespace alma::check {
 
-/// `view` has this type and shape, and memory if it has elements.
-inline void array(const char* op, const char* name, const In& view, DType dtype, const Shape& shape) {
+/// `view` lies in memory as the primitive takes it.
+inline void layout(const char* op, const char* name, const In& view, Layout wanted) {
+  if (view.layout != wanted) fail("[", op, "] ", name, " ", view.shape, " must be ", wanted, ", got ", view.layout);
+}
+
+/// `view` has this type, shape and layout, and memory if it has elements.
+inline void array(const char* op, const char* name, const In& view, DType dtype, const Shape& shape,
+                  Layout wanted = Layout::row_major) {
+  layout(op, name, view, wanted);
   if (view.dtype != dtype || !(view.shape == shape))
     fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got ", view.dtype, " ", view.shape);
   if (view.data == nullptr && shape.count() > 0) fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got null");
 }
 
-inline void rank(const char* op, const char* name, const In& view, int rank) {
+inline void rank(const char* op, const char* name, const In& view, int rank, Layout wanted = Layout::row_major) {
+  layout(op, name, view, wanted);
   if (view.shape.rank() != rank) fail("[", op, "] ", name, " must have ", rank, " dimensions, got ", view.shape);
   if (view.data == nullptr && view.shape.count() > 0) fail("[", op, "] ", name, " ", view.shape, " is null");
+}
+
+/// The layout of a primitive's images: that of the first of them, row_major or lanes16, which is f32.
+inline Layout images(const char* op, const char* name, const In& view) {
+  if (view.layout == Layout::row_major) return view.layout;
+  layout(op, name, view, Layout::lanes16);
+  rank(op, name, view, 4, Layout::lanes16);
+  if (view.dtype != DType::f32) fail("[", op, "] images in lanes16 are f32, got ", name, " ", view.dtype);
+  return view.layout;
+}
+
+inline void convert_layout(const In& x, const Out& y) {
+  const char* op = "convert_layout";
+  rank(op, "x", x, 4, x.layout);
+  array(op, "x", x, DType::f32, x.shape, images(op, "x", x));
+  array(op, "y", y, DType::f32, x.shape, x.layout == Layout::lanes16 ? Layout::row_major : Layout::lanes16);
 }
 
 struct MatmulSizes {
@@ -70,24 +94,34 @@ inline MatmulSizes matmul(const In& a, bool transpose_a, const In& b, bool trans
 struct ConvArrays {
   const In &x, &w, &y;
   const char *x_name, *w_name, *y_name;
+  In bias = {};
+  const char* bias_name = "";
 };
 
 inline void conv2d(const char* op, const ConvArrays& a, const ConvGeometry& g, Math math) {
-  rank(op, a.x_name, a.x, 4);
+  const Layout images = check::images(op, a.x_name, a.x);
+  rank(op, a.x_name, a.x, 4, images);
   rank(op, a.w_name, a.w, 4);
-  rank(op, a.y_name, a.y, 4);
+  rank(op, a.y_name, a.y, 4, images);
   if (g.stride_h < 1 || g.stride_w < 1 || g.padding_h < 0 || g.padding_w < 0 || g.groups < 1)
     fail("[", op, "] strides and groups are at least 1, paddings at least 0, got strides ", g.stride_h, " and ", g.stride_w,
          ", paddings ", g.padding_h, " and ", g.padding_w, ", ", g.groups, " groups");
   const Shape &x = a.x.shape, &w = a.w.shape;
   if (x[1] % g.groups != 0 || w[0] % g.groups != 0)
     fail("[", op, "] ", g.groups, " groups must divide the channels of ", a.x_name, " ", x, ", ", a.w_name, " ", w);
-  array(op, a.x_name, a.x, a.x.dtype, x);
+  array(op, a.x_name, a.x, a.x.dtype, x, images);
   array(op, a.w_name, a.w, a.x.dtype, {w[0], x[1] / g.groups, w[2], w[3]});
+  if (a.bias) array(op, a.bias_name, a.bias, a.x.dtype, {w[0]});
   const std::int64_t h = x[2] + 2 * g.padding_h - w[2], width = x[3] + 2 * g.padding_w - w[3];
   if (w[2] < 1 || w[3] < 1 || h < 0 || width < 0)
     fail("[", op, "] ", a.w_name, " ", w, " does not fit into the padded ", a.x_name, " ", x);
-  array(op, a.y_name, a.y, a.x.dtype, {x[0], w[0], h / g.stride_h + 1, width / g.stride_w + 1});
+  array(op, a.y_name, a.y, a.x.dtype, {x[0], w[0], h / g.stride_h + 1, width / g.stride_w + 1}, images);
+  const bool plain = g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 && w[2] == w[3];
+  if (images == Layout::lanes16 && !(plain && g.padding_h == g.padding_w &&
+                                     ((w[2] == 3 && g.padding_h == 1) || (w[2] == 1 && g.padding_h == 0))))
+    fail("[", op, "] in lanes16: 3 x 3 with padding 1 or 1 x 1 without, stride 1, 1 group, got ", a.w_name, " ", w,
+         ", strides ", g.stride_h, " and ", g.stride_w, ", paddings ", g.padding_h, " and ", g.padding_w, ", ", g.groups,
+         " groups");
   if ((a.x.dtype == DType::bf16) != (math == Math::bf16) || (math == Math::tf32 && a.x.dtype != DType::f32))
     fail("[", op, "] math ", name_of(math), " does not go with operands in ", a.x.dtype);
 }
@@ -281,7 +315,8 @@ inline void gather_images(const In& images, const In& labels, const In& indices,
   rank(op, "indices", indices, 1);
   array(op, "indices", indices, DType::i32, indices.shape);
   const std::int64_t n = indices.shape[0];
-  array(op, "x", x, x.dtype, x.shape.rank() == 2 ? Shape{n, s[1] * s[2] * s[3]} : Shape{n, s[1], s[2], s[3]});
+  array(op, "x", x, x.dtype, x.shape.rank() == 2 ? Shape{n, s[1] * s[2] * s[3]} : Shape{n, s[1], s[2], s[3]},
+        check::images(op, "x", x));
   array(op, "y", y, DType::i32, {n});
   if (augmentation.pad < 0 || augmentation.pad > 1024)
     fail("[", op, "] the padding of an augmentation must be in 0..1024, got ", augmentation.pad);

@@ -41,7 +41,7 @@ struct ChannelSizes {
 inline ChannelSizes channels(const char* op, const In& x) {
   const Shape& s = x.shape;
   if (s.rank() != 2 && s.rank() != 4) fail("[", op, "] x must be [n, c] or [n, c, h, w], got ", s);
-  array(op, "x", x, x.dtype, s);
+  array(op, "x", x, x.dtype, s, images(op, "x", x));
   return {s[0], s[1], s.rank() == 2 ? 1 : s[2] * s[3]};
 }
 
@@ -58,7 +58,7 @@ inline ChannelSizes batch_norm(const In& x, const In& gamma, const In& beta, con
     array(op, "running_mean", running_mean, x.dtype, per_channel);
     array(op, "running_var", running_var, x.dtype, per_channel);
   }
-  array(op, "y", y, x.dtype, x.shape);
+  array(op, "y", y, x.dtype, x.shape, x.layout);
   array(op, "mean", mean, x.dtype, per_channel);
   array(op, "rstd", rstd, x.dtype, per_channel);
   return sizes;
@@ -73,7 +73,7 @@ inline ChannelSizes batch_norm_inference(const In& x, const In& gamma, const In&
   array(op, "beta", beta, x.dtype, per_channel);
   array(op, "running_mean", running_mean, x.dtype, per_channel);
   array(op, "running_var", running_var, x.dtype, per_channel);
-  array(op, "y", y, x.dtype, x.shape);
+  array(op, "y", y, x.dtype, x.shape, x.layout);
   return sizes;
 }
 
@@ -86,8 +86,8 @@ inline ChannelSizes batch_norm_backward(const In& x, const In& gamma, const In& 
   if (beta) array(op, "beta", beta, x.dtype, per_channel);
   array(op, "mean", mean, x.dtype, per_channel);
   array(op, "rstd", rstd, x.dtype, per_channel);
-  array(op, "dy", dy, x.dtype, x.shape);
-  array(op, "dx", dx, x.dtype, x.shape);
+  array(op, "dy", dy, x.dtype, x.shape, x.layout);
+  array(op, "dx", dx, x.dtype, x.shape, x.layout);
   array(op, "dgamma", dgamma, x.dtype, per_channel);
   array(op, "dbeta", dbeta, x.dtype, per_channel);
   return sizes;
@@ -100,7 +100,8 @@ struct PoolSizes {
 
 inline PoolSizes max_pool(const char* op, const In& images, const char* name, const In& pooled, const Out& place,
                           const PoolWindow& window) {
-  rank(op, name[0] == 'y' ? "x" : "dx", images, 4);
+  const char* images_name = name[0] == 'y' ? "x" : "dx";
+  rank(op, images_name, images, 4, check::images(op, images_name, images));
   const Shape& s = images.shape;
   if (window.height < 1 || window.width < 1 || window.stride < 1 || window.height > s[2] || window.width > s[3] ||
       window.height * window.width > 256)
@@ -109,8 +110,8 @@ inline PoolSizes max_pool(const char* op, const In& images, const char* name, co
   const PoolSizes sizes{s[0] * s[1], s[2], s[3], (s[2] - window.height) / window.stride + 1,
                         (s[3] - window.width) / window.stride + 1};
   const Shape expected{s[0], s[1], sizes.oh, sizes.ow};
-  array(op, name, pooled, images.dtype, expected);
-  if (place) array(op, "place", place, DType::u8, expected);
+  array(op, name, pooled, images.dtype, expected, images.layout);
+  if (place) array(op, "place", place, DType::u8, expected, images.layout);
   return sizes;
 }
 
@@ -120,18 +121,19 @@ inline PoolSizes max_pool(const In& x, const PoolWindow& window, const Out& y, c
 
 inline PoolSizes max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
   const PoolSizes sizes = max_pool("max_pool_backward", dx, "dy", dy, {}, window);
-  array("max_pool_backward", "place", place, DType::u8, dy.shape);
+  array("max_pool_backward", "place", place, DType::u8, dy.shape, dx.layout);
   return sizes;
 }
 
 /// Both `images` [n, c, h, w] and `pooled` [n, c, oh, ow] have rows and columns.
 inline PoolSizes adaptive_average_pool(const char* op, const char* images_name, const In& images, const char* pooled_name,
                                        const In& pooled) {
-  rank(op, images_name, images, 4);
+  const Layout layout = check::images(op, images_name, images);
+  rank(op, images_name, images, 4, layout);
   rank(op, pooled_name, pooled, 4);
   const Shape &x = images.shape, &y = pooled.shape;
   if (x[2] < 1 || x[3] < 1 || y[2] < 1 || y[3] < 1) fail("[", op, "] planes must have elements, got ", x, " and ", y);
-  array(op, images_name, images, images.dtype, x);
+  array(op, images_name, images, images.dtype, x, layout);
   array(op, pooled_name, pooled, images.dtype, {x[0], x[1], y[2], y[3]});
   return {x[0] * x[1], x[2], x[3], y[2], y[3]};
 }

@@ -2,8 +2,10 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
+#include "kernels/cpu/conv_lanes.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/rows.h"
 
 namespace alma {
 namespace {
@@ -59,11 +61,11 @@ struct Sizes {
 
 // One plane of y per (image, output channel).
 template <class T>
-void forward(ThreadPool* pool, const Sizes& z, const T* x, const T* filter, T* y) {
+void forward(ThreadPool* pool, const Sizes& z, const T* x, const T* filter, const T* bias, T* y) {
   for_pieces(pool, z.n * z.k, 1, z.nanoseconds_of_plane(z.group_c), [&](std::int64_t plane, std::int64_t) {
     const std::int64_t image = plane / z.k, k = plane % z.k, first = k / z.group_k * z.group_c;
     T* out = y + plane * z.out_h * z.out_w;
-    std::fill_n(out, z.out_h * z.out_w, T(0));
+    std::fill_n(out, z.out_h * z.out_w, bias == nullptr ? T(0) : bias[k]);
     for (std::int64_t c = 0; c < z.group_c; ++c) {
       const T* in = x + (image * z.c + first + c) * z.h * z.w;
       const T* weights = filter + (k * z.group_c + c) * z.r * z.s;
@@ -110,19 +112,32 @@ void weight_gradient(ThreadPool* pool, const Sizes& z, const T* x, const T* dy, 
   });
 }
 
+// Per channel the sum over the images of the sums of planes.
+template <class T>
+void bias_gradient(ThreadPool* pool, const Sizes& z, const T* dy, T* dbias) {
+  const std::int64_t plane = z.out_h * z.out_w;
+  for_pieces(pool, z.k, 1, static_cast<double>(z.n * plane), [&](std::int64_t k, std::int64_t) {
+    double sum = 0;
+    for (std::int64_t image = 0; image < z.n; ++image)
+      sum += lane_sum<T>(plane, [&](std::int64_t i) { return dy[(image * z.k + k) * plane + i]; });
+    dbias[k] = static_cast<T>(sum);
+  });
+}
+
 void require_f32_math(const char* op, Math math) {
   if (math != Math::f32) fail("[", op, "] the cpu computes in f32 or f64, got math ", name_of(math));
 }
 
 }  // namespace
 
-void CpuBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
+void CpuBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) {
   const char* op = "conv2d";
-  check::conv2d(op, {x, w, y, "x", "w", "y"}, geometry, math);
+  check::conv2d(op, {x, w, y, "x", "w", "y", bias, "bias"}, geometry, math);
   require_f32_math(op, math);
+  if (x.layout == Layout::lanes16) return conv_lanes(pool_, workspace_, x, w, bias, y);
   for_float(op, x.dtype, [&](auto type) {
     using T = decltype(type);
-    forward<T>(pool_, {x.shape, w.shape, y.shape, geometry}, x.as<T>(), w.as<T>(), y.as<T>());
+    forward<T>(pool_, {x.shape, w.shape, y.shape, geometry}, x.as<T>(), w.as<T>(), bias.as<T>(), y.as<T>());
   });
 }
 
@@ -130,19 +145,24 @@ void CpuBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeome
   const char* op = "conv2d_data_gradient";
   check::conv2d(op, {dx, w, dy, "dx", "w", "dy"}, geometry, math);
   require_f32_math(op, math);
+  if (dx.layout == Layout::lanes16) return conv_lanes_data_gradient(pool_, workspace_, dy, w, dx);
   for_float(op, dx.dtype, [&](auto type) {
     using T = decltype(type);
     data_gradient<T>(pool_, {dx.shape, w.shape, dy.shape, geometry}, dy.as<T>(), w.as<T>(), dx.as<T>());
   });
 }
 
-void CpuBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) {
+void CpuBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                        const Out& dbias, Math math) {
   const char* op = "conv2d_weight_gradient";
-  check::conv2d(op, {x, dw, dy, "x", "dw", "dy"}, geometry, math);
+  check::conv2d(op, {x, dw, dy, "x", "dw", "dy", dbias, "dbias"}, geometry, math);
   require_f32_math(op, math);
+  if (x.layout == Layout::lanes16) return conv_lanes_weight_gradient(pool_, workspace_, x, dy, dw, dbias);
   for_float(op, x.dtype, [&](auto type) {
     using T = decltype(type);
-    weight_gradient<T>(pool_, {x.shape, dw.shape, dy.shape, geometry}, x.as<T>(), dy.as<T>(), dw.as<T>());
+    const Sizes sizes(x.shape, dw.shape, dy.shape, geometry);
+    weight_gradient<T>(pool_, sizes, x.as<T>(), dy.as<T>(), dw.as<T>());
+    if (dbias) bias_gradient<T>(pool_, sizes, dy.as<T>(), dbias.as<T>());
   });
 }
 

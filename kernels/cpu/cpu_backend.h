@@ -22,6 +22,8 @@ class CpuBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override {}
+  Layout image_layout() const override { return Layout::lanes16; }
+  void convert_layout(const In& x, const Out& y) override;
   void cast(const In& x, const Out& y) override;
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
@@ -32,9 +34,10 @@ class CpuBackend final : public Backend {
   void matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) override;
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
 
-  void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) override;
+  void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) override;
   void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) override;
-  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) override;
+  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, const Out& dbias,
+                              Math math) override;
 
   void unary(UnaryOp op, const In& x, const Out& y) override;
   void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;

@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "kernels/checks.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
@@ -34,6 +35,7 @@ void CpuBackend::copy(const void* source, std::size_t source_pitch, void* target
 }
 
 void CpuBackend::fill(Out y, double value) {
+  check::layout("fill", "y", y, Layout::row_major);
   const auto fill_with = [&](auto typed) { std::fill_n(y.as<decltype(typed)>(), y.shape.count(), typed); };
   switch (y.dtype) {
     case DType::f32: return fill_with(static_cast<float>(value));

@@ -122,4 +122,18 @@ inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
   }
 }
 
+/// Lane i: the sum of the lanes of rows[i], which is lost.
+template <class T, int Step = 1>
+inline Vector<T> sum_each(Vector<T> (&rows)[kLanes<T>]) {
+  if constexpr (Step < kLanes<T>) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes<T>; i += 2 * Step) {
+      swap_blocks<T, Step>(rows[i], rows[i + Step], std::make_integer_sequence<int, kLanes<T>>{});
+      rows[i] += rows[i + Step];
+    }
+    return sum_each<T, Step * 2>(rows);
+  }
+  return rows[0];
+}
+
 }  // namespace alma

@@ -13,7 +13,12 @@ std::string version(int number) { return std::to_string(number / 1000) + "." + s
 
 }  // namespace
 
+void require_row_major(const char* op, const In& x) {
+  if (x.layout != Layout::row_major) fail("[", op, "] cuda computes in row_major, got ", x.layout);
+}
+
 void require_f32(const char* op, const In& x) {
+  require_row_major(op, x);
   if (x.dtype != DType::f32) fail("[", op, "] cuda computes in f32, got ", x.dtype);
 }
 

@@ -46,9 +46,10 @@ class CudaBackend final : public Backend {
   void matmul_images_gradient(const In&, const ImageRows&, const Out&) override { refuse_images("matmul_images_gradient"); }
   void bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) override;
 
-  void conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) override;
+  void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) override;
   void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) override;
-  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) override;
+  void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, const Out& dbias,
+                              Math math) override;
 
   void unary(UnaryOp op, const In& x, const Out& y) override;
   void binary(BinaryOp op, const In& a, const In& b, const Out& y) override;
@@ -139,7 +140,10 @@ class CudaBackend final : public Backend {
 /// ", cuDNN 9.10.2", or "" in a build without.
 std::string cudnn_version();
 
-/// The dtype that cuda computes in; another throws Error "[matmul] cuda computes in f32, got f64".
+/// The layout of cuda's images; another throws Error "[max_pool] cuda computes in row_major, got lanes16".
+void require_row_major(const char* op, const In& x);
+
+/// The dtype that cuda computes in, in that layout; another throws Error "[matmul] cuda computes in f32, got f64".
 void require_f32(const char* op, const In& x);
 
 inline bool aligned16(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory) % 16 == 0; }

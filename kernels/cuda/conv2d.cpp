@@ -17,6 +17,7 @@ ConvCall call_of(ConvKind kind, const In& x, const In& w, const In& y, const Con
 }
 
 void require_type(const char* op, const In& x) {
+  require_row_major(op, x);
   if (x.dtype != DType::f32 && x.dtype != DType::bf16) fail("[", op, "] cuda convolves f32 and bf16, got ", x.dtype);
 }
 
@@ -39,10 +40,12 @@ void CudaBackend::convolve(const ConvCall& call, const Out& out) {
   conv_->run(call, bytes == 0 ? nullptr : scratch(blocks_for(bytes, sizeof(float))));
 }
 
-void CudaBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
-  check::conv2d("conv2d", {x, w, y, "x", "w", "y"}, geometry, math);
+void CudaBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) {
+  check::conv2d("conv2d", {x, w, y, "x", "w", "y", bias, "bias"}, geometry, math);
   require_type("conv2d", x);
+  if (bias) require_f32("conv2d", bias);
   convolve(call_of(ConvKind::forward, x, w, y, geometry, math), y);
+  if (bias) binary(BinaryOp::add, y, {bias.data, bias.dtype, {1, bias.shape[0], 1, 1}}, y);
 }
 
 void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) {
@@ -51,10 +54,14 @@ void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeom
   convolve(call_of(ConvKind::data_gradient, dx, w, dy, geometry, math), dx);
 }
 
-void CudaBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) {
-  check::conv2d("conv2d_weight_gradient", {x, dw, dy, "x", "dw", "dy"}, geometry, math);
-  require_type("conv2d_weight_gradient", x);
+void CudaBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
+                                         const Out& dbias, Math math) {
+  const char* op = "conv2d_weight_gradient";
+  check::conv2d(op, {x, dw, dy, "x", "dw", "dy", dbias, "dbias"}, geometry, math);
+  require_type(op, x);
+  if (dbias) require_f32(op, dbias);
   convolve(call_of(ConvKind::weight_gradient, x, dw, dy, geometry, math), dw);
+  if (dbias) reduce_sum(dy, {dbias.data, dbias.dtype, {1, dbias.shape[0], 1, 1}});
 }
 
 }  // namespace alma

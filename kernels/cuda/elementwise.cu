@@ -200,6 +200,7 @@ void CudaBackend::affine(const In& x, double scale, double shift, const Out& y) 
 }
 
 void CudaBackend::fill(Out y, double value) {
+  require_row_major("fill", y);
   const std::int64_t n = y.shape.count();
   if (n == 0) return;
   const std::int64_t grid = grid_for(n, kBlock);

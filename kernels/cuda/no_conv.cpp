@@ -12,11 +12,11 @@ namespace {
 
 std::string cudnn_version() { return ""; }
 
-void CudaBackend::conv2d(const In&, const In&, const ConvGeometry&, const Out&, Math) { refuse("conv2d"); }
+void CudaBackend::conv2d(const In&, const In&, const In&, const ConvGeometry&, const Out&, Math) { refuse("conv2d"); }
 void CudaBackend::conv2d_data_gradient(const In&, const In&, const ConvGeometry&, const Out&, Math) {
   refuse("conv2d_data_gradient");
 }
-void CudaBackend::conv2d_weight_gradient(const In&, const In&, const ConvGeometry&, const Out&, Math) {
+void CudaBackend::conv2d_weight_gradient(const In&, const In&, const ConvGeometry&, const Out&, const Out&, Math) {
   refuse("conv2d_weight_gradient");
 }
 

@@ -123,7 +123,7 @@ TEST_F(CapturedInTheSimulator, VendorCallsReplayAndScratchMemoryOfAGraphStays) {
     backend.reduce_sum(x.in(), sums.out());
     backend.matmul(a.in(), false, b.in(), true, product.out(), {});
   };
-  const auto second = [&] { backend.conv2d(images.in(), filters.in(), {}, y.out()); };
+  const auto second = [&] { backend.conv2d(images.in(), filters.in(), {}, {}, y.out()); };
   first();
   const std::unique_ptr<Graph> early = backend.capture(first);
   second();

@@ -60,9 +60,14 @@ void products_and_elements(Arrays& a) {
   backend.affine(x, 2, -1, a.output({6, 5}));
   const Tensor images = a.input({2, 2, 5, 4}), filters = a.input({4, 1, 3, 2}), dy = a.input({2, 4, 3, 2});
   const ConvGeometry geometry{.stride_h = 2, .stride_w = 3, .padding_h = 1, .padding_w = 1, .groups = 2};
-  backend.conv2d(images, filters, geometry, a.output({2, 4, 3, 2}));
+  backend.conv2d(images, filters, a.input({4}), geometry, a.output({2, 4, 3, 2}));
   backend.conv2d_data_gradient(dy, filters, geometry, a.output({2, 2, 5, 4}));
-  backend.conv2d_weight_gradient(images, dy, geometry, a.output({4, 1, 3, 2}));
+  backend.conv2d_weight_gradient(images, dy, geometry, a.output({4, 1, 3, 2}), a.output({4}));
+  const Shape shape{2, 2, 5, 4};
+  Out lanes = a.output({stored_count(shape, Layout::lanes16)});
+  lanes.shape = shape;
+  lanes.layout = Layout::lanes16;
+  backend.convert_layout(images, lanes);
   backend.cast(x, a.output({6, 5}, DType::bf16));
   backend.reduce_sum(x, a.output({1, 5}));
   backend.argmax(x, a.output({6}, DType::i32));
@@ -171,6 +176,7 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "synchronize",
                                      "matmul",
                                      "cast",
+                                     "convert_layout",
                                      "conv2d",
                                      "conv2d_data_gradient",
                                      "conv2d_weight_gradient",

@@ -46,7 +46,7 @@ class Conv2d : public KernelTest {
     Device device(backend(), 0);
     const auto one = [&] { return device.in_out(DType::f32, {1, 1, 1, 1}, {1}); };
     try {
-      device->conv2d(one(), one(), {}, one());
+      device->conv2d(one(), one(), {}, {}, one());
     } catch (const Error& error) {
       const std::string text = error.what();
       if (text.find("made without cuDNN") == std::string::npos) throw;
@@ -95,9 +95,9 @@ class Conv2d : public KernelTest {
     return run([&](Device& device) {
       const In in_x = device.in(dtype, c.x_shape(), x), in_w = device.in(dtype, c.w_shape(), w);
       const In in_dy = device.in(dtype, c.y_shape(), dy);
-      device->conv2d(in_x, in_w, c.g, device.out(dtype, c.y_shape()), math);
+      device->conv2d(in_x, in_w, {}, c.g, device.out(dtype, c.y_shape()), math);
       device->conv2d_data_gradient(in_dy, in_w, c.g, device.out(dtype, c.x_shape()), math);
-      device->conv2d_weight_gradient(in_x, in_dy, c.g, device.out(dtype, c.w_shape()), math);
+      device->conv2d_weight_gradient(in_x, in_dy, c.g, device.out(dtype, c.w_shape()), {}, math);
     });
   }
 
@@ -169,7 +169,7 @@ TEST_P(Conv2dInF64, GradientsAreThoseOfTheForward) {
     const std::vector<Values> outputs = run_all(c, dtype, Math::f32, x, w, dy);
     const auto loss = [&] {
       Device device(backend(), 0);
-      device->conv2d(device.in(dtype, c.x_shape(), x), device.in(dtype, c.w_shape(), w), c.g,
+      device->conv2d(device.in(dtype, c.x_shape(), x), device.in(dtype, c.w_shape(), w), {}, c.g,
                      device.out(dtype, c.y_shape()));
       const std::vector<std::uint8_t> bytes = device.outputs().at(0);
       Values y(dy.size());
@@ -194,6 +194,46 @@ TEST_P(Conv2dInF64, GradientsAreThoseOfTheForward) {
   }
 }
 
+// y with a bias, and the bias's gradient, of the plain convolution.
+TEST_P(Conv2d, Bias) {
+  for (const Case& c : cases)
+    for (const DType dtype : float_types()) {
+      SCOPED_TRACE(testing::Message() << testing::PrintToString(c) << " " << name_of(dtype));
+      const Values x = uniform("x", c.x_shape().count(), dtype), w = uniform("w", c.w_shape().count(), dtype),
+                   dy = uniform("dy", c.y_shape().count(), dtype), bias = uniform("bias", c.k, dtype);
+      const std::vector<Values> outputs = run([&](Device& device) {
+        const In in_x = device.in(dtype, c.x_shape(), x);
+        const Out y = device.out(dtype, c.y_shape()), dw = device.out(dtype, c.w_shape()), dbias = device.out(dtype, {c.k});
+        device->conv2d(in_x, device.in(dtype, c.w_shape(), w), device.in(dtype, {c.k}, bias), c.g, y);
+        device->conv2d_weight_gradient(in_x, device.in(dtype, c.y_shape(), dy), c.g, dw, dbias);
+      });
+      const std::int64_t plane = c.out_h() * c.out_w();
+      const auto biased = [&](auto type) {
+        using T = decltype(type);
+        Expected expected;
+        const Expected products = reference<T>(c, Part::y, x, w, dy);
+        for (std::size_t i = 0; i < dy.size(); ++i) {
+          const auto shift = static_cast<T>(bias[at(static_cast<std::int64_t>(i) / plane % c.k)]);
+          expected.add(static_cast<T>(products.values[i]) + shift, products.largest[i] + std::fabs(shift),
+                       products.typical_errors[i]);
+        }
+        return expected;
+      };
+      const auto sums = [&](auto type) {
+        using T = decltype(type);
+        std::vector<PlainSum<T>> channels(at(c.k));
+        for (std::size_t i = 0; i < dy.size(); ++i)
+          channels[at(static_cast<std::int64_t>(i) / plane % c.k)].add(static_cast<T>(dy[i]));
+        Expected expected;
+        for (const PlainSum<T>& sum : channels) sum.add_to(expected);
+        return expected;
+      };
+      expect_matches(outputs[0], dtype, biased);
+      expect_matches(outputs[1], dtype, [&](auto type) { return reference<decltype(type)>(c, Part::dw, x, w, dy); });
+      expect_matches(outputs[2], dtype, sums);
+    }
+}
+
 TEST_P(Conv2d, RefusesWhatDoesNotFit) {
   Device device(backend(), 0);
   const auto array = [&](DType dtype, const Shape& shape) {
@@ -201,7 +241,7 @@ TEST_P(Conv2d, RefusesWhatDoesNotFit) {
   };
   const auto error = [&](const Shape& x, const Shape& w, const Shape& y, const ConvGeometry& g, DType dtype = DType::f32,
                          Math math = Math::f32) {
-    return error_of([&] { device->conv2d(array(dtype, x), array(dtype, w), g, array(dtype, y), math); });
+    return error_of([&] { device->conv2d(array(dtype, x), array(dtype, w), {}, g, array(dtype, y), math); });
   };
   const auto expect = [](const std::string& text, const char* part) {
     EXPECT_TRUE(text.starts_with("[conv2d] ") && text.find(part) != std::string::npos) << text;
@@ -217,7 +257,7 @@ TEST_P(Conv2d, RefusesWhatDoesNotFit) {
   if (!is_cpu()) expect(error({1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, {}, DType::f64), "got f64");
   const std::string gradient = error_of([&] {
     device->conv2d_weight_gradient(array(DType::f32, {1, 2, 5, 5}), array(DType::f32, {1, 4, 2, 3}), {},
-                                   array(DType::f32, {4, 2, 3, 3}));
+                                   array(DType::f32, {4, 2, 3, 3}), {});
   });
   EXPECT_NE(gradient.find("[conv2d_weight_gradient] dy must be f32 [1, 4, 3, 3], got f32 [1, 4, 2, 3]"), std::string::npos)
       << gradient;

@@ -173,6 +173,13 @@ std::vector<std::vector<std::uint8_t>> Device::outputs() {
   return results;
 }
 
+std::vector<Values> Device::output_values() {
+  const std::vector<std::vector<std::uint8_t>> bytes = outputs();
+  std::vector<Values> values;
+  for (std::size_t i = 0; i < bytes.size(); ++i) values.push_back(from_bytes(output_types_[i], bytes[i]));
+  return values;
+}
+
 Backend& KernelTest::backend(int threads) {
   struct Opened {
     std::unique_ptr<ThreadPool> pool;
@@ -204,7 +211,7 @@ std::vector<Values> KernelTest::run(const std::function<void(Device&)>& body) {
     const std::vector<std::vector<std::uint8_t>> outputs = device.outputs();
     if (values.empty()) {
       first = outputs;
-      for (std::size_t i = 0; i < outputs.size(); ++i) values.push_back(from_bytes(device.output_types()[i], outputs[i]));
+      values = device.output_values();
     } else {
       EXPECT_TRUE(outputs == first) << "other bits than the first run: " << variant.name;
     }

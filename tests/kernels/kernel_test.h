@@ -48,8 +48,8 @@ class Device {
 
   /// The bytes of every output, in the order made, after a check of all guard bands.
   std::vector<std::vector<std::uint8_t>> outputs();
-  /// The dtypes of the outputs.
-  const std::vector<DType>& output_types() const { return output_types_; }
+  /// The same as numbers.
+  std::vector<Values> output_values();
 
  private:
   struct Block {
