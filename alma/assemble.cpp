@@ -1,7 +1,10 @@
 #include "alma/assemble.h"
 
+#include <algorithm>
+
 #include "models/mlp.h"
 #include "models/umix.h"
+#include "models/vgg.h"
 
 namespace alma {
 
@@ -53,8 +56,17 @@ Combine combine(const Config::Learner& learner) {
 }
 
 MakeModel model_maker(const Config& config, const InputDescription& input) {
-  const MlpSettings mlp{input.features(), config.model.width, input.classes, config.model.experts, 2};
   const auto seed = static_cast<std::uint64_t>(config.seed);
+  if (config.model.architecture == "vgg19") {
+    if (input.height != 32 || input.width != 32)
+      fail(ErrorKind::usage, "model.architecture = \"vgg19\" takes images of 32 x 32 (cifar10), found ", input.channels,
+           " x ", input.height, " x ", input.width, " (stream.dataset = \"", config.stream.dataset, "\")");
+    const VggSettings vgg{input.channels, config.model.width, input.classes, config.model.experts};
+    return [vgg, seed](Context& context, const std::string& purpose, std::uint64_t index) {
+      return make_vgg19(context, vgg, RandomStream(seed, purpose, index));
+    };
+  }
+  const MlpSettings mlp{input.features(), config.model.width, input.classes, config.model.experts, 2};
   return [mlp, seed](Context& context, const std::string& purpose, std::uint64_t index) {
     return make_mlp(context, mlp, RandomStream(seed, purpose, index));
   };
@@ -72,8 +84,18 @@ MakeModel umix_maker(MakeModel make_member, std::int64_t members, bool average) 
 }  // namespace
 
 FitSettings fit_settings(const Config::Train& train) {
-  return {optimizer_rule(train), train.lr,   train.batch_size, train.max_epochs, train.patience,
-          train.patience_delta,  train.graph};
+  FitSettings settings;
+  settings.rule = optimizer_rule(train);
+  settings.learning_rate = train.lr;
+  settings.batch_size = train.batch_size;
+  settings.max_epochs = train.max_epochs;
+  settings.patience = train.patience;
+  settings.patience_delta = train.patience_delta;
+  settings.augmentation.pad = static_cast<int>(train.crop_pad);
+  std::fill_n(settings.augmentation.fill, PixelScale::max_channels, static_cast<float>(train.crop_fill));
+  settings.augmentation.flip = train.flip;
+  settings.graph = train.graph;
+  return settings;
 }
 
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input,

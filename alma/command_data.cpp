@@ -16,7 +16,6 @@ namespace alma {
 int data_list_command() {
   for (const Entry& entry : list_data_sets()) {
     std::cout << (entry.found ? "+ " : "- ") << entry.name << ": " << entry.description << '\n';
-    if (!entry.readable) std::cout << "    fetch and verify only: stream.dataset cannot name it yet\n";
     if (!entry.where.empty()) std::cout << "    " << (entry.found ? "in " : "incomplete in ") << entry.where << '\n';
     if (!entry.found) std::cout << "    not found; " << entry.how << '\n';
   }

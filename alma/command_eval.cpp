@@ -69,7 +69,7 @@ int predict_command(const EvalOptions& options) {
     const Tensor indices = all_indices(context, count);
     for (std::int64_t first = 0; first < count; first += batch) {
       const Tensor part = indices.part(first, {std::min(batch, count - first)});
-      const std::vector<float> p = loaded.learner->predict(gather_images(images, part).x).to_vector<float>();
+      const std::vector<float> p = loaded.learner->predict(batch_of_images(images, part).x).to_vector<float>();
       const auto classes = static_cast<std::ptrdiff_t>(loaded.input.classes);
       for (std::int64_t i = 0; i < part.count(); ++i) {
         const auto row = p.begin() + i * classes;

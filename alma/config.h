@@ -43,6 +43,9 @@ struct Config {
     bool nesterov = false;
     double weight_decay = 0.0;
     std::int64_t batch_size = 128;
+    std::int64_t crop_pad = 0;
+    double crop_fill = -1.9;
+    bool flip = false;
     std::int64_t max_epochs = 100;
     std::int64_t patience = 100;
     double patience_delta = 0.0;

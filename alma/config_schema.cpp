@@ -58,7 +58,7 @@ std::vector<Key> general_keys() {
 std::vector<Key> stream_keys() {
   return {
       text("stream", "dataset", stream<&Stream::dataset>, "what is learned; `alma data list` says which are installed",
-           {"mnist", "fashion-mnist", "idx", "synthetic-images"}, {"cifar10", "text"}),
+           {"mnist", "fashion-mnist", "cifar10", "idx", "synthetic-images"}, {"text"}),
       text("stream", "train_images", stream<&Stream::train_images>,
            "idx: four files of your own (plain, .gz or .xz), relative to the current folder"),
       text("stream", "train_labels", stream<&Stream::train_labels>, "idx"),
@@ -120,11 +120,15 @@ std::vector<Key> learner_keys() {
 std::vector<Key> model_keys() {
   return {
       text("model", "architecture", model<&Model::architecture>,
-           "mlp = two hidden layers with ReLU (the paper's \"three-layer\" network)", {"mlp"}, {"vgg19", "switch"}),
-      number("model", "width", model<&Model::width>, 1, 65536, "h, units of a hidden layer (paper: 4, 16, 64, 128, 256)"),
+           "mlp = two hidden layers with ReLU (the paper's \"three-layer\" network); vgg19 = 16 convolutions of equal width "
+           "with "
+           "batch normalisation, for images of 32 x 32 (CIFAR-10)",
+           {"mlp", "vgg19"}, {"switch"}),
+      number("model", "width", model<&Model::width>, 1, 65536,
+             "h, units of a hidden layer, or channels of every convolution (paper: 4, 16, 32, 64, 128, 256)"),
       number("model", "experts", model<&Model::experts>, 1, 16,
-             "> 1: each hidden layer is a soft mixture of so many. The paper's text says fully-connected (1), its MNIST "
-             "figures use 2, for SM too"),
+             "> 1: each hidden layer of an mlp, or each of the blocks 2 to 5 of a vgg19, is a soft mixture of so many. The "
+             "paper's text says fully-connected (1), its MNIST figures use 2, for SM too"),
   };
 }
 
@@ -139,6 +143,12 @@ std::vector<Key> train_keys() {
              "adamw: decoupled; others: added to the gradient (paper: MNIST 0, CIFAR-10 1e-4)"),
       number("train", "batch_size", train<&Train::batch_size>, 1, 1 << 20,
              "samples of a step; the last step of an epoch takes what is left (paper: 128)"),
+      number(
+          "train", "crop_pad", train<&Train::crop_pad>, 0, 1024,
+          "each training image is cut at random out of itself with so many rows and columns around it (paper: CIFAR-10 4)"),
+      number("train", "crop_fill", train<&Train::crop_fill>, -1e6, 1e6,
+             "what these hold, after normalisation (official code: -1.9)"),
+      flag("train", "flip", train<&Train::flip>, "training images are mirrored with probability 1/2 (paper: CIFAR-10)"),
       number("train", "max_epochs", train<&Train::max_epochs>, 1, 1e6, "of an update (paper: 100)"),
       number("train", "patience", train<&Train::patience>, 1, 1e6,
              "an update ends after so many epochs without a better validation accuracy; the best epoch's weights stay. "

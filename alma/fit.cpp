@@ -40,6 +40,7 @@ Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const
       steps_per_epoch_((static_cast<std::int64_t>(train_.size()) + settings.batch_size - 1) / settings.batch_size),
       optimizer_(named_parameters(model), settings.rule, settings.learning_rate) {
   if (train_.empty()) fail("[fit] no training samples");
+  settings_.augmentation.place = {RandomStream::key(seed_, "augmentation, " + name_), optimizer_.device_state()};
   for (const auto& [tensor_name, tensor] : state_) best_.emplace_back(tensor_name, tensor.clone());
   losses_ = Tensor::zeros(context_, {steps_per_epoch_}, DType::f32);
   begin_epoch();
@@ -77,7 +78,7 @@ void Fit::train_step() {
 }
 
 Cost Fit::train(const Tensor& indices, const Tensor& loss) {
-  const Batch batch = batch_of_images(images_, indices);
+  const Batch batch = batch_of_images(images_, indices, settings_.augmentation);
   CostScope scope(context_);
   const Tensor found = softmax_cross_entropy(model_.forward(batch.x), batch.y);
   found.backward();

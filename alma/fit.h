@@ -18,9 +18,10 @@ struct FitSettings {
   double learning_rate = 1;
   std::int64_t batch_size = 128;
   std::int64_t max_epochs = 100;
-  std::int64_t patience = 100;  // ends after this many epochs in a row without a better validation accuracy
-  double patience_delta = 0;    // "better" means by more than this
-  bool graph = false;           // steps are captured once and replayed; the backend has graphs
+  std::int64_t patience = 100;     // ends after this many epochs in a row without a better validation accuracy
+  double patience_delta = 0;       // "better" means by more than this
+  ImageAugmentation augmentation;  // of training images; its place is the fit's to fill in
+  bool graph = false;              // steps are captured once and replayed; the backend has graphs
 };
 
 /// Where a fit is, after each of its steps.
@@ -46,8 +47,9 @@ struct FitResult {
 class Fit {
  public:
   /// `name`, such as "update 3", names the fit in messages and its random streams: the orders of epochs come from
-  /// RandomStream(seed, "shuffle, " + name, epoch). All references outlive the fit. `images` may be in another context than
-  /// the model if both are on the cpu: they are read only.
+  /// RandomStream(seed, "shuffle, " + name, epoch), augmentations from (seed, "augmentation, " + name) and the step. All
+  /// references outlive the fit. `images` may be in another context than the model if both are on the cpu: they are read
+  /// only.
   Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
       std::string name);
   bool done() const { return epoch_ >= settings_.max_epochs || stale_ >= settings_.patience; }

@@ -18,10 +18,10 @@ constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::int64_t kMostOther = std::int64_t{64} << 20;
 constexpr int kMostEntries = 10000;
 
-class Extraction {
+class Reading {
  public:
-  Extraction(const fs::path& path, const std::vector<PublishedFile>& files, const fs::path& folder)
-      : path_(path), files_(files), folder_(folder), parts_(files.size()), archive_(archive_read_new()) {
+  Reading(const fs::path& path, const std::vector<PublishedFile>& files, const TakeFilePiece& take)
+      : path_(path), files_(files), take_(take), seen_(files.size()), archive_(archive_read_new()) {
     if (!archive_) fail("[archive] libarchive cannot start: out of memory");
     archive_read_support_filter_gzip(archive_.get());
     archive_read_support_filter_xz(archive_.get());
@@ -29,18 +29,17 @@ class Extraction {
     if (archive_read_open_filename(archive_.get(), path.c_str(), kPieceBytes) != ARCHIVE_OK) damaged();
   }
 
-  std::vector<std::unique_ptr<PartFile>> run() {
+  void run() {
     while (archive_entry* entry = next()) {
       require_harmless(entry);
       if (const PublishedFile* file = wanted(entry)) {
-        take(*file, entry);
+        read(static_cast<std::size_t>(file - files_.data()), entry);
       } else {
         count_other(entry);
       }
     }
     for (std::size_t i = 0; i < files_.size(); ++i)
-      if (!parts_[i]) fail(ErrorKind::data, path_.string(), ": the archive lacks ", files_[i].name);
-    return std::move(parts_);
+      if (!seen_[i]) fail(ErrorKind::data, path_.string(), ": the archive lacks ", files_[i].name);
   }
 
  private:
@@ -89,21 +88,23 @@ class Extraction {
     other_ += bytes;
   }
 
-  void take(const PublishedFile& file, archive_entry* entry) {
-    std::unique_ptr<PartFile>& part = parts_[static_cast<std::size_t>(&file - files_.data())];
-    if (part) refuse(entry, "is there twice");
+  void read(std::size_t index, archive_entry* entry) {
+    const PublishedFile& file = files_[index];
+    if (seen_[index]) refuse(entry, "is there twice");
+    seen_[index] = true;
     const std::int64_t announced = archive_entry_size(entry);
     if (announced != file.bytes)
       refuse(entry, "has " + std::to_string(announced) + " bytes, expected " + std::to_string(file.bytes));
-    part = std::make_unique<PartFile>(folder_ / file.name, PartFile::Unfinished::remove);
     std::vector<std::uint8_t> buffer(kPieceBytes);
     Sha256 sum;
+    std::int64_t bytes = 0;
     la_ssize_t got;
     while ((got = archive_read_data(archive_.get(), buffer.data(), buffer.size())) > 0) {
       const std::span<const std::uint8_t> piece(buffer.data(), static_cast<std::size_t>(got));
-      if (part->bytes() + got > file.bytes) refuse(entry, "holds more bytes than it announces");
+      bytes += got;
+      if (bytes > file.bytes) refuse(entry, "holds more bytes than it announces");
       sum.add(piece);
-      part->append(piece);
+      take_(index, piece);
     }
     if (got < 0) damaged();
     if (sum.hex() != file.sha256) refuse(entry, "differs from the published file");
@@ -115,8 +116,8 @@ class Extraction {
 
   const fs::path& path_;
   const std::vector<PublishedFile>& files_;
-  const fs::path& folder_;
-  std::vector<std::unique_ptr<PartFile>> parts_;  // one per file; null until it is found
+  const TakeFilePiece& take_;
+  std::vector<bool> seen_;  // one per file
   std::unique_ptr<archive, Free> archive_;
   std::int64_t other_ = 0;
   int entries_ = 0;
@@ -124,9 +125,17 @@ class Extraction {
 
 }  // namespace
 
+void read_archive(const fs::path& archive, const std::vector<PublishedFile>& files, const TakeFilePiece& take) {
+  Reading(archive, files, take).run();
+}
+
 std::vector<std::unique_ptr<PartFile>> extract(const fs::path& archive, const std::vector<PublishedFile>& files,
                                                const fs::path& folder) {
-  return Extraction(archive, files, folder).run();
+  std::vector<std::unique_ptr<PartFile>> parts;
+  for (const PublishedFile& file : files)
+    parts.push_back(std::make_unique<PartFile>(folder / file.name, PartFile::Unfinished::remove));
+  read_archive(archive, files, [&](std::size_t file, std::span<const std::uint8_t> piece) { parts[file]->append(piece); });
+  return parts;
 }
 
 }  // namespace alma

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <sstream>
 
+#include "data/archive.h"
+#include "data/cifar.h"
 #include "data/idx.h"
 #include "data/published.h"
 #include "data/search.h"
@@ -14,11 +16,8 @@ namespace {
 
 [[noreturn]] void fail_unknown(const std::string& name) {
   std::string known;
-  for (const Entry& entry : list_data_sets())
-    if (entry.readable) known += (known.empty() ? "" : ", ") + entry.name;
-  fail(ErrorKind::usage, "stream.dataset = \"", name,
-       "\": ", find_published(name) ? "its files can be fetched and verified, but not read yet" : "no such data set",
-       "; expected one of ", known);
+  for (const Entry& entry : list_data_sets()) known += (known.empty() ? "" : ", ") + entry.name;
+  fail(ErrorKind::usage, "stream.dataset = \"", name, "\": no such data set; expected one of ", known);
 }
 
 [[noreturn]] void fail_missing(const PublishedSet& set, const DataPlace& place) {
@@ -39,7 +38,9 @@ namespace {
   }
   text << "; expected in one of them, or in its folder " << set.name << ":";
   for (const PublishedFile& file : set.files) text << " " << file.name;
-  text << " (plain, .gz or .xz); " << how_to_get(set);
+  text << " (plain, .gz or .xz)";
+  if (!set.archive.empty()) text << ", or the archive " << set.archive << " itself (.tar.gz, .tar.xz or .tar)";
+  text << "; " << how_to_get(set);
   fail(ErrorKind::data, text.str());
 }
 
@@ -50,9 +51,25 @@ void require_same_shape(const ImageSet& train, const ImageSet& test, const std::
          " (channels x height x width)");
 }
 
-ImageData load_published(const PublishedSet& set, const PublishedImages& images) {
-  const DataPlace place = find_place(set);
-  if (!place.complete()) fail_missing(set, place);
+ImageData read_cifar(const PublishedSet& set, const DataPlace& place) {
+  const std::size_t train_files = set.files.size() - 1;
+  constexpr std::int64_t kImagesPerFile = 10'000;
+  CifarReader train(set.name + " train", kImagesPerFile * static_cast<std::int64_t>(train_files));
+  CifarReader test(set.name + " test", kImagesPerFile);
+  const auto reader = [&](std::size_t file) -> CifarReader& { return file < train_files ? train : test; };
+  if (place.archive.empty()) {
+    for (std::size_t i = 0; i < set.files.size(); ++i) read_cifar_file(place.paths[i], reader(i));
+  } else {
+    const auto name = [&](std::size_t file) { return place.archive + ", " + set.files[file].name; };
+    read_archive(place.archive, set.files,
+                 [&](std::size_t file, std::span<const std::uint8_t> piece) { reader(file).take(name(file), piece); });
+    for (std::size_t i = 0; i < set.files.size(); ++i) reader(i).end_file(name(i));
+  }
+  return {train.finish(), test.finish(), {}, {}};
+}
+
+ImageData read_idx(const PublishedSet& set, const DataPlace& place) {
+  const PublishedImages& images = set.images;
   ImageData data;
   data.train = read_idx_set(set.name + " train", place.paths[0], place.paths[1], images.classes);
   data.test = read_idx_set(set.name + " test", place.paths[2], place.paths[3], images.classes);
@@ -61,8 +78,15 @@ ImageData load_published(const PublishedSet& set, const PublishedImages& images)
          data.train.width, ", expected those of ", set.name, ", 1 x ", images.height, " x ", images.width,
          " (channels x height x width)");
   require_same_shape(data.train, data.test, place.paths[2]);
-  data.mean = {images.mean};
-  data.std = {images.std};
+  return data;
+}
+
+ImageData load_published(const PublishedSet& set) {
+  const DataPlace place = find_place(set);
+  if (!place.complete()) fail_missing(set, place);
+  ImageData data = set.images.format == ImageFormat::cifar ? read_cifar(set, place) : read_idx(set, place);
+  data.mean = set.images.mean;
+  data.std = set.images.std;
   return data;
 }
 
@@ -113,8 +137,8 @@ void normalise(const ImageRequest& request, ImageData& data) {
 
 ImageData load_images(const ImageRequest& request) {
   ImageData data;
-  if (const PublishedSet* set = find_published(request.name); set && set->images) {
-    data = load_published(*set, *set->images);
+  if (const PublishedSet* set = find_published(request.name)) {
+    data = load_published(*set);
   } else if (request.name == "idx") {
     data = load_own_files(request);
   } else if (request.name == "synthetic-images") {
@@ -131,11 +155,11 @@ std::vector<Entry> list_data_sets() {
   for (const PublishedSet& set : published_sets()) {
     const DataPlace place = find_place(set);
     const bool found = place.complete();
-    entries.push_back(
-        {set.name, set.description, set.images.has_value(), found, place.folder, found ? "" : how_to_get(set)});
+    entries.push_back({set.name, set.description, found, place.archive.empty() ? place.folder : place.archive,
+                       found ? "" : how_to_get(set)});
   }
-  entries.push_back({"idx", "images of your own in four IDX files (stream.train_images, ...)", true, true, "", ""});
-  entries.push_back({"synthetic-images", "images made from a seed, for tests; no file is needed", true, true, "", ""});
+  entries.push_back({"idx", "images of your own in four IDX files (stream.train_images, ...)", true, "", ""});
+  entries.push_back({"synthetic-images", "images made from a seed, for tests; no file is needed", true, "", ""});
   return entries;
 }
 

@@ -10,7 +10,7 @@ namespace alma {
 
 /// Which images to load. Only `name` is needed for the sets of the catalogue.
 struct ImageRequest {
-  std::string name;  // mnist | fashion-mnist | idx | synthetic-images
+  std::string name;  // mnist | fashion-mnist | cifar10 | idx | synthetic-images
 
   // idx: four files of your own (data/idx.h), and the number of classes (0: the largest training label + 1).
   std::string train_images, train_labels, test_images, test_labels;
@@ -30,10 +30,9 @@ ImageData load_images(const ImageRequest& request);
 struct Entry {
   std::string name;
   std::string description;
-  bool readable = true;  // by load_images
-  bool found = false;    // every file is there (sets without files are always found)
-  std::string where;     // the folder that holds the files, or some of them; empty if there are none
-  std::string how;       // how to get it, if it was not found
+  bool found = false;  // every file is there (sets without files are always found)
+  std::string where;   // the folder that holds the files, or some of them; empty if there are none
+  std::string how;     // how to get it, if it was not found
 };
 
 /// Every data set that is known, in a fixed order, and whether its files are there.

@@ -1,5 +1,6 @@
 #include "data/published.h"
 
+#include "data/archive.h"
 #include "data/checksum.h"
 #include "data/file.h"
 #include "kernels/error.h"
@@ -16,7 +17,8 @@ const std::vector<PublishedSet>& published_sets() {
         {"train-labels-idx1-ubyte", 60008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"},
         {"t10k-images-idx3-ubyte", 7840016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
         {"t10k-labels-idx1-ubyte", 10008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}},
-       PublishedImages{10, 28, 28, 0.1307f, 0.3081f},
+       {ImageFormat::idx, 10, 1, 28, 28, {0.1307f}, {0.3081f}},
+       "",
        "",
        {"https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"},
        ""},
@@ -26,7 +28,8 @@ const std::vector<PublishedSet>& published_sets() {
         {"train-labels-idx1-ubyte", 60008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"},
         {"t10k-images-idx3-ubyte", 7840016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"},
         {"t10k-labels-idx1-ubyte", 10008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"}},
-       PublishedImages{10, 28, 28, 0.2860f, 0.3530f},
+       {ImageFormat::idx, 10, 1, 28, 28, {0.2860f}, {0.3530f}},
+       "",
        "",
        {"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"},
@@ -40,8 +43,9 @@ const std::vector<PublishedSet>& published_sets() {
         {"data_batch_4.bin", 30730000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"},
         {"data_batch_5.bin", 30730000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"},
         {"test_batch.bin", 30730000, "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"}},
-       std::nullopt,
+       {ImageFormat::cifar, 10, 3, 32, 32, {0.4914f, 0.4822f, 0.4465f}, {0.2470f, 0.2435f, 0.2616f}},
        "cifar-10-binary.tar.gz",
+       "cifar-10-batches-bin",
        {"https://www.cs.toronto.edu/~kriz/"},
        ""},
   };
@@ -62,11 +66,11 @@ const PublishedSet& published_set(const std::string& name) {
 }
 
 DataPlace find_place(const PublishedSet& set) {
-  std::vector<std::string> files, rivals;
-  for (const PublishedFile& file : set.files) files.push_back(file.name);
+  DataNames names{set.name, {}, set.archive.substr(0, set.archive.find(".tar")), set.folder, {}};
+  for (const PublishedFile& file : set.files) names.files.push_back(file.name);
   for (const PublishedSet& other : published_sets())
-    if (other.name != set.name) rivals.push_back(other.name);
-  return find_data_set(set.name, files, rivals);
+    if (other.name != set.name) names.rivals.push_back(other.name);
+  return find_data_set(names);
 }
 
 std::string how_to_get(const PublishedSet& set) {
@@ -95,9 +99,28 @@ FileCheck check_file(const PublishedFile& file, const std::string& path) {
   return check;
 }
 
+namespace {
+
+std::vector<FileCheck> check_archive(const PublishedSet& set, const std::string& archive) {
+  std::vector<FileCheck> checks;
+  for (const PublishedFile& file : set.files) checks.push_back({file.name, archive, 0, "", file.sha256, ""});
+  try {
+    read_archive(archive, set.files, [&](std::size_t file, std::span<const std::uint8_t> piece) {
+      checks[file].bytes += static_cast<std::int64_t>(piece.size());
+    });
+    for (FileCheck& check : checks) check.sha256 = check.expected;
+  } catch (const Error& error) {
+    for (FileCheck& check : checks) check.problem = error.what();
+  }
+  return checks;
+}
+
+}  // namespace
+
 std::vector<FileCheck> verify(const std::string& name) {
   const PublishedSet& set = published_set(name);
   const DataPlace place = find_place(set);
+  if (!place.archive.empty()) return check_archive(set, place.archive);
   std::vector<FileCheck> checks;
   for (std::size_t i = 0; i < set.files.size(); ++i) checks.push_back(check_file(set.files[i], place.paths[i]));
   return checks;

@@ -15,19 +15,25 @@ struct PublishedFile {
   std::string sha256;
 };
 
-/// Images in four IDX files: training images and labels, test images and labels.
+/// How files hold images.
+enum class ImageFormat {
+  idx,    // four files: training images and labels, test images and labels (data/idx.h)
+  cifar,  // training files, and a last one for the test (data/cifar.h)
+};
+
 struct PublishedImages {
-  int classes, height, width;
-  float mean, std;
+  ImageFormat format;
+  int classes, channels, height, width;
+  std::vector<float> mean, std;  // per channel
 };
 
 /// A data set whose files are published: what they hold, and where they can be fetched.
 struct PublishedSet {
   std::string name, description;
   std::vector<PublishedFile> files;
-  std::optional<PublishedImages>
-      images;                        // none: the files can be fetched and verified, but load_images cannot read them yet
+  PublishedImages images;
   std::string archive;               // the tar archive that holds all files; empty: each is a file of its own, NAME.gz
+  std::string folder;                // that unpacking the archive makes
   std::vector<std::string> mirrors;  // URLs of folders with the packed files
   std::string package;               // of the distribution, if there is one
 };
@@ -61,8 +67,8 @@ struct FileCheck {
 /// is a missing file.
 FileCheck check_file(const PublishedFile& file, const std::string& path);
 
-/// check_file for every file of a set, where find_place finds it. Throws Error(ErrorKind::usage) for an unknown name or a
-/// set without published files.
+/// check_file for every file of a set, where find_place finds it; an archive is right as a whole or not. Throws
+/// Error(ErrorKind::usage) for an unknown name or a set without published files.
 std::vector<FileCheck> verify(const std::string& name);
 
 }  // namespace alma

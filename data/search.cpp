@@ -41,29 +41,55 @@ std::string find_packed(const std::filesystem::path& folder, const std::string& 
 }
 
 bool DataPlace::complete() const {
+  if (!archive.empty()) return true;
   return !paths.empty() && std::none_of(paths.begin(), paths.end(), [](const std::string& path) { return path.empty(); });
 }
 
-DataPlace find_data_set(const std::string& name, const std::vector<std::string>& files,
-                        const std::vector<std::string>& rivals) {
-  DataPlace best;
-  best.paths.resize(files.size());
-  std::ptrdiff_t best_found = 0;
-  const auto better = [&](const std::filesystem::path& folder) {
-    DataPlace place{folder.string(), {}};
-    for (const std::string& file : files) place.paths.push_back(find_packed(folder, file));
-    const auto missing = std::count(place.paths.begin(), place.paths.end(), "");
-    const auto found = static_cast<std::ptrdiff_t>(files.size()) - missing;
-    if (found > best_found) {
-      best = std::move(place);
-      best_found = found;
-    }
+namespace {
+
+std::vector<std::filesystem::path> places(const DataNames& names) {
+  std::vector<std::filesystem::path> all;
+  const auto add = [&](const std::filesystem::path& folder) {
+    all.push_back(folder);
+    if (!names.folder.empty()) all.push_back(folder / names.folder);
   };
   for (const std::filesystem::path folder : data_folders()) {
-    better(folder / name);
+    add(folder / names.set);
     const std::string own_name = (folder / "").parent_path().filename().string();  // also of "/data/mnist/"
-    if (std::find(rivals.begin(), rivals.end(), own_name) == rivals.end()) better(folder);
+    if (std::find(names.rivals.begin(), names.rivals.end(), own_name) == names.rivals.end()) add(folder);
   }
+  return all;
+}
+
+std::string find_archive(const std::filesystem::path& folder, const std::string& name) {
+  if (name.empty()) return "";
+  for (const char* ending : {".tar.gz", ".tar.xz", ".tar"}) {
+    const std::filesystem::path path = folder / (name + ending);
+    std::error_code no_throw;
+    if (std::filesystem::is_regular_file(path, no_throw)) return path.string();
+  }
+  return "";
+}
+
+}  // namespace
+
+DataPlace find_data_set(const DataNames& names) {
+  DataPlace best;
+  best.paths.resize(names.files.size());
+  std::ptrdiff_t best_found = 0;
+  for (const std::filesystem::path& folder : places(names)) {
+    DataPlace place{folder.string(), {}, ""};
+    for (const std::string& file : names.files) place.paths.push_back(find_packed(folder, file));
+    if (place.complete()) return place;
+    const auto missing = std::count(place.paths.begin(), place.paths.end(), "");
+    const auto found = static_cast<std::ptrdiff_t>(names.files.size()) - missing;
+    if (found <= best_found) continue;
+    best = std::move(place);
+    best_found = found;
+  }
+  for (const std::filesystem::path& folder : places(names))
+    if (const std::string archive = find_archive(folder, names.archive); !archive.empty())
+      return {folder.string(), std::vector<std::string>(names.files.size()), archive};
   return best;
 }
 

@@ -4,14 +4,15 @@ namespace alma {
 
 namespace {
 
-// Adds in place only when nobody else can see the sum: the op that made it may still hold it.
+// Cotangents of one tensor have its shape and layout. Adds in place only when nobody else can see the sum: the op that made
+// it may still hold it.
 void accumulate(Tensor& sum, Tensor gradient, bool sum_is_shared) {
   if (!sum.defined()) {
     sum = std::move(gradient);
     return;
   }
-  Tensor target = sum_is_shared ? Tensor::empty(sum.context(), sum.shape(), sum.dtype()) : sum;
-  sum.backend().binary(BinaryOp::add, sum, gradient, target.out());
+  Tensor target = sum_is_shared ? Tensor::empty(sum.context(), sum.shape(), sum.dtype(), sum.layout()) : sum;
+  sum.backend().binary(BinaryOp::add, sum.flat(), gradient.flat(), target.flat());
   const std::size_t size = sum.bytes();
   sum.context().add_cost({0, static_cast<Count>(sum.count()), 3 * static_cast<Count>(size)});
   sum = std::move(target);

@@ -33,8 +33,6 @@ void copy_tensors(const std::vector<NamedTensor>& from, const std::vector<NamedT
   }
 }
 
-namespace {
-
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
   const auto count = static_cast<std::size_t>(shape.count());
   std::vector<double> values(count);
@@ -44,7 +42,9 @@ Tensor uniform_parameter(Context& context, const Shape& shape, double bound, Ran
   return tensor.set_requires_grad(true);
 }
 
-}  // namespace
+Tensor clone_state(const Tensor& tensor, Context& context) {
+  return tensor.clone(context).set_requires_grad(tensor.requires_grad());
+}
 
 Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype)
     : relu_(relu) {
@@ -55,10 +55,7 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
 }
 
 Linear::Linear(const Linear& other, Context& context)
-    : Module(), weight_(other.weight_.clone(context)), bias_(other.bias_.clone(context)), relu_(other.relu_) {
-  weight_.set_requires_grad(true);
-  bias_.set_requires_grad(true);
-}
+    : Module(), weight_(clone_state(other.weight_, context)), bias_(clone_state(other.bias_, context)), relu_(other.relu_) {}
 
 Tensor Linear::forward(const Tensor& x) { return linear(x, weight_, bias_, relu_); }
 

@@ -32,6 +32,11 @@ std::int64_t count_parameters(Module& module);
 /// Copies values between two lists of the same names and shapes.
 void copy_tensors(const std::vector<NamedTensor>& from, const std::vector<NamedTensor>& to);
 
+/// A parameter of values U(-bound, bound) from `random`.
+Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
+/// A copy of a tensor of a module's state in another context: a parameter again if it was one.
+Tensor clone_state(const Tensor& tensor, Context& context);
+
 /// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out].
 class Linear final : public Module {
  public:

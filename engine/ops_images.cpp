@@ -2,6 +2,7 @@
 
 #include "engine/image_storage.h"
 #include "engine/ops_check.h"
+#include "engine/ops_conv.h"
 
 namespace alma {
 
@@ -26,48 +27,83 @@ void check(const char* op, const DeviceImages& images, const Tensor& indices) {
   require_dtype(op, "indices", indices, DType::i32);
 }
 
-// Without the cost.
-Batch gather(const DeviceImages& images, const Tensor& indices, DType dtype) {
-  check("gather_images", images, indices);
+// Without the cost. `shape` of x: [n, features] or [n, channels, height, width].
+Batch gather(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, const Shape& shape,
+             DType dtype, Layout layout = Layout::row_major) {
   Context& context = indices.context();
-  const std::int64_t n = indices.dim(0), features = images.pixels.dim(1) * images.pixels.dim(2) * images.pixels.dim(3);
-  Batch batch{Tensor::empty(context, {n, features}, dtype), Tensor::empty(context, {n}, DType::i32)};
-  context.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out());
+  Batch batch{Tensor::empty(context, shape, dtype, layout), Tensor::empty(context, {indices.dim(0)}, DType::i32)};
+  context.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out(),
+                                  augmentation);
   return batch;
+}
+
+Shape rows_of(const Tensor& pixels, const Tensor& indices) {
+  return {indices.dim(0), pixels.dim(1) * pixels.dim(2) * pixels.dim(3)};
 }
 
 Count gathered_bytes(const Tensor& indices, const Batch& batch) {
   return bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(batch.x.count());
 }
 
-}  // namespace
+// The floats of image_rows. No FLOPs: what a training step costs does not depend on whether its device normalises pixels
+// apart.
+Tensor gather(const ImageStorage& rows, const Shape& shape, Layout layout) {
+  const Batch batch =
+      gather({rows.pixels, rows.labels, rows.scale}, rows.indices, rows.augmentation, shape, DType::f32, layout);
+  rows.indices.context().add_cost({0, 0, gathered_bytes(rows.indices, batch)});
+  return batch.x;
+}
 
-Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype) {
-  Batch batch = gather(images, indices, dtype);
+// With the cost of reading and normalising.
+Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, DType dtype) {
+  Batch batch = gather(images, indices, augmentation, rows_of(images.pixels, indices), dtype);
   indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
   return batch;
 }
 
-Batch batch_of_images(const DeviceImages& images, const Tensor& indices) {
+}  // namespace
+
+Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype, const ImageAugmentation& augmentation) {
+  check("gather_images", images, indices);
+  return gather_eagerly(images, indices, augmentation, dtype);
+}
+
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation) {
   check("batch_of_images", images, indices);
   Context& context = indices.context();
-  if (images.pixels.dim(1) != 1 || context.backend().most_image_outputs() == 0) return gather_images(images, indices);
+  if (context.backend().most_image_outputs() == 0 && context.backend().image_layout() == Layout::row_major)
+    return gather_eagerly(images, indices, augmentation, DType::f32);
   const std::int64_t count = images.pixels.dim(0), n = indices.dim(0);
   const Tensor y = Tensor::empty(context, {n}, DType::i32);
   context.backend().gather_rows(images.labels.view({count, 1}), indices, y.view({n, 1}).out());
   context.add_cost({0, 0, bytes_of(indices, y, y)});
-  return {Tensor(std::make_shared<ImageStorage>(images.pixels, images.labels, indices, images.scale)), y};
+  return {Tensor(std::make_shared<ImageStorage>(images.pixels, images.labels, indices, images.scale, augmentation)), y};
 }
 
 Tensor dense(const Tensor& x) {
   if (x.layout() != Layout::image_rows) return x;
   ImageStorage& images = x.images();
-  if (images.dense.defined()) return images.dense;
-  const Batch batch = gather({images.pixels, images.labels, images.scale}, images.indices, DType::f32);
-  // No FLOPs: what a training step costs does not depend on whether its device normalises pixels apart.
-  images.indices.context().add_cost({0, 0, gathered_bytes(images.indices, batch)});
-  images.dense = batch.x;
+  if (!images.dense.defined()) images.dense = gather(images, x.shape(), Layout::row_major);
   return images.dense;
+}
+
+Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width) {
+  const Shape shape{x.dim(0), channels, height, width};
+  const auto wrong = [&](const Shape& found) {
+    fail("[images_of] expected images of ", channels, " x ", height, " x ", width, ", got ", found);
+  };
+  const Layout wanted = x.dtype() == DType::f32 ? x.backend().image_layout() : Layout::row_major;
+  if (x.layout() == Layout::image_rows) {
+    ImageStorage& rows = x.images();
+    const Shape stored{x.dim(0), rows.pixels.dim(1), rows.pixels.dim(2), rows.pixels.dim(3)};
+    if (stored != shape) wrong(stored);
+    if (!rows.images.defined()) rows.images = gather(rows, shape, wanted);
+    return rows.images;
+  }
+  if (x.shape() != shape && x.shape() != Shape{x.dim(0), shape.count() / std::max<std::int64_t>(1, x.dim(0))})
+    wrong(x.shape());
+  const Tensor images = x.layout() == Layout::row_major ? x.view(shape) : x.detach();
+  return to_layout(images, wanted);
 }
 
 }  // namespace alma

@@ -19,13 +19,20 @@ struct Batch {
 };
 
 /// A mini-batch of normalised images, row-major. indices [n] i32, each in [0, count); not differentiable.
-Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32);
+Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32,
+                    const ImageAugmentation& augmentation = {});
 
-/// The same mini-batch for a model that starts with linear layers: where the device multiplies images as they lie (cpu, one
-/// channel), x has the layout image_rows. linear() takes it; for other ops dense(x).
-Batch batch_of_images(const DeviceImages& images, const Tensor& indices);
+/// The same mini-batch for a model, f32, augmented where asked. Where the device multiplies images as they lie, or has a
+/// layout of its own for them (cpu), x has the layout image_rows: linear() takes it; others ask for dense(x) or
+/// images_of(x).
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation = {});
 
 /// x, row-major: x itself, or made from image_rows, once for all that ask.
 Tensor dense(const Tensor& x);
+
+/// x [n, channels * height * width], or [n, channels, height, width], as images [n, channels, height, width] for
+/// convolutions: f32 in the layout that the device prefers, made from image_rows once for all that ask; f64 row-major. Not
+/// differentiable. Throws Error if x has other sizes.
+Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width);
 
 }  // namespace alma

@@ -1,3 +1,4 @@
+#include "engine/image_storage.h"
 #include "engine/ops_check.h"
 #include "engine/ops_images.h"
 #include "engine/ops_matmul.h"
@@ -103,6 +104,13 @@ Tensor linear_forward(const Tensor& x, const Tensor& weight, const Epilogue& epi
   return y;
 }
 
+// Images are multiplied where they lie for few outputs only, and as they are.
+bool stays_in_place(const Tensor& x, const Tensor& weight) {
+  if (x.layout() != Layout::image_rows || weight.dim(0) > x.backend().most_image_outputs()) return false;
+  const ImageStorage& rows = x.images();
+  return rows.pixels.dim(1) == 1 && !rows.augmentation;
+}
+
 // What the forward product is to leave for input_gradient() of the layer after it.
 Tensor relu_mask(const Tensor& x, const Tensor& weight) {
   if (x.layout() == Layout::image_rows) return {};
@@ -117,8 +125,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, boo
   require_rank("linear", "weight", weight, 2);
   if (input.dim(1) != weight.dim(1))
     fail("[linear] x ", input.shape(), " does not fit weight ", weight.shape(), " (out, in)");
-  // Images stay where they lie for few outputs only.
-  const Tensor x = weight.dim(0) > input.backend().most_image_outputs() ? dense(input) : input;
+  const Tensor x = stays_in_place(input, weight) ? input : dense(input);
   if (bias.defined()) require_shape("linear", "bias", bias, {weight.dim(0)});
   const bool recorded = Tape::enabled() && (Tape::node_of(x) || Tape::node_of(weight) || Tape::node_of(bias));
   const Tensor mask = relu && recorded ? relu_mask(x, weight) : Tensor();

@@ -66,7 +66,7 @@ void Optimizer::apply() {
                      slot.state1.defined() ? slot.state1.out() : Out{}});
     cost += update_cost(weight.count(), weight.dtype(), states);
   }
-  const auto* state = static_cast<const StepState*>(device_state_.in().data);
+  const StepState* state = device_state();
   Backend& backend = context.backend();
   if (const auto* sgd = std::get_if<SgdRule>(&rule_)) backend.sgd(slots, *sgd, state);
   if (const auto* adadelta = std::get_if<AdadeltaRule>(&rule_)) backend.adadelta(slots, *adadelta, state);

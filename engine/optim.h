@@ -20,6 +20,8 @@ class Optimizer {
   void prepare();
   /// Updates the parameters; those without a gradient stay as they are and keep their state. Then gradients are let go.
   void apply();
+  /// What prepare() has sent, in device memory.
+  const StepState* device_state() const { return static_cast<const StepState*>(device_state_.in().data); }
   /// Updates done.
   std::int64_t steps() const { return state_.step; }
   /// State tensors, named after their parameters, for a checkpoint.

@@ -5,22 +5,11 @@
 
 namespace alma {
 
-namespace {
-
-// lanes16 pads the batch to whole groups of 16 and every image by a halo of one pixel.
-std::int64_t stored_elements(const Shape& shape, Layout layout) {
-  if (layout == Layout::row_major) return shape.count();
-  if (shape.rank() != 4) fail("[tensor] layout lanes16 is for images [n, c, h, w], got ", shape);
-  return (shape[0] + 15) / 16 * 16 * shape[1] * (shape[2] + 2) * (shape[3] + 2);
-}
-
-}  // namespace
-
 Tensor Tensor::empty(Context& context, const Shape& shape, DType dtype, Layout layout) {
   Tensor tensor;
   tensor.impl_ = std::make_shared<Impl>();
   tensor.impl_->storage =
-      std::make_shared<Storage>(context, static_cast<std::size_t>(stored_elements(shape, layout)) * size_of(dtype));
+      std::make_shared<Storage>(context, static_cast<std::size_t>(stored_count(shape, layout)) * size_of(dtype));
   tensor.impl_->shape = shape;
   tensor.impl_->dtype = dtype;
   tensor.impl_->layout = layout;
@@ -80,6 +69,11 @@ Tensor Tensor::detach() const {
   return tensor;
 }
 
+Out Tensor::flat() const {
+  const Out all = out();
+  return {all.data, all.dtype, {stored_count(all.shape, all.layout)}};
+}
+
 Tensor Tensor::clone() const {
   Tensor tensor = empty(context(), shape(), dtype(), layout());
   tensor.copy_from(*this);
@@ -99,7 +93,7 @@ Tensor Tensor::clone(Context& context) const {
 void Tensor::copy_from(const Tensor& source) const {
   if (source.shape() != shape() || source.dtype() != dtype() || source.layout() != layout())
     fail("[copy_from] ", source.dtype(), ' ', source.shape(), " does not fit ", dtype(), ' ', shape());
-  const std::size_t size = static_cast<std::size_t>(stored_elements(shape(), layout())) * size_of(dtype());
+  const std::size_t size = static_cast<std::size_t>(stored_count(shape(), layout())) * size_of(dtype());
   if (size != 0) backend().copy(source.in().data, size, out().data, size, size, 1);
 }
 

@@ -68,7 +68,8 @@ class Tensor {
     const Impl& x = impl();
     if (x.layout == Layout::image_rows) no_floats();
     char* data = static_cast<char*>(x.storage->data());
-    return {data == nullptr ? nullptr : data + static_cast<std::size_t>(x.first) * size_of(x.dtype), x.dtype, x.shape};
+    return {data == nullptr ? nullptr : data + static_cast<std::size_t>(x.first) * size_of(x.dtype), x.dtype, x.shape,
+            x.layout};
   }
   /// What a tensor of layout image_rows stands for.
   ImageRows image_rows() const;
@@ -80,6 +81,8 @@ class Tensor {
   Tensor part(std::int64_t first, const Shape& shape) const;
   /// The same memory, off the tape.
   Tensor detach() const;
+  /// All that is stored, halos and spare lanes too, as one row: for element-wise work on tensors of one shape and layout.
+  Out flat() const;
   /// A copy with memory of its own, off the tape.
   Tensor clone() const;
   /// The same in another context, by way of the host.

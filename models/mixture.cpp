@@ -5,7 +5,7 @@
 
 namespace alma {
 
-Mixture::Mixture(std::unique_ptr<Linear> gate, std::vector<std::unique_ptr<Module>> experts)
+Mixture::Mixture(std::unique_ptr<Module> gate, std::vector<std::unique_ptr<Module>> experts)
     : gate_(std::move(gate)), experts_(std::move(experts)) {
   if (experts_.empty() || experts_.size() > 16) fail("[mixture] 1 to 16 experts, got ", experts_.size());
 }
@@ -26,8 +26,7 @@ void Mixture::visit(const Visitor& visitor, const std::string& prefix) {
 std::unique_ptr<Module> Mixture::clone(Context& context) const {
   std::vector<std::unique_ptr<Module>> experts;
   for (const auto& expert : experts_) experts.push_back(expert->clone(context));
-  std::unique_ptr<Linear> gate(static_cast<Linear*>(gate_->clone(context).release()));
-  return std::make_unique<Mixture>(std::move(gate), std::move(experts));
+  return std::make_unique<Mixture>(gate_->clone(context), std::move(experts));
 }
 
 }  // namespace alma

@@ -11,8 +11,8 @@ namespace alma {
 /// 2022, section 4.2, as in the official code: gate = Linear on the layer's input, trained by the loss alone).
 class Mixture final : public Module {
  public:
-  /// `experts`: 1 to 16 functions of x with outputs of equal shape.
-  Mixture(std::unique_ptr<Linear> gate, std::vector<std::unique_ptr<Module>> experts);
+  /// `gate`: x to scores [rows, experts]. `experts`: 1 to 16 functions of x with outputs of equal shape.
+  Mixture(std::unique_ptr<Module> gate, std::vector<std::unique_ptr<Module>> experts);
   Tensor forward(const Tensor& x) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;

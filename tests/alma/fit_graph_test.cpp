@@ -18,7 +18,10 @@ class FitGraphInTheSimulator : public ::testing::Test {
     data_ = make_synthetic_images({.train = 160, .test = 1});
     images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
     for (std::int32_t i = 0; i < 160; ++i) (i < 140 ? split_.train : split_.validation).push_back(i);
-    settings_ = {AdamRule{}, 0.01, 64, 7, 100, 0, false};  // 21 steps: 64, 64 and 12 samples
+    settings_.rule = AdamRule{};
+    settings_.learning_rate = 0.01;
+    settings_.batch_size = 64;  // 21 steps: 64, 64 and 12 samples
+    settings_.max_epochs = 7;
   }
   std::unique_ptr<Module> model() { return make_mlp(*context_, {784, 4, 10, 2, 2}, RandomStream(5, "test")); }
 

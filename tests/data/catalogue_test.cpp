@@ -146,22 +146,32 @@ TEST_F(Catalogue, UnknownNames) {
   expect_error(ErrorKind::usage, parts, [] { load_images(named("mnst")); });
   expect_error(ErrorKind::usage, {"mnst", "mnist, fashion-mnist, cifar10"}, [] { verify("mnst"); });
   expect_error(ErrorKind::usage, {"idx", "no data set with published files"}, [] { verify("idx"); });
-  expect_error(ErrorKind::usage, {"stream.dataset = \"cifar10\"", "fetched and verified, but not read yet"},
-               [] { load_images(named("cifar10")); });
 }
 
 TEST_F(Catalogue, ListsWhatIsFound) {
   EXPECT_FALSE(entry("mnist").found);
   EXPECT_NE(entry("mnist").how.find("alma data fetch mnist"), std::string::npos);
   EXPECT_NE(entry("mnist").how.find("ALMA_DATA"), std::string::npos);
-  EXPECT_TRUE(entry("mnist").readable);
-  EXPECT_FALSE(entry("cifar10").readable);
   EXPECT_TRUE(entry("synthetic-images").found);
   EXPECT_TRUE(entry("idx").found);
   write_mnist("mnist");
   EXPECT_TRUE(entry("mnist").found);
   EXPECT_EQ(entry("mnist").where, folder_ / "mnist");
   EXPECT_EQ(entry("mnist").how, "");
+}
+
+TEST_F(Catalogue, ACifarArchiveIsCheckedAsItIsRead) {
+  // Not the published content: refused, with the archive's name, and verify says so of every file.
+  const std::string path = folder_.write("cifar-10-binary.tar.gz", gzip(sample_bytes(5000)));
+  EXPECT_TRUE(entry("cifar10").found);
+  EXPECT_EQ(entry("cifar10").where, path);
+  expect_error(ErrorKind::data, {path, "not a tar archive, or damaged"}, [] { load_images(named("cifar10")); });
+  const std::vector<FileCheck> checks = verify("cifar10");
+  ASSERT_EQ(checks.size(), 6u);
+  for (const FileCheck& check : checks) EXPECT_FALSE(check.ok());
+  std::remove(path.c_str());
+  expect_error(ErrorKind::data, {"cifar10: not found", "data_batch_1.bin", "cifar-10-binary.tar.gz itself"},
+               [] { load_images(named("cifar10")); });
 }
 
 TEST_F(Catalogue, VerifyReportsEveryFile) {

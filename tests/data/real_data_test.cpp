@@ -77,5 +77,26 @@ TEST(RealData, FashionMnist) {
   expect_verified("fashion-mnist");
 }
 
+TEST(RealData, Cifar10) {
+  if (const std::string reason = unavailable("cifar10"); !reason.empty()) GTEST_SKIP() << reason;
+  const ImageData data = load("cifar10");
+  EXPECT_EQ(data.train.count(), 50000);
+  EXPECT_EQ(data.test.count(), 10000);
+  EXPECT_EQ(class_counts(data.train), (std::vector<std::int64_t>(10, 5000)));
+  EXPECT_EQ(class_counts(data.test), (std::vector<std::int64_t>(10, 1000)));
+  EXPECT_EQ(data.mean, (std::vector<float>{0.4914f, 0.4822f, 0.4465f}));
+  EXPECT_EQ(data.std, (std::vector<float>{0.2470f, 0.2435f, 0.2616f}));
+  const ChannelStatistics found = channel_statistics(data.train);
+  const double mean[] = {0.491400, 0.482158, 0.446531}, std[] = {0.247032, 0.243485, 0.261588};
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(found.mean.at(c), mean[c], 1e-6);
+    EXPECT_NEAR(found.std.at(c), std[c], 1e-6);
+  }
+  for (const FileCheck& check : verify("cifar10")) {
+    EXPECT_TRUE(check.ok()) << check.path << ": " << check.problem;
+    EXPECT_EQ(check.bytes, 30730000);
+  }
+}
+
 }  // namespace
 }  // namespace alma::test

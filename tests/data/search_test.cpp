@@ -9,7 +9,7 @@ namespace {
 
 const std::vector<std::string> kFiles = {"images", "labels"};
 
-DataPlace find() { return find_data_set("digits", kFiles, {"letters"}); }
+DataPlace find() { return find_data_set({"digits", kFiles, "digits-archive", "unpacked", {"letters"}}); }
 
 void write_set(const TemporaryFolder& folder, const std::string& place, const std::string& packed = "") {
   for (const std::string& file : kFiles) folder.write(place + "/" + file + packed, {1});
@@ -69,6 +69,22 @@ TEST_F(Search, PlainThenGzipThenXz) {
   EXPECT_EQ(find().paths.front(), folder_ / "a/images.gz");
   write_set(folder_, "a");
   EXPECT_EQ(find().paths, (std::vector<std::string>{folder_ / "a/images", folder_ / "a/labels"}));
+}
+
+TEST_F(Search, TheFolderOfAnArchiveAndTheArchiveItself) {
+  look_in(folder_ / "a" + ":" + folder_ / "b");
+  folder_.write("a/digits-archive.tar.gz", {1});
+  EXPECT_EQ(find().archive, folder_ / "a/digits-archive.tar.gz");
+  EXPECT_TRUE(find().complete());
+  folder_.write("a/digits/digits-archive.tar.xz", {1});
+  EXPECT_EQ(find().archive, folder_ / "a/digits/digits-archive.tar.xz");
+  folder_.write("a/images", {1});
+  EXPECT_EQ(find().archive, folder_ / "a/digits/digits-archive.tar.xz") << "rather than a part";
+  write_set(folder_, "b/unpacked");
+  EXPECT_EQ(find().archive, "") << "files come first";
+  EXPECT_EQ(find().folder, folder_ / "b/unpacked");
+  write_set(folder_, "a/digits/unpacked");
+  EXPECT_EQ(find().folder, folder_ / "a/digits/unpacked");
 }
 
 TEST_F(Search, ASetIsNeverPutTogetherFromTwoPlaces) {

@@ -1,0 +1,40 @@
+#pragma once
+#include "engine/nn.h"
+
+namespace alma {
+
+/// A square convolution with stride 1 that keeps the size of images: padding (kernel - 1) / 2, kernel odd. weight [out, in,
+/// kernel, kernel], bias [out] if asked. PyTorch's default initialisation: U(-1/sqrt(in kernel^2), 1/sqrt(in kernel^2)) for
+/// both, drawn from `init` in the order weight, bias.
+class Conv2d final : public Module {
+ public:
+  Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias, RandomStream& init,
+         DType dtype = DType::f32);
+  /// x [n, in, h, w] -> [n, out, h, w].
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone(Context& context) const override;
+
+ private:
+  Conv2d(const Conv2d& other, Context& context);
+  Tensor weight_, bias_;
+};
+
+/// Batch normalisation of images, then ReLU if asked. While the tape records it trains: the batch's statistics, and running
+/// ones updated; else it uses those. Parameters "weight" (1 at first) and "bias" (0); state "running_mean" (0) and
+/// "running_var" (1): PyTorch's names and defaults.
+class BatchNorm2d final : public Module {
+ public:
+  BatchNorm2d(Context& context, std::int64_t channels, bool relu, DType dtype = DType::f32);
+  /// x [n, channels, h, w].
+  Tensor forward(const Tensor& x) override;
+  void visit(const Visitor& visitor, const std::string& prefix) override;
+  std::unique_ptr<Module> clone(Context& context) const override;
+
+ private:
+  BatchNorm2d(const BatchNorm2d& other, Context& context);
+  Tensor weight_, bias_, running_mean_, running_var_;
+  BatchNormRule rule_;
+};
+
+}  // namespace alma
