@@ -65,6 +65,7 @@ void register_memory(Suite& suite);
 void register_optimizers(Suite& suite);
 void register_tape(Suite& suite);
 void register_gemm(Suite& suite);
+void register_convolutions(Suite& suite);
 void register_steps(Suite& suite);
 
 }  // namespace alma::bench

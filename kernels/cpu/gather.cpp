@@ -3,6 +3,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/lanes_rows.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/random_cut.h"
 
@@ -31,24 +32,22 @@ void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scal
   for (std::int64_t i = 0; i < n; ++i) x[i] = static_cast<double>(pixels[i]) * scale + shift;
 }
 
-/// One plane of h x w, cut out of its padding.
+/// One row of a plane of h x w pixels, cut out of its padding.
 template <class T>
 void normalise_cut(const std::uint8_t* pixels, std::int64_t h, std::int64_t w, float scale, float shift, T fill,
-                   const RandomCut& cut, T* x) {
-  for (std::int64_t row = 0; row < h; ++row, x += w) {
-    const std::int64_t from = row + cut.row;
-    // Columns begin .. end of the cut lie within the image.
-    const std::int64_t begin = std::clamp<std::int64_t>(-cut.column, 0, w);
-    const std::int64_t end = std::clamp<std::int64_t>(w - cut.column, begin, w);
-    if (from < 0 || from >= h || begin == end) {
-      std::fill_n(x, w, fill);
-      continue;
-    }
-    std::fill_n(x, begin, fill);
-    normalise(pixels + from * w + begin + cut.column, end - begin, scale, shift, x + begin);
-    std::fill_n(x + end, w - end, fill);
-    if (cut.mirrored) std::reverse(x, x + w);
+                   const RandomCut& cut, std::int64_t row, T* x) {
+  const std::int64_t from = row + cut.row;
+  // Columns begin .. end of the cut lie within the image.
+  const std::int64_t begin = std::clamp<std::int64_t>(-cut.column, 0, w);
+  const std::int64_t end = std::clamp<std::int64_t>(w - cut.column, begin, w);
+  if (from < 0 || from >= h || begin == end) {
+    std::fill_n(x, w, fill);
+    return;
   }
+  std::fill_n(x, begin, fill);
+  normalise(pixels + from * w + begin + cut.column, end - begin, scale, shift, x + begin);
+  std::fill_n(x + end, w - end, fill);
+  if (cut.mirrored) std::reverse(x, x + w);
 }
 
 template <class T>
@@ -60,6 +59,62 @@ constexpr T not_there() {
 /// Images that lie anywhere in a large set: the processor does not guess the next one.
 void prefetch_image(const std::uint8_t* image, std::int64_t bytes) {
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(image + i);
+}
+
+/// One block of images in lanes16: a row of each becomes floats, and then lanes.
+struct BlockOfImages {
+  const In &images, &labels;
+  const PixelScale& pixels;
+  const ImageAugmentation& augmentation;
+  std::int64_t index[kImageLanes] = {};  // -1: none there
+  RandomCut cuts[kImageLanes] = {};
+
+  BlockOfImages(const In& from, const In& classes, const In& indices, std::int64_t first, std::int64_t lanes,
+                const PixelScale& scale, const ImageAugmentation& cut, std::int32_t* y)
+      : images(from), labels(classes), pixels(scale), augmentation(cut) {
+    const std::int64_t width = images.shape[1] * images.shape[2] * images.shape[3];
+    for (std::int64_t lane = 0; lane < lanes; ++lane) {
+      const std::int64_t i = indices.as<std::int32_t>()[first + lane];
+      index[lane] = i >= 0 && i < images.shape[0] ? i : -1;
+      y[first + lane] = index[lane] < 0 ? -1 : labels.as<std::int32_t>()[i];
+      if (index[lane] >= 0) prefetch_image(images.as<std::uint8_t>() + i * width, width);
+      if (augmentation) cuts[lane] = random_cut(augmentation, augmentation.place.state->step, first + lane);
+    }
+  }
+  /// Row `row` of channel c of the image in this lane.
+  void fill_row(std::int64_t lane, std::int64_t c, std::int64_t row, float* x) const {
+    const std::int64_t channels = images.shape[1], h = images.shape[2], w = images.shape[3];
+    if (index[lane] < 0) {
+      std::fill_n(x, w, not_there<float>());
+      return;
+    }
+    const std::uint8_t* plane = images.as<std::uint8_t>() + (index[lane] * channels + c) * h * w;
+    if (augmentation) {
+      normalise_cut(plane, h, w, pixels.scale[c], pixels.shift[c], augmentation.fill[c], cuts[lane], row, x);
+    } else {
+      normalise(plane + row * w, w, pixels.scale[c], pixels.shift[c], x);
+    }
+  }
+};
+
+void gather_lanes(ThreadPool* pool, const In& images, const In& labels, const In& indices, const PixelScale& pixels,
+                  const Out& x, const Out& y, const ImageAugmentation& augmentation, float* rows) {
+  const LaneImages z(x.shape);
+  const double nanoseconds = 8.0 * static_cast<double>(z.c * z.h * z.w) + 200;
+  for_pieces(pool, z.blocks(), 1, nanoseconds, [&](std::int64_t block, std::int64_t) {
+    const std::int64_t lanes = z.lanes(block);
+    const BlockOfImages images_of_block(images, labels, indices, block * kImageLanes, lanes, pixels, augmentation,
+                                        y.as<std::int32_t>());
+    float* floats = rows + block * kImageLanes * z.w;
+    for (std::int64_t c = 0; c < z.c; ++c) {
+      float* plane = x.as<float>() + (block * z.c + c) * z.plane();
+      clear_halo(z, 0, z.h, plane);
+      for (std::int64_t row = 0; row < z.h; ++row) {
+        for (std::int64_t lane = 0; lane < lanes; ++lane) images_of_block.fill_row(lane, c, row, floats + lane * z.w);
+        rows_to_lanes(floats, z.w, lanes, z.w, plane + z.inside() + row * z.row());
+      }
+    }
+  });
 }
 
 template <class T>
@@ -83,6 +138,11 @@ void copy_rows(ThreadPool* pool, const In& table, const In& indices, const Out& 
 void CpuBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
                                const Out& y, const ImageAugmentation& augmentation) {
   check::gather_images(images, labels, indices, x, y, augmentation);
+  if (x.layout == Layout::lanes16) {
+    const LaneImages z(x.shape);
+    float* rows = workspace_.take<float>(z.blocks() * kImageLanes * z.w);
+    return gather_lanes(pool_, images, labels, indices, pixels, x, y, augmentation, rows);
+  }
   for_float("gather_images", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t count = images.shape[0], channels = images.shape[1], plane = images.shape[2] * images.shape[3];
@@ -105,9 +165,11 @@ void CpuBackend::gather_images(const In& images, const In& labels, const In& ind
         const std::uint8_t* image = images.as<std::uint8_t>() + index * width;
         if (augmentation) {
           const RandomCut cut = random_cut(augmentation, augmentation.place.state->step, i);
+          const std::int64_t h = images.shape[2], w = images.shape[3];
           for (std::int64_t c = 0; c < channels; ++c)
-            normalise_cut(image + c * plane, images.shape[2], images.shape[3], pixels.scale[c], pixels.shift[c],
-                          static_cast<T>(augmentation.fill[c]), cut, out + c * plane);
+            for (std::int64_t row = 0; row < h; ++row)
+              normalise_cut(image + c * plane, h, w, pixels.scale[c], pixels.shift[c], static_cast<T>(augmentation.fill[c]),
+                            cut, row, out + c * plane + row * w);
         } else {
           for (std::int64_t c = 0; c < channels; ++c)
             normalise(image + c * plane, plane, pixels.scale[c], pixels.shift[c], out + c * plane);

@@ -1,6 +1,8 @@
 #include "kernels/checks_layers.h"
+#include "kernels/cpu/adaptive_windows.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/pool_lanes.h"
 
 namespace alma {
 namespace {
@@ -30,31 +32,11 @@ void max_pool_plane(const T* x, const check::PoolSizes& sizes, const PoolWindow&
   }
 }
 
-/// Output i of `outputs` averages elements begin to end of `inputs`.
-struct Span {
-  std::int64_t begin, end;
-};
-Span averaged(std::int64_t i, std::int64_t inputs, std::int64_t outputs) {
-  return {i * inputs / outputs, ceil_divide((i + 1) * inputs, outputs)};
-}
-
-/// f(output, its rows, its columns) of a plane, in order.
-template <class F>
-void for_windows(const check::PoolSizes& sizes, const F& f) {
-  for (std::int64_t i = 0; i < sizes.oh; ++i)
-    for (std::int64_t j = 0; j < sizes.ow; ++j)
-      f(i * sizes.ow + j, averaged(i, sizes.h, sizes.oh), averaged(j, sizes.w, sizes.ow));
-}
-
-template <class T>
-T elements(const Span& rows, const Span& columns) {
-  return static_cast<T>((rows.end - rows.begin) * (columns.end - columns.begin));
-}
-
 }  // namespace
 
 void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
   const check::PoolSizes sizes = check::max_pool(x, window, y, place);
+  if (x.layout == Layout::lanes16) return max_pool_lanes(pool_, x, window, y, place);
   for_float("max_pool", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
@@ -68,6 +50,7 @@ void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, c
 
 void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
   const check::PoolSizes sizes = check::max_pool_backward(dy, place, window, dx);
+  if (dx.layout == Layout::lanes16) return max_pool_lanes_backward(pool_, dy, place, window, dx);
   for_float("max_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
@@ -86,12 +69,13 @@ void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWind
 
 void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
   const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool", "x", x, "y", y);
+  if (x.layout == Layout::lanes16) return adaptive_average_pool_lanes(pool_, x, y);
   for_float("adaptive_average_pool", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
     for_rows(pool_, sizes.planes, in, static_cast<double>(in + out), [&](std::int64_t plane) {
       const T* from = x.as<T>() + plane * in;
-      for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {
+      for_windows(sizes.h, sizes.w, sizes.oh, sizes.ow, [&](std::int64_t output, const Span& rows, const Span& columns) {
         double sum = 0;
         for (std::int64_t row = rows.begin; row < rows.end; ++row)
           for (std::int64_t column = columns.begin; column < columns.end; ++column) sum += from[row * sizes.w + column];
@@ -103,13 +87,14 @@ void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
 
 void CpuBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
   const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool_backward", "dx", dx, "dy", dy);
+  if (dx.layout == Layout::lanes16) return adaptive_average_pool_lanes_backward(pool_, dy, dx);
   for_float("adaptive_average_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t in = sizes.h * sizes.w, out = sizes.oh * sizes.ow;
     for_rows(pool_, sizes.planes, in, static_cast<double>(in + out), [&](std::int64_t plane) {
       T* to = dx.as<T>() + plane * in;
       std::fill_n(to, in, T(0));
-      for_windows(sizes, [&](std::int64_t output, const Span& rows, const Span& columns) {
+      for_windows(sizes.h, sizes.w, sizes.oh, sizes.ow, [&](std::int64_t output, const Span& rows, const Span& columns) {
         const T share = dy.as<T>()[plane * out + output] / elements<T>(rows, columns);
         for (std::int64_t row = rows.begin; row < rows.end; ++row)
           for (std::int64_t column = columns.begin; column < columns.end; ++column) to[row * sizes.w + column] += share;

@@ -1,3 +1,4 @@
+#include "tests/kernels/lanes_test.h"
 #include "tests/kernels/norm_reference.h"
 
 namespace alma::test {
@@ -14,9 +15,9 @@ NormGroups channels_of(const Shape& shape) {
   return groups;
 }
 
-class BatchNorm : public KernelTest {
+class BatchNorm : public LanesTest {
  public:
-  void check(const Shape& shape, DType dtype, bool relu = false, double offset = 0) {
+  void check(const Shape& shape, DType dtype, bool relu = false, double offset = 0, Layout layout = Layout::row_major) {
     SCOPED_TRACE(testing::Message() << shape << " " << name_of(dtype) << (relu ? " relu" : "") << " about " << offset);
     const std::int64_t c = shape[1];
     NormInputs in{uniform("x", shape.count(), dtype, offset - 2, offset + 2), uniform("gamma", c, dtype, 0.5, 1.5),
@@ -30,21 +31,22 @@ class BatchNorm : public KernelTest {
       for (const NormElement& e : groups[g]) mask(in, masked, g, static_cast<std::size_t>(e.index));
     BatchNormRule rule = kRule;
     rule.relu = relu;
-    const std::vector<Values> outputs = run([&](Device& device) {
-      const In x = device.in(dtype, shape, in.x), gamma = device.in(dtype, {c}, in.gamma);
+    std::vector<Values> outputs = run([&](Device& device) {
+      const In x = images(device, layout, dtype, shape, in.x), gamma = device.in(dtype, {c}, in.gamma);
       const In beta = device.in(dtype, {c}, in.beta);
-      const Out y = device.out(dtype, shape), mean = device.out(dtype, {c}), rstd = device.out(dtype, {c});
+      const Out y = images_out(device, layout, dtype, shape), mean = device.out(dtype, {c}), rstd = device.out(dtype, {c});
       device->batch_norm(x, gamma, beta, rule, {}, {}, y, mean, rstd);
       const In in_mean = device.in(dtype, {c}, in.mean), in_rstd = device.in(dtype, {c}, in.rstd);
-      const Out dx = device.out(dtype, shape), dgamma = device.out(dtype, {c}), dbeta = device.out(dtype, {c});
-      device->batch_norm_backward(x, gamma, relu ? beta : In{}, in_mean, in_rstd, device.in(dtype, shape, in.dy), dx, dgamma,
+      const Out dx = images_out(device, layout, dtype, shape), dgamma = device.out(dtype, {c}), dbeta = device.out(dtype, {c});
+      device->batch_norm_backward(x, gamma, relu ? beta : In{}, in_mean, in_rstd, images(device, layout, dtype, shape, in.dy), dx, dgamma,
                                   dbeta);
       const Out new_mean = device.in_out(dtype, {c}, running_mean), new_var = device.in_out(dtype, {c}, running_var);
-      const Out again = device.out(dtype, shape);
+      const Out again = images_out(device, layout, dtype, shape);
       device->batch_norm(x, gamma, beta, rule, new_mean, new_var, again, device.out(dtype, {c}), device.out(dtype, {c}));
       device->batch_norm_inference(x, gamma, beta, device.in(dtype, {c}, running_mean), device.in(dtype, {c}, running_var),
-                                   rule.epsilon, relu, device.out(dtype, shape));
+                                   rule.epsilon, relu, images_out(device, layout, dtype, shape));
     });
+    for (const std::size_t i : {0, 3, 8, 11}) outputs[i] = elements_of(layout, shape, outputs[i]);
     expect_norm(outputs, 0, dtype, in, groups);
     expect_norm_gradients(outputs, 3, dtype, masked, groups);
     expect_equal(outputs[8], outputs[0]);
@@ -163,6 +165,20 @@ TEST_P(BatchNorm, OneValuePerChannelIsRefused) {
     EXPECT_NE(message.find("[batch_norm] training needs more than one value per channel"), std::string::npos) << message;
   }
 }
+
+class BatchNormInLanes : public BatchNorm {};
+
+TEST_P(BatchNormInLanes, RaggedBatchesAndSizes) {
+  for (const std::int64_t n : ragged_batches)
+    for (const bool relu : {false, true})
+      for (const Shape& shape : {Shape{n, 3, 2, 2}, Shape{n, 2, 5, 7}}) check(shape, DType::f32, relu, 0, Layout::lanes16);
+  for (const Shape& shape : {Shape{17, 5, 1, 1}, Shape{2, 1, 1, 1}, Shape{33, 3, 32, 33}, Shape{128, 4, 32, 32}})
+    check(shape, DType::f32, true, 0, Layout::lanes16);
+  check({33, 2, 8, 8}, DType::f32, false, 1000, Layout::lanes16);
+  check({128, 2, 32, 32}, DType::f32, true, 1000, Layout::lanes16);
+}
+
+INSTANTIATE_TEST_SUITE_P(On, BatchNormInLanes, testing::ValuesIn(cpu_devices()), device_test_name);
 
 class BatchNormInF64 : public BatchNorm {};
 

@@ -66,6 +66,17 @@ class LanesTest : public KernelTest {
     });
     return values;
   }
+
+  // Images in either layout.
+  static In images(Device& device, Layout layout, DType dtype, const Shape& shape, const Values& values) {
+    return layout == Layout::lanes16 ? lanes(device, shape, values, dtype) : device.in(dtype, shape, values);
+  }
+  static Out images_out(Device& device, Layout layout, DType dtype, const Shape& shape) {
+    return layout == Layout::lanes16 ? lanes_out(device, shape, dtype) : device.out(dtype, shape);
+  }
+  static Values elements_of(Layout layout, const Shape& shape, const Values& output) {
+    return layout == Layout::lanes16 ? from_lanes(shape, output) : output;
+  }
 };
 
 /// Batches that fill blocks of 16 lanes, and that do not.

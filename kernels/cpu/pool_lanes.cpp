@@ -1,0 +1,141 @@
+#include "kernels/cpu/pool_lanes.h"
+
+#include "kernels/cpu/adaptive_windows.h"
+
+namespace alma {
+namespace {
+
+using V = Vector<float>;
+using Numbers = Vector<std::int32_t>;
+typedef std::uint8_t Bytes __attribute__((vector_size(kLanes<float>)));
+
+Numbers load_places(const std::uint8_t* source) {
+  Bytes bytes;
+  std::memcpy(&bytes, source, sizeof bytes);
+  return __builtin_convertvector(bytes, Numbers);
+}
+
+void store_places(std::uint8_t* target, const Numbers& places) {
+  const Bytes bytes = __builtin_convertvector(places, Bytes);
+  std::memcpy(target, &bytes, sizeof bytes);
+}
+
+/// Largest elements of one window in one part of the lanes. The larger one wins; NaN wins over numbers and over an earlier
+/// NaN.
+template <bool Places>
+V largest(const float* corner, std::int64_t row, const PoolWindow& window, Numbers& place) {
+  V best = load_vector(corner);
+  place = Numbers{};
+  for (std::int64_t k = 1; k < window.height * window.width; ++k) {
+    const V value = load_vector(corner + k / window.width * row + k % window.width * kImageLanes);
+    const Numbers wins = (value > best) | (value != value);
+    best = wins ? value : best;
+    if constexpr (Places) place = wins ? Numbers{} + static_cast<std::int32_t>(k) : place;
+  }
+  return best;
+}
+
+/// Windows that leave no element out and share none.
+bool tile_exactly(const LaneImages& x, const PoolWindow& window) {
+  return window.height == window.stride && window.width == window.stride && x.h % window.stride == 0 &&
+         x.w % window.stride == 0;
+}
+
+/// f(plane) for all planes of all blocks.
+template <class F>
+void for_planes(ThreadPool* pool, const LaneImages& z, double nanoseconds, const F& f) {
+  for_pieces(pool, z.blocks() * z.c, 1, nanoseconds, [&](std::int64_t plane, std::int64_t) { f(plane); });
+}
+
+/// f(offset in the pooled plane, offset of the window's corner in the plane of x) for all windows and parts of lanes.
+template <class F>
+void for_windows(const LaneImages& x, const LaneImages& y, const PoolWindow& window, const F& f) {
+  for (std::int64_t i = 0; i < y.h; ++i)
+    for (std::int64_t j = 0; j < y.w; ++j)
+      for (int part = 0; part < kLaneParts; ++part)
+        f(y.inside() + i * y.row() + j * kImageLanes + part * kLanes<float>,
+          x.inside() + i * window.stride * x.row() + j * window.stride * kImageLanes + part * kLanes<float>);
+}
+
+}  // namespace
+
+void max_pool_lanes(ThreadPool* pool, const In& x, const PoolWindow& window, const Out& y, const Out& place) {
+  const LaneImages in(x.shape), out(y.shape);
+  const double nanoseconds = static_cast<double>(out.h * out.w * kLaneParts * window.height * window.width);
+  for_planes(pool, out, nanoseconds, [&](std::int64_t plane) {
+    const float* from = x.as<float>() + plane * in.plane();
+    float* to = y.as<float>() + plane * out.plane();
+    std::uint8_t* places = place ? place.as<std::uint8_t>() + plane * out.plane() : nullptr;
+    clear_halo(out, 0, out.h, to);
+    for_windows(in, out, window, [&](std::int64_t at, std::int64_t corner) {
+      Numbers won;
+      if (places == nullptr) {
+        store_vector(to + at, largest<false>(from + corner, in.row(), window, won));
+      } else {
+        store_vector(to + at, largest<true>(from + corner, in.row(), window, won));
+        store_places(places + at, won);
+      }
+    });
+  });
+}
+
+void max_pool_lanes_backward(ThreadPool* pool, const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
+  const LaneImages in(dx.shape), out(dy.shape);
+  const bool exact = tile_exactly(in, window);
+  const double nanoseconds = static_cast<double>(out.h * out.w * kLaneParts * window.height * window.width + in.h * in.w);
+  for_planes(pool, out, nanoseconds, [&](std::int64_t plane) {
+    const float* from = dy.as<float>() + plane * out.plane();
+    const std::uint8_t* places = place.as<std::uint8_t>() + plane * out.plane();
+    float* to = dx.as<float>() + plane * in.plane();
+    exact ? clear_halo(in, 0, in.h, to) : void(std::fill_n(to, in.plane(), 0.0f));
+    for_windows(in, out, window, [&](std::int64_t at, std::int64_t corner) {
+      const V slope = load_vector(from + at);
+      const Numbers won = load_places(places + at);
+      for (std::int64_t k = 0; k < window.height * window.width; ++k) {
+        float* element = to + corner + k / window.width * in.row() + k % window.width * kImageLanes;
+        const V share = won == static_cast<std::int32_t>(k) ? slope : V{};
+        store_vector(element, exact ? share : V(load_vector(element) + share));
+      }
+    });
+  });
+}
+
+void adaptive_average_pool_lanes(ThreadPool* pool, const In& x, const Out& y) {
+  const LaneImages z(x.shape);
+  const std::int64_t oh = y.shape[2], ow = y.shape[3], pooled = oh * ow;
+  for_planes(pool, z, 8.0 * static_cast<double>(z.h * z.w), [&](std::int64_t plane) {
+    const float* from = x.as<float>() + plane * z.plane() + z.inside();
+    const std::int64_t block = plane / z.c, c = plane % z.c;
+    float* to = y.as<float>() + (block * kImageLanes * z.c + c) * pooled;
+    for_windows(z.h, z.w, oh, ow, [&](std::int64_t output, const Span& rows, const Span& columns) {
+      double sums[kImageLanes] = {};
+      for (std::int64_t i = rows.begin; i < rows.end; ++i)
+        for (std::int64_t j = columns.begin; j < columns.end; ++j)
+          for (std::int64_t lane = 0; lane < kImageLanes; ++lane) sums[lane] += from[i * z.row() + j * kImageLanes + lane];
+      for (std::int64_t lane = 0; lane < z.lanes(block); ++lane)
+        to[lane * z.c * pooled + output] = static_cast<float>(sums[lane] / elements<double>(rows, columns));
+    });
+  });
+}
+
+void adaptive_average_pool_lanes_backward(ThreadPool* pool, const In& dy, const Out& dx) {
+  const LaneImages z(dx.shape);
+  const std::int64_t oh = dy.shape[2], ow = dy.shape[3], pooled = oh * ow;
+  for_planes(pool, z, 8.0 * static_cast<double>(z.h * z.w), [&](std::int64_t plane) {
+    float* to = dx.as<float>() + plane * z.plane();
+    std::fill_n(to, z.plane(), 0.0f);
+    to += z.inside();
+    const std::int64_t block = plane / z.c, c = plane % z.c;
+    const float* from = dy.as<float>() + (block * kImageLanes * z.c + c) * pooled;
+    for_windows(z.h, z.w, oh, ow, [&](std::int64_t output, const Span& rows, const Span& columns) {
+      float shares[kImageLanes] = {};
+      for (std::int64_t lane = 0; lane < z.lanes(block); ++lane)
+        shares[lane] = from[lane * z.c * pooled + output] / elements<float>(rows, columns);
+      for (std::int64_t i = rows.begin; i < rows.end; ++i)
+        for (std::int64_t j = columns.begin; j < columns.end; ++j)
+          for (std::int64_t lane = 0; lane < kImageLanes; ++lane) to[i * z.row() + j * kImageLanes + lane] += shares[lane];
+    });
+  });
+}
+
+}  // namespace alma
