@@ -213,7 +213,7 @@ TEST(Published, EverySetSaysWhereItIsAndWhatItHolds) {
       EXPECT_GT(file.bytes, 0) << file.name;
       EXPECT_EQ(file.sha256.size(), 64u) << file.name;
     }
-    if (set.images.format == ImageFormat::idx) EXPECT_EQ(set.files.size(), 4u) << set.name;
+    EXPECT_EQ(set.files.size(), set.images.format == ImageFormat::idx ? 4u : 6u) << set.name;
   }
   expect_error(ErrorKind::usage, {"idx: no data set with published files", "mnist, fashion-mnist, cifar10"},
                [] { published_set("idx"); });

@@ -63,8 +63,10 @@ TEST(Vgg19, RunningStatisticsAreStateThatWantsNoGradient) {
   const auto model = make_vgg19(cpu(), {3, 4, 10, 1}, RandomStream(0, "test"));
   EXPECT_EQ(named_state(*model).size(), named_parameters(*model).size() + 2 * 16);
   const auto copy = model->clone(cpu());
-  const Tensor x = Tensor::full(cpu(), {4, 3, 32, 32}, DType::f32, 0.5);
-  model->forward(x);  // records, so it trains
+  std::vector<float> values;
+  for (int i = 0; i < 8 * 3 * 32 * 32; ++i) values.push_back(static_cast<float>(i * 7919 % 1009 - 504) / 300);
+  const Tensor x = Tensor::from(cpu(), {8, 3, 32, 32}, values);
+  for (int i = 0; i < 30; ++i) model->forward(x);  // records, so it trains: far from where the statistics start
   const NoGrad off;
   EXPECT_NE(model->forward(x).to_vector<float>(), copy->forward(x).to_vector<float>());
   EXPECT_EQ(model->clone(cpu())->forward(x).to_vector<float>(), model->forward(x).to_vector<float>());
