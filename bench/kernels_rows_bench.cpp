@@ -13,8 +13,9 @@ struct Matrix {
 };
 constexpr Matrix kActivations[] = {{"128x784", 128, 784}, {"512x512", 512, 512}, {"4096x512", 4096, 512}};
 /// Classes, gates, widths of Transformers, and rows that no block holds.
-constexpr Matrix kRows[] = {{"128x10", 128, 10},     {"512x64", 512, 64},   {"512x768", 512, 768},  {"4096x512", 4096, 512},
-                            {"128x4096", 128, 4096}, {"64x8192", 64, 8192}, {"16x16384", 16, 16384}};
+constexpr Matrix kRows[] = {{"128x10", 128, 10},   {"128x16", 128, 16},     {"512x64", 512, 64},
+                            {"512x768", 512, 768}, {"4096x512", 4096, 512}, {"128x4096", 128, 4096},
+                            {"64x8192", 64, 8192}, {"16x16384", 16, 16384}};
 
 void register_unary(Suite& suite, const Matrix& m) {
   const auto unary = [&](const char* name, UnaryOp op) {
