@@ -45,9 +45,9 @@ In Arrays::pixels(const Shape& shape, std::int64_t read) {
   return add(shape, DType::u8, 1, static_cast<double>(read) / static_cast<double>(shape[0]));
 }
 
-Out Arrays::updated(const Shape& shape, std::int64_t elements) {
+Out Arrays::updated(const Shape& shape, std::int64_t accesses) {
   in_place_ = true;
-  return add(shape, DType::f32, 1, static_cast<double>(elements) / static_cast<double>(shape.count()));
+  return add(shape, DType::f32, 1, static_cast<double>(accesses) / static_cast<double>(shape.count()));
 }
 
 const StepState* Arrays::state() {

@@ -29,8 +29,8 @@ class Arrays {
   Out out(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 0, 1); }
   /// Read and written.
   Out update(const Shape& shape) { return updated(shape, 2 * shape.count()); }
-  /// Of which `elements` are read and written.
-  Out updated(const Shape& shape, std::int64_t elements);
+  /// Of which some are read and some written: `accesses` elements altogether.
+  Out updated(const Shape& shape, std::int64_t accesses);
   /// Step 0, rate 0.1.
   const StepState* state();
   /// Operations, where they are more than a few per element: a product's.

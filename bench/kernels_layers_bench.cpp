@@ -47,7 +47,6 @@ void register_average_pool(Suite& suite, const std::string& name, const Shape& i
   });
 }
 
-// Where the tokens go: to expert i mod experts, none beyond the capacity.
 struct Places {
   std::vector<std::int32_t> expert, position, slots;
 };
