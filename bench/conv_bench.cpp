@@ -60,11 +60,67 @@ void add_convolutions(Suite& suite, const Layer& layer) {
   });
 }
 
+/// Batch normalisation with ReLU and pooling 2 x 2; `moved`: elements that must be read and written.
+void add_layers(Suite& suite, const Layer& layer) {
+  const auto add_one = [&](const char* primitive, Count moved, const auto& prepare) {
+    const Declared declared{Cost{0, 0, moved}, 0, Traffic::copy};
+    add(suite, std::string("images/") + primitive + "/" + layer.name(), prepare, declared);
+  };
+  const Count bytes = 4 * layer.elements();
+  const auto parameters = [layer] { return ones(layer.suite, {layer.channels}); };
+  add_one("batch_norm", 2 * bytes, [layer, parameters]() -> Work {
+    const Tensor x = layer.images(), y = layer.images(), one = parameters(), mean = parameters(), rstd = parameters();
+    return [=] {
+      layer.suite.context.backend().batch_norm(layer.in(x), one, one, {.relu = true}, {}, {}, layer.out(y), mean.out(),
+                                               rstd.out());
+    };
+  });
+  add_one("batch_norm_backward", 3 * bytes, [layer, parameters]() -> Work {
+    const Tensor x = layer.images(), dy = layer.images(), dx = layer.images(), one = parameters();
+    const Tensor dgamma = parameters(), dbeta = parameters();
+    return [=] {
+      layer.suite.context.backend().batch_norm_backward(layer.in(x), one, one, one, one, layer.in(dy), layer.out(dx),
+                                                        dgamma.out(), dbeta.out());
+    };
+  });
+  constexpr PoolWindow window{2, 2, 2};
+  add_one("max_pool", bytes + 5 * bytes / 16, [layer, window]() -> Work {
+    const Tensor x = layer.images(), y = layer.images(2), place = layer.images(2, DType::u8);
+    return [=] { layer.suite.context.backend().max_pool(layer.in(x), window, layer.out(y), layer.out(place)); };
+  });
+  add_one("max_pool_backward", bytes + 5 * bytes / 16, [layer, window]() -> Work {
+    const Tensor dx = layer.images(), dy = layer.images(2), place = layer.images(2, DType::u8);
+    return [=] { layer.suite.context.backend().max_pool_backward(layer.in(dy), layer.in(place), window, layer.out(dx)); };
+  });
+}
+
+/// CIFAR-10's batches, cropped and mirrored.
+void add_gather(Suite& suite) {
+  const Layer layer{suite, 3, 32};
+  const Declared declared{Cost{0, 0, 5 * layer.elements()}, 0, Traffic::copy};
+  add(suite, "images/gather_augmented", [layer]() -> Work {
+    Context& context = layer.suite.context;
+    const Tensor images = Tensor::zeros(context, {1000, 3, 32, 32}, DType::u8), labels = zero_indices(layer.suite, 1000);
+    std::vector<std::int32_t> numbers(kBatch);
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::int32_t>(i * 997 % 1000);
+    const Tensor indices = Tensor::from(context, {kBatch}, numbers), y = zero_indices(layer.suite, kBatch);
+    const Tensor state = Tensor::zeros(context, {sizeof(StepState)}, DType::u8), x = layer.images();
+    const ImageAugmentation augmentation{4, {}, true, {1, static_cast<const StepState*>(state.in().data)}};
+    return [=] {
+      layer.suite.context.backend().gather_images(images, labels, indices, {}, layer.out(x), y.out(), augmentation);
+    };
+  }, declared);
+}
+
 }  // namespace
 
 void register_convolutions(Suite& suite) {
   for (const std::int64_t channels : {4, 16, 64})
-    for (const std::int64_t size : {32, 16, 8, 4, 2}) add_convolutions(suite, {suite, channels, size});
+    for (const std::int64_t size : {32, 16, 8, 4, 2}) {
+      add_convolutions(suite, {suite, channels, size});
+      add_layers(suite, {suite, channels, size});
+    }
+  add_gather(suite);
 }
 
 }  // namespace alma::bench

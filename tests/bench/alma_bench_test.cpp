@@ -60,7 +60,8 @@ TEST_F(AlmaBench, EverySuiteRunsAndKnowsItsShareOfTheCeiling) {
       EXPECT_GT(benchmark.at("share"), 0) << name;
     }
   }
-  EXPECT_EQ(suites, (std::set<std::string>{"ops", "memory", "optim", "tape", "gemm", "step", "validation", "evaluation"}));
+  EXPECT_EQ(suites, (std::set<std::string>{"ops", "memory", "optim", "tape", "gemm", "conv", "images", "step", "validation",
+                                           "evaluation"}));
   // Bytes and FLOPs by the shapes: [128, 784] times [4, 784]^T.
   const json& product = benchmarks.at("gemm/mlp_n128_h4/fc1_fwd");
   const double seconds = product.at("time_ns").get<double>() * 1e-9;
