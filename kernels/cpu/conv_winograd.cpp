@@ -99,6 +99,13 @@ void clear_beside(const LaneImages& z, std::int64_t i, std::int64_t j, float* co
   }
 }
 
+/// Two elements of two rows into the cache of the core, to read or to write them.
+template <int Write>
+inline void prefetch_rows(const float* at, std::int64_t row) {
+  for (int i = 0; i < 2; ++i)
+    for (int j = 0; j < 2; ++j) __builtin_prefetch(at + i * row + j * kImageLanes, Write, 2);
+}
+
 /// The tiles first .. first + size - 1, in three passes through the cache.
 void strip(const PlanesConv& conv, const Tiles& tiles, std::int64_t first, std::int64_t size, const float* u, const float* x,
            float* y, float* v, float* m) {
@@ -119,12 +126,27 @@ void strip(const PlanesConv& conv, const Tiles& tiles, std::int64_t first, std::
               return load_vector(d + i * z.row() + j * kImageLanes);
             },
             v + c * row + tile * kImageLanes + lane, v_point);
+  // Memory works while the processor multiplies: with each product it is asked for a tile of the next strip's inputs, of which
+  // the two upper rows were read by the tile above, and for the place of a tile of outputs.
+  const std::int64_t next = first + size, ahead = std::clamp<std::int64_t>(tiles.count - next, 0, size);
+  std::int64_t next_from[kMostTiles], products = 0;
+  for (std::int64_t tile = 0; tile < ahead; ++tile) next_from[tile] = tiles.offset(z, conv.channels, next + tile);
+  const auto prefetch_one = [&] {
+    const std::int64_t plane = products / size, tile = products % size;
+    if (plane < conv.channels && tile < ahead)
+      prefetch_rows<0>(x + next_from[tile] + plane * z.plane() + z.inside() + z.row(), z.row());
+    if (plane < conv.outputs && tile < count)
+      prefetch_rows<1>(y + to[tile] + plane * z.plane() + z.inside(), z.row());
+    ++products;
+  };
   for (int p = 0; p < kPoints; ++p)
     for (std::int64_t k = 0; k < conv.outputs; k += kOut)
-      for (std::int64_t tile = 0; tile < count; tile += kTiles)
+      for (std::int64_t tile = 0; tile < count; tile += kTiles) {
+        prefetch_one();
         for (std::int64_t lane = 0; lane < kImageLanes; lane += kLanes<float>)
           multiply(u + (p * padded(conv.outputs) + k) * conv.channels, v + p * v_point + tile * kImageLanes + lane,
                    conv.channels, row, m + p * m_point + k * row + tile * kImageLanes + lane);
+      }
   for (std::int64_t k = 0; k < conv.outputs; ++k)
     for (std::int64_t tile = 0; tile < count; ++tile) {
       float* corner = y + to[tile] + k * z.plane();
