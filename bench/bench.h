@@ -69,7 +69,6 @@ void register_memory(Suite& suite);
 void register_optimizers(Suite& suite);
 void register_tape(Suite& suite);
 void register_gemm(Suite& suite);
-void register_convolutions(Suite& suite);
 void register_steps(Suite& suite);
 void register_kernels(Suite& suite);
 

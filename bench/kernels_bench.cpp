@@ -5,10 +5,14 @@
 
 namespace alma::bench {
 
-Out Arrays::add(const Shape& shape, DType dtype, double value, double part) {
+Out Arrays::add(const Shape& shape, DType dtype, double value, double part, Layout layout) {
   bytes_ += part * static_cast<double>(shape.count()) * static_cast<double>(size_of(dtype));
   if (context_ == nullptr) return {nullptr, dtype, shape};
-  if (dtype != DType::bf16) return keep(Tensor::full(*context_, shape, dtype, value));
+  if (dtype != DType::bf16) {
+    const Tensor tensor = Tensor::empty(*context_, shape, dtype, layout);
+    context_->backend().fill(tensor.flat(), value);
+    return keep(tensor);
+  }
   return {keep(Tensor::zeros(*context_, {2 * shape.count()}, DType::u8)).data, dtype, shape};  // no device but cuda fills it
 }
 

@@ -14,6 +14,9 @@ class Arrays {
   explicit Arrays(Context* context) : context_(context) {}
 
   In in(const Shape& shape) { return input(shape, 1); }
+  /// Images in the layout that the device prefers.
+  In in_images(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 1, 1, images_layout()); }
+  Out out_images(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 0, 1, images_layout()); }
   /// Of which only a part is read.
   In in_part(const Shape& shape, double part) { return input(shape, part); }
   In in_bf16(const Shape& shape) { return add(shape, DType::bf16, 1, 1); }
@@ -25,7 +28,6 @@ class Arrays {
   /// Different rows of a table of at least 2 n, here and there.
   static std::vector<std::int32_t> every(std::int64_t n);
   In pixels(const Shape& shape, std::int64_t read);  // u8, of whose images `read` are read
-  In place(const Shape& shape) { return add(shape, DType::u8, 1, 1); }
   Out out(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 0, 1); }
   /// Read and written.
   Out update(const Shape& shape) { return updated(shape, 2 * shape.count()); }
@@ -42,7 +44,8 @@ class Arrays {
 
  private:
   In input(const Shape& shape, double part) { return add(shape, DType::f32, 1, part); }
-  Out add(const Shape& shape, DType dtype, double value, double part);
+  Layout images_layout() const { return context_ == nullptr ? Layout::row_major : context_->backend().image_layout(); }
+  Out add(const Shape& shape, DType dtype, double value, double part, Layout layout = Layout::row_major);
   Out keep(const Tensor& tensor) { return tensors_.emplace_back(tensor).out(); }
 
   Context* context_;

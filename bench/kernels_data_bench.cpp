@@ -12,7 +12,7 @@ void register_images(Suite& suite, const std::string& name, const Shape& images,
     ImageAugmentation with = augmentation;
     if (with) with.place = {1, a.state()};
     return [x = a.pixels(images, n), labels = a.indices_part({images[0]}, 10, n), indices = a.numbers({n}, a.every(n)),
-            y = a.out({n, images[1], images[2], images[3]}), classes = a.out({n}, DType::i32),
+            y = a.out_images({n, images[1], images[2], images[3]}), classes = a.out({n}, DType::i32),
             with](Backend& b) { b.gather_images(x, labels, indices, {}, y, classes, with); };
   });
 }
@@ -111,18 +111,25 @@ void register_convolution(Suite& suite, const VggLayer& layer) {
   const std::int64_t c = layer.channels;
   const Shape images = layer.shape(), weights{c, c, 3, 3};
   const ConvGeometry geometry{1, 1, 1, 1, 1};
-  const auto conv = [&](const char* name, const Shape& a_shape, const Shape& b_shape, const Shape& out_shape,
-                        void (Backend::*primitive)(const In&, const In&, const ConvGeometry&, const Out&, Math)) {
-    add_kernel(suite, std::string(name) + "/" + layer.name(), [=](Arrays& a) -> Call {
-      a.operations(images.count() * 9 * c);
-      return [x = a.in(a_shape), w = a.in(b_shape), y = a.out(out_shape), geometry, primitive](Backend& b) {
-        (b.*primitive)(x, w, geometry, y, Math::f32);
-      };
-    });
-  };
-  conv("conv2d", images, weights, images, &Backend::conv2d);
-  conv("conv2d_data_gradient", images, weights, images, &Backend::conv2d_data_gradient);
-  conv("conv2d_weight_gradient", images, images, weights, &Backend::conv2d_weight_gradient);
+  const auto name = [&](const char* primitive) { return std::string(primitive) + "/" + layer.name(); };
+  const std::int64_t macs = images.count() * 9 * c;
+  add_kernel(suite, name("conv2d"), [=](Arrays& a) -> Call {
+    a.operations(macs);
+    return [x = a.in_images(images), w = a.in(weights), bias = a.in({c}), y = a.out_images(images), geometry](Backend& b) {
+      b.conv2d(x, w, bias, geometry, y);
+    };
+  });
+  add_kernel(suite, name("conv2d_data_gradient"), [=](Arrays& a) -> Call {
+    a.operations(macs);
+    return [dy = a.in_images(images), w = a.in(weights), dx = a.out_images(images), geometry](Backend& b) {
+      b.conv2d_data_gradient(dy, w, geometry, dx);
+    };
+  });
+  add_kernel(suite, name("conv2d_weight_gradient"), [=](Arrays& a) -> Call {
+    a.operations(macs);
+    return [x = a.in_images(images), dy = a.in_images(images), dw = a.out(weights), dbias = a.out({c}),
+            geometry](Backend& b) { b.conv2d_weight_gradient(x, dy, geometry, dw, dbias); };
+  });
 }
 
 }  // namespace

@@ -8,18 +8,18 @@ namespace {
 void register_batch_norm(Suite& suite, const VggLayer& layer) {
   const Shape x_shape = layer.shape(), c{layer.channels};
   add_kernel(suite, "batch_norm/" + layer.name(), [=](Arrays& a) -> Call {
-    return [x = a.in(x_shape), gamma = a.in(c), beta = a.in(c), running_mean = a.update(c), running_var = a.update(c),
-            y = a.out(x_shape), mean = a.out(c), rstd = a.out(c)](Backend& b) {
+    return [x = a.in_images(x_shape), gamma = a.in(c), beta = a.in(c), running_mean = a.update(c), running_var = a.update(c),
+            y = a.out_images(x_shape), mean = a.out(c), rstd = a.out(c)](Backend& b) {
       b.batch_norm(x, gamma, beta, {0.1, 1e-5, true}, running_mean, running_var, y, mean, rstd);
     };
   });
   add_kernel(suite, "batch_norm_inference/" + layer.name(), [=](Arrays& a) -> Call {
-    return [x = a.in(x_shape), gamma = a.in(c), beta = a.in(c), mean = a.in(c), var = a.in(c),
-            y = a.out(x_shape)](Backend& b) { b.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, true, y); };
+    return [x = a.in_images(x_shape), gamma = a.in(c), beta = a.in(c), mean = a.in(c), var = a.in(c),
+            y = a.out_images(x_shape)](Backend& b) { b.batch_norm_inference(x, gamma, beta, mean, var, 1e-5, true, y); };
   });
   add_kernel(suite, "batch_norm_backward/" + layer.name(), [=](Arrays& a) -> Call {
-    return [x = a.in(x_shape), gamma = a.in(c), beta = a.in(c), mean = a.in(c), rstd = a.in(c), dy = a.in(x_shape),
-            dx = a.out(x_shape), dgamma = a.out(c),
+    return [x = a.in_images(x_shape), gamma = a.in(c), beta = a.in(c), mean = a.in(c), rstd = a.in(c),
+            dy = a.in_images(x_shape), dx = a.out_images(x_shape), dgamma = a.out(c),
             dbeta = a.out(c)](Backend& b) { b.batch_norm_backward(x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta); };
   });
 }
@@ -27,23 +27,22 @@ void register_batch_norm(Suite& suite, const VggLayer& layer) {
 void register_max_pool(Suite& suite, const std::string& name, const Shape& images, const Shape& pooled,
                        const PoolWindow& window) {
   add_kernel(suite, "max_pool/" + name, [=](Arrays& a) -> Call {
-    return [x = a.in(images), y = a.out(pooled), place = a.out(pooled, DType::u8), window](Backend& b) {
+    return [x = a.in_images(images), y = a.out_images(pooled), place = a.out_images(pooled, DType::u8), window](Backend& b) {
       b.max_pool(x, window, y, place);
     };
   });
   add_kernel(suite, "max_pool_backward/" + name, [=](Arrays& a) -> Call {
-    return [dy = a.in(pooled), place = a.place(pooled), dx = a.out(images), window](Backend& b) {
-      b.max_pool_backward(dy, place, window, dx);
-    };
+    return [dy = a.in_images(pooled), place = a.in_images(pooled, DType::u8), dx = a.out_images(images),
+            window](Backend& b) { b.max_pool_backward(dy, place, window, dx); };
   });
 }
 
 void register_average_pool(Suite& suite, const std::string& name, const Shape& images, const Shape& pooled) {
   add_kernel(suite, "adaptive_average_pool/" + name, [=](Arrays& a) -> Call {
-    return [x = a.in(images), y = a.out(pooled)](Backend& b) { b.adaptive_average_pool(x, y); };
+    return [x = a.in_images(images), y = a.out(pooled)](Backend& b) { b.adaptive_average_pool(x, y); };
   });
   add_kernel(suite, "adaptive_average_pool_backward/" + name, [=](Arrays& a) -> Call {
-    return [dy = a.in(pooled), dx = a.out(images)](Backend& b) { b.adaptive_average_pool_backward(dy, dx); };
+    return [dy = a.in(pooled), dx = a.out_images(images)](Backend& b) { b.adaptive_average_pool_backward(dy, dx); };
   });
 }
 

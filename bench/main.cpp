@@ -93,8 +93,8 @@ int run(const char* program, const Options& options) {
     const File writable(options.counters, O_WRONLY | O_CREAT | O_TRUNC);
     suite.counters = &counters;
   }
-  for (const auto& register_suite : {register_ops, register_memory, register_optimizers, register_tape, register_gemm,
-                                     register_convolutions, register_steps, register_kernels})
+  for (const auto& register_suite :
+       {register_ops, register_memory, register_optimizers, register_tape, register_gemm, register_steps, register_kernels})
     register_suite(suite);
   if (suite.registered == 0)
     fail(ErrorKind::usage, "no benchmark matches --filter ", options.filter, "; without it all of them run");

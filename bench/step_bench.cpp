@@ -1,10 +1,12 @@
 // The parts of a run of the MNIST networks: complete training steps at batch 128 (gather, forward, backward, Adadelta), the
-// validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images.
+// validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images; and complete training steps of
+// the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum).
 #include "alma/evaluate.h"
 #include "bench/bench.h"
 #include "engine/ops_loss.h"
 #include "engine/optim.h"
 #include "models/mlp.h"
+#include "models/vgg.h"
 
 namespace alma::bench {
 
@@ -38,9 +40,43 @@ struct Run {
 // parameter weight, gradient and two states. What a layer puts out is small beside them.
 double step_bytes(std::int64_t parameters) { return static_cast<double>(kBatch * kPixels * 5 + parameters * 16); }
 
+struct VggRun {
+  VggRun(Suite& suite, std::int64_t width)
+      : images{Tensor::full(suite.context, {1000, 3, 32, 32}, DType::u8, 100), zero_indices(suite, 1000),
+               normalisation(std::vector<float>{0.4914f, 0.4822f, 0.4465f}, std::vector<float>{0.2470f, 0.2435f, 0.2616f})},
+        indices(all_indices(suite.context, kBatch)),
+        model(make_vgg19(suite.context, {3, width, 10, 1}, RandomStream(0, "bench"))),
+        optimizer(named_parameters(*model), SgdRule{0.9, 1e-4, false}, 0.01),
+        augmentation{4, {-1.9f, -1.9f, -1.9f}, true, {1, optimizer.device_state()}} {}
+  void step() {
+    optimizer.prepare();
+    const Batch batch = batch_of_images(images, indices, augmentation);
+    softmax_cross_entropy(model->forward(batch.x), batch.y).backward();
+    optimizer.apply();
+  }
+  DeviceImages images;
+  Tensor indices;
+  std::unique_ptr<Module> model;
+  Optimizer optimizer;
+  ImageAugmentation augmentation;
+};
+
+void register_vgg_steps(Suite& suite) {
+  // Forward MACs of a sample, by width (the paper's table); a step has three times as many.
+  for (const auto& [width, macs] : {std::pair{4, 403'368.0}, {16, 4'848'288.0}, {64, 71'150'208.0}}) {
+    const std::string name = "step/vgg19/h" + std::to_string(width);
+    if (suite.too_large(name, 6 * kBatch * macs)) continue;
+    add(suite, name, [=, width = width, &suite]() -> Work {
+      const auto run = std::make_shared<VggRun>(suite, width);
+      return [run] { run->step(); };
+    });
+  }
+}
+
 }  // namespace
 
 void register_steps(Suite& suite) {
+  register_vgg_steps(suite);
   for (const std::int64_t experts : {1, 2})
     for (const std::int64_t width : {4, 16, 64}) {
       const std::string model = std::string(experts == 1 ? "/mlp" : "/mixture") + "/h" + std::to_string(width);

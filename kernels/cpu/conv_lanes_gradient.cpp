@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/cpu/conv_lanes.h"
+#include "kernels/cpu/conv_winograd.h"
 
 namespace alma {
 namespace {
@@ -181,6 +182,8 @@ void conv_lanes_weight_gradient(ThreadPool* pool, Workspace& workspace, const In
     }
     return;
   }
+  if (dw.shape[2] == 3 && has_gradient_winograd(g.x, g.dy.c))
+    return gradient_winograd(pool, workspace, g.x, g.dy.c, g.from_x, g.from_dy, dw.as<float>(), dbias.as<float>());
   const auto run = dw.shape[2] == 1 ? weight_gradient<1> : weight_gradient<3>;
   run(pool, workspace, g, dw.as<float>(), dbias.as<float>());
 }

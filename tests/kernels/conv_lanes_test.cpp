@@ -87,6 +87,21 @@ TEST_P(ConvLanes, LargeLayers) {
   check({128, 16, 4, 4, 16, 3});
 }
 
+// Even sizes and some channels: Winograd's form, its strips of tiles within one row, over several rows and several blocks.
+TEST_P(ConvLanes, LayersOfManyTiles) {
+  for (const std::int64_t n : {1, 15, 17, 33}) {
+    check({n, 8, 16, 16, 8, 3});
+    check({n, 17, 8, 12, 13, 3});
+    check({n, 11, 2, 64, 9, 3});
+    check({n, 9, 64, 2, 11, 3});
+  }
+  check({128, 16, 8, 8, 16, 3});
+  check({128, 64, 4, 4, 16, 3});
+  check({128, 10, 4, 6, 67, 3});
+  check({513, 8, 2, 2, 8, 3});
+  check({17, 64, 10, 14, 64, 3});
+}
+
 TEST_P(ConvLanes, NothingAndNoBias) {
   for (const Case& c : {Case{0, 3, 4, 4, 5, 3}, Case{17, 0, 4, 4, 5, 3}, Case{17, 3, 4, 4, 0, 3}}) check(c);
   const Case c{17, 3, 4, 5, 6, 3};
