@@ -63,7 +63,10 @@ std::unique_ptr<Backend> load(const std::string& device, const std::string& file
               : "; build the target of that name");
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail(ErrorKind::usage, "[open_backend] device ", device, " cannot be loaded: ", dlerror());
+  if (library == nullptr)
+    fail(ErrorKind::usage, "[open_backend] device ", device, " cannot be loaded: ", dlerror(),
+         device == "cuda" ? "; install the libraries of the CUDA toolkit that this build was made with, or use --device cpu"
+                          : "");
   void* symbol = dlsym(library, kBackendFactory);
   if (symbol == nullptr)
     fail(ErrorKind::usage, "[open_backend] ", path.string(), " is not a backend: it has no ", kBackendFactory);

@@ -4,14 +4,10 @@
 #include <algorithm>
 
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/device.h"
 #include "kernels/cuda/grid.h"
 
 namespace alma {
-namespace {
-
-std::string version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
-
-}  // namespace
 
 void require_f32(const char* op, const In& x) {
   if (x.dtype != DType::f32) fail("[", op, "] cuda computes in f32, got ", x.dtype);
@@ -43,7 +39,7 @@ BackendInfo CudaBackend::info() const {
   ALMA_CHECKED(cudaRuntimeGetVersion(&runtime));
   const std::size_t blas = cublasLtGetVersion();
   return {device_, "sm_" + std::to_string(10 * properties_.major + properties_.minor), properties_.name,
-          "CUDA " + version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
+          "CUDA " + cuda_version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
               std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100) + cudnn_version()};
 }
 
@@ -51,9 +47,12 @@ void* CudaBackend::allocate(std::size_t bytes) {
   refuse_in_capture("allocate");
   void* memory = nullptr;
   const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
-  if (status == cudaErrorMemoryAllocation)
-    fail("[allocate] no memory left on ", device_, " (", properties_.name, ", ", properties_.totalGlobalMem >> 20,
-         " MiB in all) for ", bytes, " bytes");
+  if (status == cudaErrorMemoryAllocation) {
+    std::size_t left = 0, all = 0;
+    ALMA_CHECKED(cudaMemGetInfo(&left, &all));
+    fail("[allocate] no memory left on ", device_, " (", properties_.name, ", ", left >> 20, " of ", all >> 20,
+         " MiB free) for ", bytes, " bytes", hint_for(status));
+  }
   check_status(status, "cudaMallocAsync");
   return memory;
 }
