@@ -24,6 +24,8 @@ class ProfiledBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
   void cast(const In& x, const Out& y) override;
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,

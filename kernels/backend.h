@@ -179,6 +179,10 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+  /// What is called until end_range() belongs together: it gets this name in the timeline of a profiling tool (cuda: NVTX).
+  /// Ranges nest, per thread. Without effect on the cpu.
+  virtual void begin_range(const char*) {}
+  virtual void end_range() noexcept {}
 
   // ---- graphs ------------------------------------------------------------------------------------------------------
   /// Whether capture() works.
@@ -367,7 +371,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 7;
+inline constexpr int kBackendAbi = 8;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

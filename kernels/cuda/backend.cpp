@@ -60,11 +60,13 @@ void* CudaBackend::allocate(std::size_t bytes) {
 void CudaBackend::deallocate(void* memory) noexcept { cudaFreeAsync(memory, stream_); }
 
 void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
+  const NvtxRange range(__func__);
   refuse_in_capture("upload");
   staging_->upload(host, device, bytes);
 }
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
+  const NvtxRange range(__func__);
   refuse_in_capture("download");
   if (bytes > 0) ALMA_CHECKED(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   synchronize();
@@ -72,6 +74,7 @@ void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
 
 void CudaBackend::copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch,
                        std::size_t width, std::size_t rows) {
+  const NvtxRange range(__func__);
   if (width == 0 || rows == 0) return;
   if (rows > 1 && (source_pitch < width || target_pitch < width))
     fail("[copy] rows of ", width, " bytes overlap: source pitch ", source_pitch, ", target pitch ", target_pitch);

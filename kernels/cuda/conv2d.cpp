@@ -40,18 +40,21 @@ void CudaBackend::convolve(const ConvCall& call, const Out& out) {
 }
 
 void CudaBackend::conv2d(const In& x, const In& w, const ConvGeometry& geometry, const Out& y, Math math) {
+  const NvtxRange range(__func__);
   check::conv2d("conv2d", {x, w, y, "x", "w", "y"}, geometry, math);
   require_type("conv2d", x);
   convolve(call_of(ConvKind::forward, x, w, y, geometry, math), y);
 }
 
 void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) {
+  const NvtxRange range(__func__);
   check::conv2d("conv2d_data_gradient", {dx, w, dy, "dx", "w", "dy"}, geometry, math);
   require_type("conv2d_data_gradient", dx);
   convolve(call_of(ConvKind::data_gradient, dx, w, dy, geometry, math), dx);
 }
 
 void CudaBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw, Math math) {
+  const NvtxRange range(__func__);
   check::conv2d("conv2d_weight_gradient", {x, dw, dy, "x", "dw", "dy"}, geometry, math);
   require_type("conv2d_weight_gradient", x);
   convolve(call_of(ConvKind::weight_gradient, x, dw, dy, geometry, math), dw);
