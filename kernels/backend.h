@@ -143,6 +143,7 @@ struct BackendInfo {
   std::string hardware;    // processor or GPU name
   std::string versions;    // of the libraries that compute, "" if none
   bool shareable = false;  // a second backend on another thread computes beside this one (cpu), not in its place
+  std::size_t memory = 0;  // bytes that the device has of its own; cpu: 0
 };
 
 /// Recorded work of a backend.

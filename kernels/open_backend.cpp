@@ -124,7 +124,9 @@ std::vector<DeviceStatus> list_devices() {
     try {
       const BackendInfo info = open_backend(device, {})->info();
       status.usable = true;
-      status.why = info.level + ", " + info.hardware + (info.versions.empty() ? "" : ", " + info.versions);
+      status.why = info.level + ", " + info.hardware +
+                   (info.memory == 0 ? "" : ", " + std::to_string(info.memory >> 20) + " MiB") +
+                   (info.versions.empty() ? "" : ", " + info.versions);
     } catch (const std::exception& error) {
       status.why = error.what();
     }

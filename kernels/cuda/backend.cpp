@@ -35,12 +35,18 @@ CudaBackend::~CudaBackend() {
 }
 
 BackendInfo CudaBackend::info() const {
-  int runtime = 0;
+  int driver = 0, runtime = 0;
+  ALMA_CHECKED(cudaDriverGetVersion(&driver));
   ALMA_CHECKED(cudaRuntimeGetVersion(&runtime));
   const std::size_t blas = cublasLtGetVersion();
-  return {device_, "sm_" + std::to_string(10 * properties_.major + properties_.minor), properties_.name,
-          "CUDA " + cuda_version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
-              std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100) + cudnn_version()};
+  const std::string versions = "CUDA " + cuda_version(runtime) + " (driver " + cuda_version(driver) + "), cuBLASLt " +
+                               std::to_string(blas / 10000) + "." + std::to_string(blas / 100 % 100) + "." +
+                               std::to_string(blas % 100) + cudnn_version();
+  return {.device = device_,
+          .level = "sm_" + std::to_string(10 * properties_.major + properties_.minor),
+          .hardware = properties_.name,
+          .versions = versions,
+          .memory = properties_.totalGlobalMem};
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {

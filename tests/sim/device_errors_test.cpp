@@ -73,6 +73,22 @@ TEST_F(DeviceErrors, AFullMemorySaysHowMuchThereIs) {
   backend->deallocate(backend->allocate(std::size_t{2} << 20));
 }
 
+TEST_F(DeviceErrors, TheListOfDevicesShowsMemoryAndVersions) {
+  AlmaSimDevice device = usual_;
+  device.memory = std::size_t{5} << 30;
+  device.driver += 10;
+  set_device_(device);
+  for (const DeviceStatus& status : list_devices()) {
+    if (status.device != "cuda-sim") continue;
+    EXPECT_TRUE(status.usable);
+    const std::string start = "sm_80, simulated GPU, 5120 MiB, " + version_text(CUDART_VERSION) + " (driver " +
+                              version_text(device.driver).substr(5) + "), cuBLASLt ";
+    EXPECT_TRUE(status.why.starts_with(start)) << status.why << "\n" << start;
+    return;
+  }
+  ADD_FAILURE() << "cuda-sim is not listed";
+}
+
 TEST(CheckedCalls, SayTheCallThePlaceAndWhatToDo) {
   void* memory = nullptr;
   expect_report([&] { ALMA_CHECKED(cudaMalloc(&memory, std::size_t{1} << 50)); },  // a checked call
