@@ -1,5 +1,5 @@
 # The commands of README.md. The work itself is in setup.sh, CMake and the programs.
-.PHONY: run build test bench format check-format setup setup-dev clean
+.PHONY: run build test bench gpu-check format check-format setup setup-dev clean
 
 # The main job: a learner goes through a stream of mega-batches of Fashion-MNIST.
 run: build
@@ -22,6 +22,10 @@ test: setup-dev check-format
 bench: build
 	cmake --build build --target alma-bench
 	build/alma-bench
+
+# For a machine with a GPU: tests and times on it, and one report to send back.
+gpu-check: setup
+	bench/gpu-check
 
 SOURCES = $(shell git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu')
 check-format:

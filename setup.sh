@@ -12,7 +12,7 @@ packages=(
   zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
   libcurl4-openssl-dev libarchive-dev          # data sets from the web
   libgtest-dev googletest libbenchmark-dev     # tests, bench suite
-  python3                                      # bench/compare
+  python3                                      # bench/compare, bench/kernels-table
   dataset-fashion-mnist                        # the images of `make run`
 )
 if [ "${1:-}" = --dev ]; then

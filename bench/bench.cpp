@@ -17,12 +17,14 @@ void guarded(Suite& suite, const std::string& name, benchmark::State& state, con
   suite.context.allocator().trim();  // the next benchmark may be large
 }
 
-void measure(benchmark::State& state, Suite& suite, const Work& work, const Declared& declared) {
+void measure(benchmark::State& state, Suite& suite, const std::string& name, const Work& work, const Declared& declared) {
   Backend& backend = suite.context.backend();
   CostScope one(suite.context);
+  const bool counts = suite.counters != nullptr && suite.counters->begin(name);
   work();
   const Cost cost = declared.cost ? *declared.cost : one.cost();
   backend.synchronize();
+  if (counts) suite.counters->end(static_cast<double>(cost.bytes));
   for (auto _ : state) {
     work();
     backend.synchronize();
@@ -52,9 +54,10 @@ benchmark::internal::Benchmark* add_guarded(Suite& suite, const std::string& nam
 }  // namespace
 
 void add(Suite& suite, const std::string& name, std::function<Work()> prepare, const Declared& declared) {
-  auto* benchmark = add_guarded(suite, name, [&suite, prepare = std::move(prepare), declared](benchmark::State& state) {
-    measure(state, suite, prepare(), declared);
-  });
+  auto* benchmark =
+      add_guarded(suite, name, [&suite, name, prepare = std::move(prepare), declared](benchmark::State& state) {
+        measure(state, suite, name, prepare(), declared);
+      });
   if (benchmark != nullptr && !suite.cpu_clock) benchmark->UseRealTime();
 }
 

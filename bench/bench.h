@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bench/ceiling.h"
+#include "bench/counters.h"
 #include "engine/tensor.h"
 
 namespace alma::bench {
@@ -19,18 +20,21 @@ struct Suite {
   double min_seconds = 0.1;  // of each benchmark, at least
   bool quick = false;        // each benchmark for a moment: shows that it runs
   double flops_limit = 0;    // of one call, at most; what needs more is left out; 0: none
+  double bytes_limit = 0;    // likewise
   /// One thread of the processor is timed by its CPU time, in which other processes do not show; a device or several threads
   /// by the clock.
   bool cpu_clock = true;
   std::optional<std::regex> filter;  // of names; none: all
   int registered = 0;
   std::vector<std::string> failures;  // "name: message"
-  std::vector<std::string> left_out;  // for flops_limit
+  std::vector<std::string> left_out;  // for a limit
+  Counters* counters = nullptr;       // counts what each benchmark's first call does; null: nothing is counted
 
   bool wants(const std::string& name) const { return !filter || std::regex_search(name, *filter); }
   /// Says so at the start of the run, too.
-  bool too_large(const std::string& name, double flops) {
-    if (flops_limit == 0 || flops <= flops_limit || !wants(name)) return false;
+  bool too_large(const std::string& name, double flops, double bytes = 0) {
+    const bool fits = (flops_limit == 0 || flops <= flops_limit) && (bytes_limit == 0 || bytes <= bytes_limit);
+    if (fits || !wants(name)) return false;
     left_out.push_back(name);
     return true;
   }
@@ -66,5 +70,6 @@ void register_optimizers(Suite& suite);
 void register_tape(Suite& suite);
 void register_gemm(Suite& suite);
 void register_steps(Suite& suite);
+void register_kernels(Suite& suite);
 
 }  // namespace alma::bench

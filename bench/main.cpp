@@ -17,7 +17,7 @@ using namespace alma;
 using namespace alma::bench;
 
 struct Options {
-  std::string filter, device = "auto", json;
+  std::string filter, device = "auto", json, counters;
   int threads = 1, repetitions = 1;
   double min_seconds = 0.1;
   bool quick = false;
@@ -28,6 +28,7 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--device", options.device, "auto, cpu, cpu:LEVEL, cuda or cuda-sim");
   app.add_option("--threads", options.threads, "threads inside an op")->check(CLI::Range(1, 1024));
   app.add_option("--json", options.json, "also write the results to this file, for bench/compare");
+  app.add_option("--counters", options.counters, "with cuda-sim: what the kernels do to memory, to this file");
   app.add_option("--min-time", options.min_seconds, "seconds of each benchmark, at least")
       ->check(CLI::Range(1e-6, 3600.0))
       ->capture_default_str();
@@ -47,11 +48,14 @@ std::regex parse_filter(const std::string& filter) {
 
 Suite make_suite(alma::Context& context, const Options& options) {
   const BackendInfo info = context.backend().info();
-  Suite suite{context, measure_ceilings(context, options.quick), options.min_seconds, options.quick, 0, true, {}, 0, {}, {}};
+  Suite suite{
+      context, measure_ceilings(context, options.quick), options.min_seconds, options.quick, 0, 0, true, {}, 0, {}, {},
+      nullptr};
   if (!options.filter.empty()) suite.filter = parse_filter(options.filter);
   if (options.quick) suite.min_seconds = 0.0005;
   // The simulator computes about a thousand times slower than the processor that it runs on.
   suite.flops_limit = info.device == "cuda-sim" ? 2e6 : options.quick ? 2e8 : 0;
+  suite.bytes_limit = info.device == "cuda-sim" ? 8e6 : options.quick ? 2e7 : 0;
   suite.cpu_clock = info.device == "cpu" && options.threads == 1;
   return suite;
 }
@@ -82,8 +86,15 @@ void run_benchmarks(const char* program, const Suite& suite, const Options& opti
 int run(const char* program, const Options& options) {
   alma::Context context(options.device, options.threads);
   Suite suite = make_suite(context, options);
+  Counters counters;
+  if (!options.counters.empty()) {
+    if (context.backend().info().device != "cuda-sim")
+      fail(ErrorKind::usage, "--counters goes with --device cuda-sim, got ", options.device);
+    const File writable(options.counters, O_WRONLY | O_CREAT | O_TRUNC);
+    suite.counters = &counters;
+  }
   for (const auto& register_suite :
-       {register_ops, register_memory, register_optimizers, register_tape, register_gemm, register_steps})
+       {register_ops, register_memory, register_optimizers, register_tape, register_gemm, register_steps, register_kernels})
     register_suite(suite);
   if (suite.registered == 0)
     fail(ErrorKind::usage, "no benchmark matches --filter ", options.filter, "; without it all of them run");
@@ -96,6 +107,7 @@ int run(const char* program, const Options& options) {
   run_benchmarks(program, suite, options, raw);
   const Ceilings at_end = measure_ceilings(context, options.quick);
   std::cout << "\nceilings at the end " << describe(at_end) << '\n';
+  if (!options.counters.empty()) write_atomically(options.counters, counters.all().dump(1) + "\n");
   if (!raw.empty()) write_json(raw, options.json, suite, at_end);
   for (const std::string& failure : suite.failures) std::cerr << "error: " << failure << '\n';
   return suite.failures.empty() ? 0 : 1;

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "engine/context.h"
-#include "tests/simulator_function.h"
+#include "kernels/sim/opened.h"
 
 namespace alma::test {
 

@@ -1,4 +1,4 @@
-// Conversions between f32 and bf16: eight elements per thread, so that the narrow side moves 16 bytes too.
+// Conversions between f32 and bf16: four elements per thread, so that the lanes of a warp lie side by side on both sides.
 #include "kernels/cuda/launch.h"
 
 #include <cuda_bf16.h>
@@ -10,7 +10,7 @@ namespace alma {
 namespace {
 
 constexpr int kBlock = 256;
-constexpr int kGroup = 8;
+constexpr int kGroup = 4;
 
 // Two bf16 in a word, the first in the lower half.
 __device__ unsigned pack(float first, float second) {
@@ -21,13 +21,13 @@ __device__ float widen(unsigned bits) { return __int_as_float(static_cast<int>(b
 __device__ float first_of(unsigned pair) { return widen(pair & 0xffff); }
 __device__ float second_of(unsigned pair) { return widen(pair >> 16); }
 
-// The first `groups` groups by 16-byte accesses, what is left one by one.
+// The first `groups` groups by accesses of 16 bytes of f32 and 8 of bf16, what is left one by one.
 __global__ void __launch_bounds__(kBlock)
     narrow_kernel(const float* x, std::uint16_t* y, std::int64_t n, std::int64_t groups) {
   const std::int64_t thread = std::int64_t{blockIdx.x} * kBlock + threadIdx.x, threads = std::int64_t{gridDim.x} * kBlock;
   for (std::int64_t i = thread; i < groups; i += threads) {
-    const float4 a = load<float4>(x + kGroup * i), b = load<float4>(x + kGroup * i + 4);
-    store<uint4>(y + kGroup * i, make_uint4(pack(a.x, a.y), pack(a.z, a.w), pack(b.x, b.y), pack(b.z, b.w)));
+    const float4 v = load<float4>(x + kGroup * i);
+    store<uint2>(y + kGroup * i, make_uint2(pack(v.x, v.y), pack(v.z, v.w)));
   }
   for (std::int64_t i = kGroup * groups + thread; i < n; i += threads)
     store<std::uint16_t>(y + i, __bfloat16_as_ushort(__float2bfloat16_rn(load<float>(x + i))));
@@ -37,9 +37,8 @@ __global__ void __launch_bounds__(kBlock)
     widen_kernel(const std::uint16_t* x, float* y, std::int64_t n, std::int64_t groups) {
   const std::int64_t thread = std::int64_t{blockIdx.x} * kBlock + threadIdx.x, threads = std::int64_t{gridDim.x} * kBlock;
   for (std::int64_t i = thread; i < groups; i += threads) {
-    const uint4 v = load<uint4>(x + kGroup * i);
+    const uint2 v = load<uint2>(x + kGroup * i);
     store<float4>(y + kGroup * i, make_float4(first_of(v.x), second_of(v.x), first_of(v.y), second_of(v.y)));
-    store<float4>(y + kGroup * i + 4, make_float4(first_of(v.z), second_of(v.z), first_of(v.w), second_of(v.w)));
   }
   for (std::int64_t i = kGroup * groups + thread; i < n; i += threads)
     store<float>(y + i, widen(load<std::uint16_t>(x + i)));

@@ -59,6 +59,14 @@ struct Gradient {
   }
 };
 
+// Floats from one team's part of shared memory to the next one's: an odd multiple of what a team writes at a time, so that
+// teams that write together write to different banks.
+template <class C>
+__host__ __device__ constexpr std::int64_t team_stride(std::int64_t n) {
+  constexpr std::int64_t unit = C::lanes * C::width < kWarp ? C::lanes * C::width : kWarp;  // as many banks as lanes
+  return ((n + unit - 1) / unit | 1) * unit;
+}
+
 // Adds up what the teams of a block have for each column, in order of the teams.
 template <class C>
 __device__ void store_block_sums(const RowPart<C>& part, const Pack<C::width> (&sums)[C::items], std::int64_t n, float* y,
@@ -66,14 +74,15 @@ __device__ void store_block_sums(const RowPart<C>& part, const Pack<C::width> (&
   if constexpr (C::teams == 1) {
     part.each([&](int i, int c) { store_pack(y + c, sums[i], aligned); });
   } else {
-    ALMA_DYNAMIC_SHARED(float, partial);  // [teams][n]
-    float* own = partial + threadIdx.x / C::lanes * n;
+    ALMA_DYNAMIC_SHARED(float, partial);  // [teams][stride]
+    const std::int64_t stride = team_stride<C>(n);
+    float* own = partial + threadIdx.x / C::lanes * stride;
     __syncthreads();  // what an earlier call left has been read
     part.each([&](int i, int c) { store_pack(own + c, sums[i], C::width == 4); });
     __syncthreads();
     for (int c = static_cast<int>(threadIdx.x); c < n; c += C::block) {
       float sum = 0;
-      for (int team = 0; team < C::teams; ++team) sum += load<float>(partial + team * n + c);
+      for (int team = 0; team < C::teams; ++team) sum += load<float>(partial + team * stride + c);
       store<float>(y + c, sum);
     }
   }
@@ -198,7 +207,7 @@ void CudaBackend::layer_norm_backward(const In& x, const In& gamma, const In& me
                      aligned};
     if (!is_long) {
       launch(layer_norm_backward_kernel<C>, blocks, C::block,
-             C::teams == 1 ? 0 : static_cast<std::size_t>(C::teams * n) * sizeof(float), stream_, a);
+             C::teams == 1 ? 0 : static_cast<std::size_t>(C::teams * team_stride<C>(n)) * sizeof(float), stream_, a);
     } else if constexpr (C::lanes == kLongBlock) {
       auto* means = reinterpret_cast<TwoSums*>(memory + partial);
       const auto column_blocks = static_cast<unsigned>(blocks_for(n, kColumnBlock * C::width));

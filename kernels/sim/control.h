@@ -42,6 +42,7 @@ struct AlmaSimAccess {
   const char* file;
   unsigned line, column;
   int is_store, is_shared;
+  unsigned width;  // bytes of one lane
   std::uint64_t requests;
   std::uint64_t bytes;       ///< distinct ones of each request
   std::uint64_t sectors;     ///< global: 32-byte sectors touched; the efficiency is bytes / (32 * sectors)
@@ -53,6 +54,8 @@ struct AlmaSimAccess {
 struct AlmaSimKernel {
   const char* name;  ///< with its template arguments
   std::uint64_t launches, blocks;
+  unsigned block_threads;                         ///< of a block, the most of all launches
+  std::uint64_t dynamic_shared;                   ///< bytes of a block, likewise
   std::uint64_t barriers;                         ///< passed by blocks
   std::uint64_t warp_operations;                  ///< shuffles, votes, reductions, __syncwarp of a warp
   std::uint64_t bytes_read, bytes_written;        ///< global memory, summed over requests

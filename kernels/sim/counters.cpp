@@ -76,6 +76,7 @@ void RequestCounter::count(const Request& request, std::size_t slot, bool is_sto
   access.line = site.line();
   access.column = site.column();
   access.is_store = is_store;
+  access.width = request.bytes;
   access.is_shared = slot % 2 == 1;
   ++access.requests;
   const std::uint64_t bytes = pieces(request, 1, 0, 32).size();

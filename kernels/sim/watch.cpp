@@ -227,11 +227,14 @@ void Watch::report_global(std::uintptr_t address, std::size_t bytes, bool is_sto
 
 void Watch::finish() {
   if (!counter_) return;
-  ++counters_->total.launches;
+  AlmaSimKernel& total = counters_->total;
+  ++total.launches;
+  total.block_threads = std::max(total.block_threads, launch_.block.x * launch_.block.y * launch_.block.z);
+  total.dynamic_shared = std::max<std::uint64_t>(total.dynamic_shared, launch_.dynamic_bytes);
   for (Allocation* block : counted_) {
     for (const std::uint8_t flags : block->counted) {
-      counters_->total.distinct_read += flags & 1;
-      counters_->total.distinct_written += flags >> 1;
+      total.distinct_read += flags & 1;
+      total.distinct_written += flags >> 1;
     }
     block->counted = {};
   }

@@ -59,6 +59,12 @@ struct Trainer {
   Optimizer optimizer;
 };
 
+/// Of a Trainer, on the test set.
+double test_error(Trainer& trainer, const ImageData& data) {
+  const DeviceImages test = upload_images(trainer.context, data.test, data.mean, data.std);
+  return evaluate(*trainer.model, test, all_indices(trainer.context, data.test.count())).error();
+}
+
 // Weights after 20 steps, full batches and ragged ones.
 void expect_same_path(Trainer& a, Trainer& b) {
   for (std::int64_t t = 0; t < 20; ++t) {
@@ -118,6 +124,38 @@ TEST_F(DeviceTest, TwentyStepsFollowTheCpuWhereTheLibraryFusesNoGradients) {
   plain_products_only(false);
 }
 
+// A GPU, where there is one; `make gpu-check` runs these.
+class Gpu : public testing::TestWithParam<std::string> {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Gpu);
+std::vector<std::string> gpus() {
+  for (const DeviceStatus& status : list_devices())
+    if (status.usable && status.device == "cuda") return {"cuda"};
+  return {};
+}
+INSTANTIATE_TEST_SUITE_P(Gpus, Gpu, testing::ValuesIn(gpus()), [](const auto& device) { return device.param; });
+
+TEST_P(Gpu, TwentyStepsFollowTheCpuAndTheSimulator) {
+  const ImageData data = real_images();
+  for (const char* other : {"cpu", "cuda-sim"})
+    for (const int experts : {1, 2}) {
+      SCOPED_TRACE(std::string(other) + ", experts " + std::to_string(experts));
+      Context gpu(GetParam()), context(other);
+      Trainer a(gpu, data, experts), b(context, data, experts);
+      expect_same_path(a, b);
+    }
+}
+
+TEST_P(Gpu, AShortRunEndsAtTheErrorOfTheCpu) {
+  const ImageData data = real_images();
+  Context gpu(GetParam()), cpu("cpu");
+  Trainer a(gpu, data), b(cpu, data);
+  for (std::int64_t t = 0; t < 300; ++t) {
+    a.step(t, 128);
+    b.step(t, 128);
+  }
+  EXPECT_NEAR(test_error(a, data), test_error(b, data), tolerance::devices_error);
+}
+
 TEST(CpuLevels, TwentyStepsFollowTheGenericLevel) {
   const ImageData data = real_images();
   Context generic("cpu:generic");
@@ -140,11 +178,7 @@ TEST_F(DeviceTest, AShortRunInTheSimulatorEndsAtTheErrorOfTheCpu) {
     a.step(t, 128);
     b.step(t, 128);
   }
-  const auto error = [&](Trainer& trainer) {
-    const DeviceImages test = upload_images(trainer.context, data_.test, data_.mean, data_.std);
-    return evaluate(*trainer.model, test, all_indices(trainer.context, data_.test.count())).error();
-  };
-  const double simulated = error(a), expected = error(b);
+  const double simulated = test_error(a, data_), expected = test_error(b, data_);
   EXPECT_NEAR(simulated, expected, tolerance::devices_error);
   EXPECT_LT(expected, 0.3) << "300 steps learn something";
 }

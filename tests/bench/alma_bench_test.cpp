@@ -60,7 +60,8 @@ TEST_F(AlmaBench, EverySuiteRunsAndKnowsItsShareOfTheCeiling) {
       EXPECT_GT(benchmark.at("share"), 0) << name;
     }
   }
-  EXPECT_EQ(suites, (std::set<std::string>{"ops", "memory", "optim", "tape", "gemm", "step", "validation", "evaluation"}));
+  EXPECT_EQ(suites, (std::set<std::string>{"ops", "memory", "optim", "tape", "gemm", "step", "validation", "evaluation",
+                                           "kernels"}));
   // Bytes and FLOPs by the shapes: [128, 784] times [4, 784]^T.
   const json& product = benchmarks.at("gemm/mlp_n128_h4/fc1_fwd");
   const double seconds = product.at("time_ns").get<double>() * 1e-9;
@@ -87,6 +88,29 @@ TEST_F(AlmaBench, TheFilterChoosesAndRepetitionsAreKept) {
   EXPECT_EQ(std::system(compare.c_str()), 0) << "bench/compare reads what alma-bench writes";
 }
 
+TEST_F(AlmaBench, CountersAreOfOneCall) {
+  const std::string file = folder_ / "counters.json";
+  if (!std::filesystem::exists(ALMA_BINARY_DIR "/libalma_cuda_sim.so")) GTEST_SKIP() << "this build has no cuda-sim";
+  ASSERT_EQ(bench("--quick --device cuda-sim --filter '^kernels/(add|softmax)/(128x784|128x10)$' --counters " + file), 0)
+      << output();
+  const json all = json::parse(read_text(file).value());
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].at("name"), "kernels/add/128x784");
+  EXPECT_EQ(all[0].at("minimum"), 3 * 4 * 128 * 784);
+  ASSERT_EQ(all[0].at("kernels").size(), 1u);
+  const json& kernel = all[0].at("kernels")[0];
+  EXPECT_EQ(kernel.at("name"), "combine_kernel<Add>");
+  EXPECT_EQ(kernel.at("launches"), 1);
+  EXPECT_EQ(kernel.at("read"), 2 * 4 * 128 * 784);
+  EXPECT_EQ(kernel.at("distinct_written"), 4 * 128 * 784);
+  for (const json& access : kernel.at("accesses")) {
+    EXPECT_EQ(access.at("width"), 16);
+    EXPECT_EQ(access.at("bytes"), 32 * access.at("sectors").get<int>()) << access;
+    EXPECT_EQ(access.at("conflicts"), 0);
+  }
+  EXPECT_EQ(all[1].at("minimum"), 2 * 4 * 128 * 10);
+}
+
 TEST_F(AlmaBench, WrongUsageIsToldBeforeAnythingRuns) {
   const auto expect_error = [&](const std::string& arguments, int code, const std::string& part) {
     EXPECT_EQ(bench("--quick " + arguments), code) << output();
@@ -97,6 +121,7 @@ TEST_F(AlmaBench, WrongUsageIsToldBeforeAnythingRuns) {
   expect_error("--filter '('", 2, "is no regular expression");
   expect_error("--filter nothing", 2, "no benchmark matches");
   expect_error("--threads 0", 2, "threads");
+  expect_error("--device cpu --counters counters.json", 2, "--counters goes with --device cuda-sim, got cpu");
   expect_error("--device cpu --json /nowhere/bench.json", 1, "/nowhere/bench.json");
 }
 

@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/checked.h"
 #include "kernels/open_backend.h"
-#include "tests/simulator_function.h"
+#include "kernels/sim/opened.h"
 
 namespace alma::test {
 namespace {
