@@ -61,6 +61,7 @@ void Console::start(const Config& config, const RunFacts& facts) {
   const BackendInfo& backend = facts.backend;
   out << "    " << padded("device", 26) << backend.device << ' ' << backend.level << ", " << backend.hardware;
   if (!backend.versions.empty()) out << ", " << backend.versions;
+  if (!backend.why.empty()) out << "\n    " << padded("device auto is cpu", 26) << backend.why;
   out << "\n    " << padded("threads", 26) << facts.threads;
   out << "\n    " << padded("data", 26) << grouped(facts.train_samples) << " training, " << grouped(facts.validation_samples)
       << " validation, " << grouped(facts.test_samples) << " test samples, " << facts.classes << " classes";

@@ -144,6 +144,7 @@ struct BackendInfo {
   std::string versions;    // of the libraries that compute, "" if none
   bool shareable = false;  // a second backend on another thread computes beside this one (cpu), not in its place
   std::size_t memory = 0;  // bytes that the device has of its own; cpu: 0
+  std::string why;         // for "auto": why it is this device; else ""
 };
 
 /// Recorded work of a backend.
@@ -159,10 +160,10 @@ class Graph {
 ///
 /// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; where a
 /// primitive names lanes16 it takes f32 images so too, on the cpu, all of one call alike; any size may be 0 (then nothing is
-/// written); In and Out must not overlap, except that an element-wise Out may be one of its Ins; inputs of one call share one
-/// dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error "[name] what, what was given"; results are the same
-/// bits on every call, whatever the number of threads; work is queued on the stream and only download() and synchronize()
-/// wait.
+/// written); In and Out must not overlap, except that an element-wise Out may be one of its Ins; inputs of one call share
+/// one dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error "[name] what, what was given"; results are the
+/// same bits on every call, whatever the number of threads; work is queued on the stream and only download() and
+/// synchronize() wait.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -386,6 +387,7 @@ class Backend {
 /// What a backend is made with.
 struct BackendOptions {
   ThreadPool* pool = nullptr;  // outlives the backend; cpu and cuda-sim work on it; null: the caller's thread alone
+  std::string why = {};        // for BackendInfo
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <iostream>
 
 namespace alma {
 namespace {
@@ -85,21 +84,18 @@ std::unique_ptr<Backend> open_best_cpu(const BackendOptions& options) {
   return open_cpu("generic", options);  // says what is missing
 }
 
-std::unique_ptr<Backend> open_cpu_because(const std::string& reason, const BackendOptions& options) {
-  auto backend = open_best_cpu(options);
-  std::cerr << "note: device auto is cpu: " << reason << '\n';
-  return backend;
-}
-
-std::unique_ptr<Backend> open_auto(const BackendOptions& options) {
+std::unique_ptr<Backend> open_auto(BackendOptions options) {
   // Without a driver there is no GPU, and the vendor's libraries behind ours would take 200 MB to find that out.
-  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr)
-    return open_cpu_because("no NVIDIA driver on this machine (libcuda.so.1 was not found)", options);
+  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) {
+    options.why = "no NVIDIA driver on this machine (libcuda.so.1 was not found)";
+    return open_best_cpu(options);
+  }
   try {
     return load("cuda", "libalma_cuda.so", options);
   } catch (const Error& error) {  // no library or no usable GPU
-    return open_cpu_because(error.what(), options);
+    options.why = error.what();
   }
+  return open_best_cpu(options);
 }
 
 }  // namespace

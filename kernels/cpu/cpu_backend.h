@@ -10,7 +10,7 @@ namespace alma {
 /// Nothing is queued: every call has done its work on return.
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(const BackendOptions& options) : pool_(options.pool) {}
+  explicit CpuBackend(const BackendOptions& options) : pool_(options.pool), why_(options.why) {}
 
   BackendInfo info() const override;
 
@@ -98,6 +98,7 @@ class CpuBackend final : public Backend {
 
  private:
   ThreadPool* pool_;
+  std::string why_;
   Workspace workspace_;
 };
 

@@ -17,7 +17,7 @@ std::string processor_name() {
 
 }  // namespace
 
-BackendInfo CpuBackend::info() const { return {"cpu", ALMA_CPU_LEVEL, processor_name(), "", true}; }
+BackendInfo CpuBackend::info() const { return {"cpu", ALMA_CPU_LEVEL, processor_name(), "", true, 0, why_}; }
 
 }  // namespace alma
 

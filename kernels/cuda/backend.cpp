@@ -51,7 +51,8 @@ BackendInfo CudaBackend::info() const {
           .level = "sm_" + std::to_string(10 * properties_.major + properties_.minor),
           .hardware = properties_.name,
           .versions = versions,
-          .memory = properties_.totalGlobalMem};
+          .memory = properties_.totalGlobalMem,
+          .why = {}};
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {
