@@ -1,5 +1,5 @@
-// Convolutions and image primitives at the shapes of VGG19 (batch 128, h channels, 3 x 3): conv/<primitive>/h<h>_<size> and
-// images/..., in the layout that the device prefers.
+// Convolutions and image primitives at the shapes of VGG19 (batch 128, h channels, 3 x 3, "first": from 3 channels):
+// conv/<primitive>/h<h>_<size> and images/..., in the layout that the device prefers.
 #include "bench/bench.h"
 #include "kernels/backend.h"
 
@@ -32,21 +32,22 @@ struct Layer {
   Count elements() const { return static_cast<Count>(shape().count()); }
 };
 
-void add_convolutions(Suite& suite, const Layer& layer) {
-  const std::int64_t c = layer.channels;
+/// From `inputs` channels to the layer's.
+void add_convolutions(Suite& suite, const Layer& layer, std::int64_t inputs, const std::string& shape) {
+  const Layer from{suite, inputs, layer.size};
   const ConvGeometry geometry{.padding_h = 1, .padding_w = 1};
-  const Count weights = static_cast<Count>(9 * c * c), macs = weights * static_cast<Count>(kBatch * layer.size * layer.size);
-  const Declared declared{Cost{macs, 2 * macs, 4 * (2 * layer.elements() + weights)}, 0, Traffic::copy};
+  const Count weights = static_cast<Count>(9 * inputs * layer.channels);
+  const Count macs = weights * static_cast<Count>(kBatch * layer.size * layer.size);
+  const Declared declared{Cost{macs, 2 * macs, 4 * (from.elements() + layer.elements() + weights)}, 0, Traffic::copy};
   const auto add_one = [&](const char* primitive, const auto& call) {
-    const std::string name = std::string("conv/") + primitive + "/" + layer.name();
+    const std::string name = std::string("conv/") + primitive + "/" + shape;
     if (suite.too_large(name, static_cast<double>(2 * macs))) return;
-    add(suite, name,
-        [layer, geometry, call]() -> Work {
-          const Tensor x = layer.images(), y = layer.images(), w = ones(layer.suite, {layer.channels, layer.channels, 3, 3});
-          const Tensor bias = ones(layer.suite, {layer.channels});
-          return [=] { call(layer.suite.context.backend(), layer.out(x), w.out(), bias.out(), geometry, layer.out(y)); };
-        },
-        declared);
+    const auto prepare = [layer, from, geometry, call]() -> Work {
+      const Tensor x = from.images(), y = layer.images(), w = ones(layer.suite, {layer.channels, from.channels, 3, 3});
+      const Tensor bias = ones(layer.suite, {layer.channels});
+      return [=] { call(layer.suite.context.backend(), from.out(x), w.out(), bias.out(), geometry, layer.out(y)); };
+    };
+    add(suite, name, prepare, declared);
   };
   using G = ConvGeometry;
   add_one("forward", [](Backend& b, const Out& x, const Out& w, const Out& bias, const G& g, const Out& y) {
@@ -98,18 +99,21 @@ void add_layers(Suite& suite, const Layer& layer) {
 void add_gather(Suite& suite) {
   const Layer layer{suite, 3, 32};
   const Declared declared{Cost{0, 0, 5 * layer.elements()}, 0, Traffic::copy};
-  add(suite, "images/gather_augmented", [layer]() -> Work {
-    Context& context = layer.suite.context;
-    const Tensor images = Tensor::zeros(context, {1000, 3, 32, 32}, DType::u8), labels = zero_indices(layer.suite, 1000);
-    std::vector<std::int32_t> numbers(kBatch);
-    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::int32_t>(i * 997 % 1000);
-    const Tensor indices = Tensor::from(context, {kBatch}, numbers), y = zero_indices(layer.suite, kBatch);
-    const Tensor state = Tensor::zeros(context, {sizeof(StepState)}, DType::u8), x = layer.images();
-    const ImageAugmentation augmentation{4, {}, true, {1, static_cast<const StepState*>(state.in().data)}};
-    return [=] {
-      layer.suite.context.backend().gather_images(images, labels, indices, {}, layer.out(x), y.out(), augmentation);
-    };
-  }, declared);
+  add(
+      suite, "images/gather_augmented",
+      [layer]() -> Work {
+        Context& context = layer.suite.context;
+        const Tensor images = Tensor::zeros(context, {1000, 3, 32, 32}, DType::u8), labels = zero_indices(layer.suite, 1000);
+        std::vector<std::int32_t> numbers(kBatch);
+        for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<std::int32_t>(i * 997 % 1000);
+        const Tensor indices = Tensor::from(context, {kBatch}, numbers), y = zero_indices(layer.suite, kBatch);
+        const Tensor state = Tensor::zeros(context, {sizeof(StepState)}, DType::u8), x = layer.images();
+        const ImageAugmentation augmentation{4, {}, true, {1, static_cast<const StepState*>(state.in().data)}};
+        return [=] {
+          layer.suite.context.backend().gather_images(images, labels, indices, {}, layer.out(x), y.out(), augmentation);
+        };
+      },
+      declared);
 }
 
 }  // namespace
@@ -117,8 +121,10 @@ void add_gather(Suite& suite) {
 void register_convolutions(Suite& suite) {
   for (const std::int64_t channels : {4, 16, 64})
     for (const std::int64_t size : {32, 16, 8, 4, 2}) {
-      add_convolutions(suite, {suite, channels, size});
-      add_layers(suite, {suite, channels, size});
+      const Layer layer{suite, channels, size};
+      add_convolutions(suite, layer, channels, layer.name());
+      if (size == 32) add_convolutions(suite, layer, 3, "h" + std::to_string(channels) + "_first");
+      add_layers(suite, layer);
     }
   add_gather(suite);
 }

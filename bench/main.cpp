@@ -82,8 +82,8 @@ void run_benchmarks(const char* program, const Suite& suite, const Options& opti
 int run(const char* program, const Options& options) {
   alma::Context context(options.device, options.threads);
   Suite suite = make_suite(context, options);
-  for (const auto& register_suite :
-       {register_ops, register_memory, register_optimizers, register_tape, register_gemm, register_convolutions, register_steps})
+  for (const auto& register_suite : {register_ops, register_memory, register_optimizers, register_tape, register_gemm,
+                                     register_convolutions, register_steps})
     register_suite(suite);
   if (suite.registered == 0)
     fail(ErrorKind::usage, "no benchmark matches --filter ", options.filter, "; without it all of them run");

@@ -142,8 +142,7 @@ void ProfiledBackend::conv2d_data_gradient(const In& dy, const In& w, const Conv
 
 void ProfiledBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
                                              const Out& dbias, Math math) {
-  record("conv2d_weight_gradient", {x, dy, dw},
-         [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, dbias, math); });
+  record("conv2d_weight_gradient", {x, dy, dw}, [&] { backend_->conv2d_weight_gradient(x, dy, geometry, dw, dbias, math); });
 }
 
 void ProfiledBackend::unary(UnaryOp op, const In& x, const Out& y) {

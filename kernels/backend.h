@@ -158,10 +158,10 @@ class Graph {
 ///
 /// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; where a
 /// primitive names lanes16 it takes f32 images so too, on the cpu, all of one call alike; any size may be 0 (then nothing is
-/// written); In and Out must not overlap, except that an element-wise Out may be one of its Ins; inputs of one call share one
-/// dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error "[name] what, what was given"; results are the same
-/// bits on every call, whatever the number of threads; work is queued on the stream and only download() and synchronize()
-/// wait.
+/// written); In and Out must not overlap, except that an element-wise Out may be one of its Ins; inputs of one call share
+/// one dtype, f32 or f64 (cpu), f32 (cuda), and any other pair is an Error "[name] what, what was given"; results are the
+/// same bits on every call, whatever the number of threads; work is queued on the stream and only download() and
+/// synchronize() wait.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -117,8 +117,8 @@ inline void conv2d(const char* op, const ConvArrays& a, const ConvGeometry& g, M
     fail("[", op, "] ", a.w_name, " ", w, " does not fit into the padded ", a.x_name, " ", x);
   array(op, a.y_name, a.y, a.x.dtype, {x[0], w[0], h / g.stride_h + 1, width / g.stride_w + 1}, images);
   const bool plain = g.stride_h == 1 && g.stride_w == 1 && g.groups == 1 && w[2] == w[3];
-  if (images == Layout::lanes16 && !(plain && g.padding_h == g.padding_w &&
-                                     ((w[2] == 3 && g.padding_h == 1) || (w[2] == 1 && g.padding_h == 0))))
+  if (images == Layout::lanes16 &&
+      !(plain && g.padding_h == g.padding_w && ((w[2] == 3 && g.padding_h == 1) || (w[2] == 1 && g.padding_h == 0))))
     fail("[", op, "] in lanes16: 3 x 3 with padding 1 or 1 x 1 without, stride 1, 1 group, got ", a.w_name, " ", w,
          ", strides ", g.stride_h, " and ", g.stride_w, ", paddings ", g.padding_h, " and ", g.padding_w, ", ", g.groups,
          " groups");
