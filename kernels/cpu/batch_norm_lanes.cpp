@@ -1,5 +1,6 @@
 // Batch normalisation of images in lanes16. A channel's planes are taken one after the other, so that what one pass has read
-// is in the cache for the next: x (and dy) come from memory once. Sums are in f32 for the lanes of a plane, in f64 over planes.
+// is in the cache for the next: x (and dy) come from memory once. Sums are in f32 for the lanes of a plane, in f64 over
+// planes.
 #include "kernels/cpu/batch_norm_lanes.h"
 
 #include <cmath>
@@ -15,8 +16,8 @@ struct Scale {
   V operator()(const V& x) const { return (x - mean) * factor + shift; }
 };
 
-/// The sums of `Sums` terms over one channel: term(offset, sums) adds the terms of the vector there. Lanes that hold no image
-/// are left out. Each term of a row's even and odd columns has a sum of its own, which hides the latency of additions.
+/// The sums of `Sums` terms over one channel: term(offset, sums) adds the terms of the vector there. Lanes that hold no
+/// image are left out. Each term of a row's even and odd columns has a sum of its own, which hides the latency of additions.
 template <int Sums, class Term>
 void sum_channel(const LaneImages& z, std::int64_t channel, double (&total)[Sums], const Term& term) {
   for (int i = 0; i < Sums; ++i) total[i] = 0;
@@ -90,8 +91,7 @@ void batch_norm_lanes(ThreadPool* pool, const In& x, const In& gamma, const In& 
     update(running_mean, c, sum[0] / count);
     update(running_var, c, squares[0] / (count - 1));
     const Scale scale{middle, rstd.as<float>()[c] * gamma.as<float>()[c], beta.as<float>()[c]};
-    map_channel(z, c, y.as<float>(),
-                [&](std::int64_t at) { return relu_if(rule.relu, scale(load_vector(from + at))); });
+    map_channel(z, c, y.as<float>(), [&](std::int64_t at) { return relu_if(rule.relu, scale(load_vector(from + at))); });
   });
 }
 
@@ -101,8 +101,7 @@ void batch_norm_lanes_inference(ThreadPool* pool, const In& x, const In& gamma, 
   for_channels(pool, z, 1, [&](std::int64_t c) {
     const float rstd = 1 / std::sqrt(running_var.as<float>()[c] + static_cast<float>(epsilon));
     const Scale scale{running_mean.as<float>()[c], rstd * gamma.as<float>()[c], beta.as<float>()[c]};
-    map_channel(z, c, y.as<float>(),
-                [&](std::int64_t at) { return relu_if(relu, scale(load_vector(x.as<float>() + at))); });
+    map_channel(z, c, y.as<float>(), [&](std::int64_t at) { return relu_if(relu, scale(load_vector(x.as<float>() + at))); });
   });
 }
 

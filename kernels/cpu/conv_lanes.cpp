@@ -7,7 +7,7 @@
 namespace alma {
 namespace {
 
-constexpr int kOut = 4;                                      // output channels in registers
+constexpr int kOut = 4;                                   // output channels in registers
 constexpr int kColumns = kVectorRegisters >= 32 ? 6 : 2;  // and columns
 
 /// A convolution of `channels` planes to `outputs` planes, both of the sizes of `z`.
@@ -71,8 +71,9 @@ void tiles(const Direct& d, const float* x, float* y) {
   const auto step = [&]<int Columns>(std::int64_t column) {
     const std::int64_t at = column * kImageLanes;
     for (std::int64_t k = 0; k < d.outputs; k += kOut)
-      tile<Taps, Rows, Columns>(d, x + at, d.weights + k * d.channels * Taps * Taps, d.bias == nullptr ? nullptr : d.bias + k,
-                                std::min<std::int64_t>(kOut, d.outputs - k), y + k * d.z.plane() + at);
+      tile<Taps, Rows, Columns>(d, x + at, d.weights + k * d.channels * Taps * Taps,
+                                d.bias == nullptr ? nullptr : d.bias + k, std::min<std::int64_t>(kOut, d.outputs - k),
+                                y + k * d.z.plane() + at);
   };
   std::int64_t column = 0;
   if constexpr (Rows == 1)

@@ -1,5 +1,5 @@
-// The weight gradient of a convolution of images in lanes16: sums over all elements of products of x and dy, kept per lane in
-// registers and added over the lanes at the end of a band of rows.
+// The weight gradient of a convolution of images in lanes16: sums over all elements of products of x and dy, kept per lane
+// in registers and added over the lanes at the end of a band of rows.
 #include <vector>
 
 #include "kernels/cpu/conv_lanes.h"
@@ -10,9 +10,9 @@ namespace {
 
 using V = Vector<float>;
 
-constexpr int kOut = 4;                                 // channels of dy in registers,
-constexpr int kIn = kVectorRegisters >= 32 ? 2 : 1;     // channels of x
-constexpr std::int64_t kGroup = 16;                     // channels of x that stay in the cache with a band of dy
+constexpr int kOut = 4;                              // channels of dy in registers,
+constexpr int kIn = kVectorRegisters >= 32 ? 2 : 1;  // channels of x
+constexpr std::int64_t kGroup = 16;                  // channels of x that stay in the cache with a band of dy
 constexpr std::int64_t kCacheBytes = 640 << 10;
 constexpr std::int64_t kFewElements = 64;  // per lane, below which adding up the lanes takes too large a share
 
@@ -23,7 +23,7 @@ struct Band {
 
 /// Sums for kOut channels of dy, kIn of x and one row of a kernel: [kIn][Taps][kOut], and zeros up to whole vectors.
 template <int Taps>
-constexpr int kTileSums = (kOut * kIn * Taps + kLanes<float> - 1) / kLanes<float> * kLanes<float>;
+constexpr int kTileSums = (kOut * kIn * Taps + kLanes<float> - 1) / kLanes<float>* kLanes<float>;
 
 struct Gradient {
   LaneImages x, dy;

@@ -8,10 +8,10 @@ namespace {
 using namespace winograd;
 using V = Vector<float>;
 
-constexpr int kOut = 4;                                  // output channels in registers
-constexpr int kTiles = kVectorRegisters >= 32 ? 4 : 2;   // and tiles
-constexpr std::int64_t kCacheFloats = (256 << 10) / 4;   // of a strip's tiles, transformed and multiplied
-constexpr std::int64_t kFewTiles = 32;                   // below which transforming the kernels takes too long
+constexpr int kOut = 4;                                 // output channels in registers
+constexpr int kTiles = kVectorRegisters >= 32 ? 4 : 2;  // and tiles
+constexpr std::int64_t kCacheFloats = (512 << 10) / 4;  // of a strip's tiles, transformed and multiplied
+constexpr std::int64_t kFewTiles = 32;                  // below which transforming the kernels takes too long
 constexpr std::int64_t kFewChannels = 8;
 constexpr std::int64_t kMostTiles = 32;
 
@@ -26,7 +26,7 @@ std::int64_t padded(std::int64_t outputs) { return ceil_divide(outputs, kOut) * 
 /// G g G^T of all kernels g, [point][block of outputs][channel][kOut]; those of outputs that are not there are 0.
 void transform_kernels(const PlanesConv& conv, float* u) {
   const std::int64_t outputs = padded(conv.outputs), point = outputs * conv.channels;
-  const auto along = [](float a, float b, float c, float (&to)[4]) {
+  const auto along = [](float a, float b, float c, float(&to)[4]) {
     to[0] = a;
     to[1] = 0.5f * (a + b + c);
     to[2] = 0.5f * (a - b + c);
@@ -121,13 +121,11 @@ void strip(const PlanesConv& conv, const Tiles& tiles, std::int64_t first, std::
   for (std::int64_t c = 0; c < conv.channels; ++c)
     for (std::int64_t tile = 0; tile < count; ++tile)
       for (std::int64_t lane = 0; lane < kImageLanes; lane += kLanes<float>)
-        transform_tile(
-            [&, d = x + from[tile] + c * z.plane() + lane](int i, int j) {
-              return load_vector(d + i * z.row() + j * kImageLanes);
-            },
-            v + c * row + tile * kImageLanes + lane, v_point);
-  // Memory works while the processor multiplies: with each product it is asked for a tile of the next strip's inputs, of which
-  // the two upper rows were read by the tile above, and for the place of a tile of outputs.
+        transform_tile([&, d = x + from[tile] + c * z.plane() + lane](
+                           int i, int j) { return load_vector(d + i * z.row() + j * kImageLanes); },
+                       v + c * row + tile * kImageLanes + lane, v_point);
+  // Memory works while the processor multiplies: with each product it is asked for a tile of the next strip's inputs, of
+  // which the two upper rows were read by the tile above, and for the place of a tile of outputs.
   const std::int64_t next = first + size, ahead = std::clamp<std::int64_t>(tiles.count - next, 0, size);
   std::int64_t next_from[kMostTiles], products = 0;
   for (std::int64_t tile = 0; tile < ahead; ++tile) next_from[tile] = tiles.offset(z, conv.channels, next + tile);
@@ -135,8 +133,7 @@ void strip(const PlanesConv& conv, const Tiles& tiles, std::int64_t first, std::
     const std::int64_t plane = products / size, tile = products % size;
     if (plane < conv.channels && tile < ahead)
       prefetch_rows<0>(x + next_from[tile] + plane * z.plane() + z.inside() + z.row(), z.row());
-    if (plane < conv.outputs && tile < count)
-      prefetch_rows<1>(y + to[tile] + plane * z.plane() + z.inside(), z.row());
+    if (plane < conv.outputs && tile < count) prefetch_rows<1>(y + to[tile] + plane * z.plane() + z.inside(), z.row());
     ++products;
   };
   for (int p = 0; p < kPoints; ++p)

@@ -8,7 +8,7 @@ namespace alma {
 struct PlanesConv {
   LaneImages z;  // n, h and w of both; c is not used
   std::int64_t channels, outputs;
-  const float* w;   // [outputs][channels][3][3]; turned: [channels][outputs][3][3], each kernel by 180 degrees
+  const float* w;  // [outputs][channels][3][3]; turned: [channels][outputs][3][3], each kernel by 180 degrees
   bool turned;
   const float* bias;  // [outputs], or null
 };
@@ -22,7 +22,7 @@ void conv_winograd(ThreadPool* pool, Workspace& workspace, const PlanesConv& con
 /// The gradients of that convolution's weights and, where dbias is not null, of its bias, in the same way: a correlation of
 /// 4 x 4 inputs with 2 x 2 slopes has 3 x 3 results and needs 16 multiplications too.
 bool has_gradient_winograd(const LaneImages& x, std::int64_t outputs);
-void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs, const float* from_x,
-                       const float* from_dy, float* dw, float* dbias);
+void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs,
+                       const float* from_x, const float* from_dy, float* dw, float* dbias);
 
 }  // namespace alma

@@ -7,12 +7,12 @@ namespace {
 using namespace winograd;
 using V = Vector<float>;
 
-constexpr int kOut = 4;                                // channels of dy in registers
-constexpr int kIn = kVectorRegisters >= 32 ? 4 : 2;    // and of x
+constexpr int kOut = 4;                              // channels of dy in registers
+constexpr int kIn = kVectorRegisters >= 32 ? 4 : 2;  // and of x
 constexpr int kTileSums = (kOut * kIn + kLanes<float> - 1) / kLanes<float> * kLanes<float>;
-constexpr std::int64_t kStrip = 32;       // tiles between two sums over lanes
-constexpr std::int64_t kChunks = 8;       // with sums of their own: the same bits for any number of threads
-constexpr std::int64_t kFewTiles = 32;    // below which transforming the sums takes too long
+constexpr std::int64_t kStrip = 32;     // tiles between two sums over lanes
+constexpr std::int64_t kChunks = 8;     // with sums of their own: the same bits for any number of threads
+constexpr std::int64_t kFewTiles = 32;  // below which transforming the sums takes too long
 constexpr std::int64_t kFewChannels = 8;
 
 struct Sizes {
@@ -48,8 +48,8 @@ inline void transform_slopes(const Load& load, float* to, std::int64_t stride) {
   }
 }
 
-/// transform(load, target) for the tiles of a strip and the channels of an image; load(offset) gives lanes of `images` there,
-/// zeros where a lane holds no image. Channels up to `padded` become zeros.
+/// transform(load, target) for the tiles of a strip and the channels of an image; load(offset) gives lanes of `images`
+/// there, zeros where a lane holds no image. Channels up to `padded` become zeros.
 template <class Transform>
 void transform_strip(const LaneImages& z, const Tiles& tiles, std::int64_t first, std::int64_t count, std::int64_t padded,
                      const float* images, float* target, std::int64_t stride, const Transform& transform) {
@@ -152,8 +152,8 @@ bool has_gradient_winograd(const LaneImages& x, std::int64_t outputs) {
   return x.h % 2 == 0 && x.w % 2 == 0 && x.c >= kFewChannels && outputs >= kFewChannels && Tiles(x).count >= kFewTiles;
 }
 
-void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs, const float* from_x,
-                       const float* from_dy, float* dw, float* dbias) {
+void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs,
+                       const float* from_x, const float* from_dy, float* dw, float* dbias) {
   const Sizes s(x, outputs);
   const std::int64_t strips = ceil_divide(s.tiles.count, kStrip), together = ceil_divide(strips, kChunks);
   const std::int64_t chunks = ceil_divide(strips, together);

@@ -34,8 +34,7 @@ inline void lanes_to_rows(const float* row, std::int64_t w, std::int64_t lanes, 
       const std::int64_t columns = std::min<std::int64_t>(n, w - j);
       Vector<float> square[n];
 #pragma GCC unroll 16
-      for (int i = 0; i < n; ++i)
-        square[i] = i < columns ? load_vector(from + (j + i) * kImageLanes) : Vector<float>{};
+      for (int i = 0; i < n; ++i) square[i] = i < columns ? load_vector(from + (j + i) * kImageLanes) : Vector<float>{};
       transpose<float>(square);
 #pragma GCC unroll 16
       for (int i = 0; i < n; ++i)

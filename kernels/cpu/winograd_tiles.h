@@ -1,8 +1,8 @@
 #pragma once
 #include "kernels/cpu/lanes.h"
 
-/// What the forward and the weight gradient in Winograd's form share: tiles of 2 x 2 outputs and the 4 x 4 inputs under them,
-/// as 16 transformed points.
+/// What the forward and the weight gradient in Winograd's form share: tiles of 2 x 2 outputs and the 4 x 4 inputs under
+/// them, as 16 transformed points.
 namespace alma::winograd {
 
 inline constexpr int kPoints = 16;

@@ -37,9 +37,10 @@ class BatchNorm : public LanesTest {
       const Out y = images_out(device, layout, dtype, shape), mean = device.out(dtype, {c}), rstd = device.out(dtype, {c});
       device->batch_norm(x, gamma, beta, rule, {}, {}, y, mean, rstd);
       const In in_mean = device.in(dtype, {c}, in.mean), in_rstd = device.in(dtype, {c}, in.rstd);
-      const Out dx = images_out(device, layout, dtype, shape), dgamma = device.out(dtype, {c}), dbeta = device.out(dtype, {c});
-      device->batch_norm_backward(x, gamma, relu ? beta : In{}, in_mean, in_rstd, images(device, layout, dtype, shape, in.dy), dx, dgamma,
-                                  dbeta);
+      const Out dx = images_out(device, layout, dtype, shape), dgamma = device.out(dtype, {c}),
+                dbeta = device.out(dtype, {c});
+      device->batch_norm_backward(x, gamma, relu ? beta : In{}, in_mean, in_rstd,
+                                  images(device, layout, dtype, shape, in.dy), dx, dgamma, dbeta);
       const Out new_mean = device.in_out(dtype, {c}, running_mean), new_var = device.in_out(dtype, {c}, running_var);
       const Out again = images_out(device, layout, dtype, shape);
       device->batch_norm(x, gamma, beta, rule, new_mean, new_var, again, device.out(dtype, {c}), device.out(dtype, {c}));

@@ -56,8 +56,7 @@ class LanesTest : public KernelTest {
     const Shape padded{(shape[0] + 15) / 16 * 16, shape[1], shape[2] + 2, shape[3] + 2};
     std::int64_t wrong = 0;
     each(padded, [&](std::int64_t n, std::int64_t c, std::int64_t i, std::int64_t j) {
-      if (i == 0 || j == 0 || i == shape[2] + 1 || j == shape[3] + 1)
-        wrong += !(all[place(shape, n, c, i - 1, j - 1)] == 0);
+      if (i == 0 || j == 0 || i == shape[2] + 1 || j == shape[3] + 1) wrong += !(all[place(shape, n, c, i - 1, j - 1)] == 0);
     });
     EXPECT_TRUE(!halo || wrong == 0) << wrong << " elements of the halo of " << shape << " are not zero";
     Values values;
