@@ -4,6 +4,7 @@
 #include "alma/assemble.h"
 #include "alma/checkpoint.h"
 #include "alma/commands.h"
+#include "data/cifar.h"
 #include "data/idx.h"
 
 namespace alma {
@@ -41,6 +42,16 @@ void require_fit(const InputDescription& input, const ImageSet& set, const std::
          input.channels, " x ", input.height, " x ", input.width);
 }
 
+// Of an IDX file, or of one of CIFAR-10's binary version (NAME.bin, packed or not).
+ImageSet read_images(const std::string& file) {
+  const std::filesystem::path path = file;
+  const bool packed = path.extension() == ".gz" || path.extension() == ".xz";
+  if ((packed ? path.stem() : path).extension() != ".bin") return read_idx_images(file);
+  CifarReader reader(file, 0);
+  read_cifar_file(file, reader);
+  return reader.finish();
+}
+
 }  // namespace
 
 int eval_command(const EvalOptions& options) {
@@ -61,7 +72,7 @@ int predict_command(const EvalOptions& options) {
   std::printf("file\timage\tclass\tprobability\n");
   constexpr std::int64_t batch = 512;
   for (const std::string& file : options.files) {
-    ImageSet set = read_idx_images(file);
+    ImageSet set = read_images(file);
     require_fit(loaded.input, set, file);
     const std::int64_t count = static_cast<std::int64_t>(set.pixels.size()) / set.pixels_per_image();
     set.labels.assign(static_cast<std::size_t>(count), 0);

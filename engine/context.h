@@ -70,8 +70,8 @@ class CostScope {
   Cost start_;
 };
 
-/// A phase of the run in the profile, such as "training step", for as long as it exists. Where the context records nothing
-/// it has no effect.
+/// A phase of the run, such as "training step", for as long as it exists: in the profile, where the context records one, and
+/// in the timeline of the device's own tools.
 class ProfileSpan {
  public:
   /// `name` is a string literal.
@@ -79,8 +79,11 @@ class ProfileSpan {
       : context_(context),
         name_(name),
         start_(context.profile_lane() == nullptr ? 0 : context.profile_lane()->now()),
-        cost_(context) {}
+        cost_(context) {
+    context_.backend().begin_range(name);
+  }
   ~ProfileSpan() {
+    context_.backend().end_range();
     if (context_.profile_lane() != nullptr) context_.profile_lane()->phase(name_, start_, cost_.cost());
   }
   ProfileSpan(const ProfileSpan&) = delete;

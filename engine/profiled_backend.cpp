@@ -97,6 +97,10 @@ void ProfiledBackend::synchronize() {
   record("synchronize", {}, [] {});
 }
 
+void ProfiledBackend::begin_range(const char* name) { backend_->begin_range(name); }
+
+void ProfiledBackend::end_range() noexcept { backend_->end_range(); }
+
 void ProfiledBackend::cast(const In& x, const Out& y) {
   record("cast", {x, y}, [&] { backend_->cast(x, y); });
 }

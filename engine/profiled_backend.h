@@ -26,6 +26,8 @@ class ProfiledBackend final : public Backend {
   void synchronize() override;
   Layout image_layout() const override { return backend_->image_layout(); }
   void convert_layout(const In& x, const Out& y) override;
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
   void cast(const In& x, const Out& y) override;
 
   void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,

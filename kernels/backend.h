@@ -143,6 +143,7 @@ struct BackendInfo {
   std::string hardware;    // processor or GPU name
   std::string versions;    // of the libraries that compute, "" if none
   bool shareable = false;  // a second backend on another thread computes beside this one (cpu), not in its place
+  std::size_t memory = 0;  // bytes that the device has of its own; cpu: 0
 };
 
 /// Recorded work of a backend.
@@ -180,6 +181,10 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+  /// What is called until end_range() belongs together: it gets this name in the timeline of a profiling tool (cuda: NVTX).
+  /// Ranges nest, per thread. Without effect on the cpu.
+  virtual void begin_range(const char*) {}
+  virtual void end_range() noexcept {}
 
   // ---- layouts -----------------------------------------------------------------------------------------------------
   /// The layout that stacks of convolutions on f32 images should have here.
@@ -384,7 +389,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 8;
+inline constexpr int kBackendAbi = 9;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

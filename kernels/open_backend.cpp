@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <iostream>
 
 namespace alma {
 namespace {
@@ -62,7 +63,10 @@ std::unique_ptr<Backend> load(const std::string& device, const std::string& file
               : "; build the target of that name");
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) fail(ErrorKind::usage, "[open_backend] device ", device, " cannot be loaded: ", dlerror());
+  if (library == nullptr)
+    fail(ErrorKind::usage, "[open_backend] device ", device, " cannot be loaded: ", dlerror(),
+         device == "cuda" ? "; install the libraries of the CUDA toolkit that this build was made with, or use --device cpu"
+                          : "");
   void* symbol = dlsym(library, kBackendFactory);
   if (symbol == nullptr)
     fail(ErrorKind::usage, "[open_backend] ", path.string(), " is not a backend: it has no ", kBackendFactory);
@@ -81,6 +85,23 @@ std::unique_ptr<Backend> open_best_cpu(const BackendOptions& options) {
   return open_cpu("generic", options);  // says what is missing
 }
 
+std::unique_ptr<Backend> open_cpu_because(const std::string& reason, const BackendOptions& options) {
+  auto backend = open_best_cpu(options);
+  std::cerr << "note: device auto is cpu: " << reason << '\n';
+  return backend;
+}
+
+std::unique_ptr<Backend> open_auto(const BackendOptions& options) {
+  // Without a driver there is no GPU, and the vendor's libraries behind ours would take 200 MB to find that out.
+  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr)
+    return open_cpu_because("no NVIDIA driver on this machine (libcuda.so.1 was not found)", options);
+  try {
+    return load("cuda", "libalma_cuda.so", options);
+  } catch (const Error& error) {  // no library or no usable GPU
+    return open_cpu_because(error.what(), options);
+  }
+}
+
 }  // namespace
 
 std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options) {
@@ -91,15 +112,7 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
   }
   if (device == "cuda") return load(device, "libalma_cuda.so", options);
   if (device == "cuda-sim") return load(device, "libalma_cuda_sim.so", options);
-  if (device == "auto") {
-    // Without a driver there is no GPU, and the vendor's libraries behind ours would take 200 MB to find that out.
-    if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) return open_best_cpu(options);
-    try {
-      return open_backend("cuda", options);
-    } catch (const Error&) {  // no library or no usable GPU
-      return open_best_cpu(options);
-    }
-  }
+  if (device == "auto") return open_auto(options);
   fail(ErrorKind::usage, "[open_backend] unknown device \"", device,
        "\", expected cpu, cpu:generic, cpu:x86-64-v3, cpu:x86-64-v4, cuda, cuda-sim or auto");
 }
@@ -111,7 +124,9 @@ std::vector<DeviceStatus> list_devices() {
     try {
       const BackendInfo info = open_backend(device, {})->info();
       status.usable = true;
-      status.why = info.level + ", " + info.hardware + (info.versions.empty() ? "" : ", " + info.versions);
+      status.why = info.level + ", " + info.hardware +
+                   (info.memory == 0 ? "" : ", " + std::to_string(info.memory >> 20) + " MiB") +
+                   (info.versions.empty() ? "" : ", " + info.versions);
     } catch (const std::exception& error) {
       status.why = error.what();
     }

@@ -4,14 +4,10 @@
 #include <algorithm>
 
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/device.h"
 #include "kernels/cuda/grid.h"
 
 namespace alma {
-namespace {
-
-std::string version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
-
-}  // namespace
 
 void require_row_major(const char* op, const In& x) {
   if (x.layout != Layout::row_major) fail("[", op, "] cuda computes in row_major, got ", x.layout);
@@ -44,21 +40,30 @@ CudaBackend::~CudaBackend() {
 }
 
 BackendInfo CudaBackend::info() const {
-  int runtime = 0;
+  int driver = 0, runtime = 0;
+  ALMA_CHECKED(cudaDriverGetVersion(&driver));
   ALMA_CHECKED(cudaRuntimeGetVersion(&runtime));
   const std::size_t blas = cublasLtGetVersion();
-  return {device_, "sm_" + std::to_string(10 * properties_.major + properties_.minor), properties_.name,
-          "CUDA " + version(runtime) + ", cuBLASLt " + std::to_string(blas / 10000) + "." +
-              std::to_string(blas / 100 % 100) + "." + std::to_string(blas % 100) + cudnn_version()};
+  const std::string versions = "CUDA " + cuda_version(runtime) + " (driver " + cuda_version(driver) + "), cuBLASLt " +
+                               std::to_string(blas / 10000) + "." + std::to_string(blas / 100 % 100) + "." +
+                               std::to_string(blas % 100) + cudnn_version();
+  return {.device = device_,
+          .level = "sm_" + std::to_string(10 * properties_.major + properties_.minor),
+          .hardware = properties_.name,
+          .versions = versions,
+          .memory = properties_.totalGlobalMem};
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {
   refuse_in_capture("allocate");
   void* memory = nullptr;
   const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
-  if (status == cudaErrorMemoryAllocation)
-    fail("[allocate] no memory left on ", device_, " (", properties_.name, ", ", properties_.totalGlobalMem >> 20,
-         " MiB in all) for ", bytes, " bytes");
+  if (status == cudaErrorMemoryAllocation) {
+    std::size_t left = 0, all = 0;
+    ALMA_CHECKED(cudaMemGetInfo(&left, &all));
+    fail("[allocate] no memory left on ", device_, " (", properties_.name, ", ", left >> 20, " of ", all >> 20,
+         " MiB free) for ", bytes, " bytes", hint_for(status));
+  }
   check_status(status, "cudaMallocAsync");
   return memory;
 }
@@ -66,11 +71,13 @@ void* CudaBackend::allocate(std::size_t bytes) {
 void CudaBackend::deallocate(void* memory) noexcept { cudaFreeAsync(memory, stream_); }
 
 void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
+  const NvtxRange range(__func__);
   refuse_in_capture("upload");
   staging_->upload(host, device, bytes);
 }
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
+  const NvtxRange range(__func__);
   refuse_in_capture("download");
   if (bytes > 0) ALMA_CHECKED(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   synchronize();
@@ -78,6 +85,7 @@ void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
 
 void CudaBackend::copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch,
                        std::size_t width, std::size_t rows) {
+  const NvtxRange range(__func__);
   if (width == 0 || rows == 0) return;
   if (rows > 1 && (source_pitch < width || target_pitch < width))
     fail("[copy] rows of ", width, " bytes overlap: source pitch ", source_pitch, ", target pitch ", target_pitch);

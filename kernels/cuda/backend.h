@@ -6,6 +6,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/nvtx_range.h"
 #include "kernels/cuda/staging.h"
 
 namespace alma {
@@ -13,8 +14,8 @@ namespace alma {
 class Conv;
 struct ConvCall;
 
-/// The primitives on an NVIDIA GPU, one file per family; the simulator runs the same sources. One stream for everything, so
-/// that work runs in the order in which it was queued.
+/// The primitives on an NVIDIA GPU, one file per family, each an NVTX range of its name; the simulator runs the same
+/// sources. One stream for everything, so that work runs in the order in which it was queued.
 class CudaBackend final : public Backend {
  public:
   /// On the current device, which info() calls `device`: cuda | cuda-sim.
@@ -34,6 +35,8 @@ class CudaBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void begin_range(const char* name) override;
+  void end_range() noexcept override;
   bool has_graphs() const override { return true; }
   std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
   void cast(const In& x, const Out& y) override;

@@ -130,6 +130,7 @@ __global__ void __launch_bounds__(kNormBlock, 1)
 void CudaBackend::batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule,
                              const Out& running_mean, const Out& running_var, const Out& y, const Out& mean,
                              const Out& rstd) {
+  const NvtxRange range(__func__);
   const check::ChannelSizes checked = check::batch_norm(x, gamma, beta, running_mean, running_var, y, mean, rstd);
   require_f32("batch_norm", x);
   if (x.shape.count() == 0) return;
@@ -163,6 +164,7 @@ void CudaBackend::batch_norm(const In& x, const In& gamma, const In& beta, const
 
 void CudaBackend::batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean,
                                        const In& running_var, double epsilon, bool relu, const Out& y) {
+  const NvtxRange range(__func__);
   const check::ChannelSizes checked = check::batch_norm_inference(x, gamma, beta, running_mean, running_var, y);
   require_f32("batch_norm_inference", x);
   if (x.shape.count() == 0) return;

@@ -111,6 +111,7 @@ __global__ void __launch_bounds__(kNormBlock)
 
 void CudaBackend::batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
                                       const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) {
+  const NvtxRange range(__func__);
   const check::ChannelSizes checked = check::batch_norm_backward(x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
   require_f32("batch_norm_backward", x);
   if (x.shape.count() == 0) {

@@ -47,6 +47,7 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::cast(const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   check::cast(x, y);
   const bool narrow = x.dtype == DType::f32 && y.dtype == DType::bf16;
   if (!narrow && !(x.dtype == DType::bf16 && y.dtype == DType::f32))

@@ -73,6 +73,7 @@ void with_causal_cut(const char* op, std::int64_t t, F f) {
 }  // namespace
 
 void CudaBackend::causal_softmax(const In& x, double scale, const Out& y) {
+  const NvtxRange range(__func__);
   check::like("causal_softmax", x, y);
   check::causal_softmax("causal_softmax", "x", x);
   require_f32("causal_softmax", x);
@@ -86,6 +87,7 @@ void CudaBackend::causal_softmax(const In& x, double scale, const Out& y) {
 }
 
 void CudaBackend::causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) {
+  const NvtxRange range(__func__);
   const char* op = "causal_softmax_backward";
   check::array(op, "dy", dy, y.dtype, y.shape);
   check::like(op, y, dx);

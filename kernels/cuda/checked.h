@@ -8,11 +8,14 @@
 
 namespace alma {
 
-/// Throws Error "[cuda] cudaMalloc(...) at backend.cpp:12: out of memory" unless the status is success.
+/// "; what to do", or "" where the error says enough.
+const char* hint_for(cudaError_t status);
+
+/// Throws Error "[cuda] cudaMalloc(...) at backend.cpp:12: out of memory; use a smaller ..." unless the status is success.
 inline void check_status(cudaError_t status, const char* call,
                          const std::source_location& site = std::source_location::current()) {
   if (status == cudaSuccess) return;
-  fail("[cuda] ", call, " at ", site.file_name(), ":", site.line(), ": ", cudaGetErrorString(status));
+  fail("[cuda] ", call, " at ", site.file_name(), ":", site.line(), ": ", cudaGetErrorString(status), hint_for(status));
 }
 inline void check_status(cublasStatus_t status, const char* call,
                          const std::source_location& site = std::source_location::current()) {

@@ -41,6 +41,7 @@ void CudaBackend::convolve(const ConvCall& call, const Out& out) {
 }
 
 void CudaBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) {
+  const NvtxRange range(__func__);
   check::conv2d("conv2d", {x, w, y, "x", "w", "y", bias, "bias"}, geometry, math);
   require_type("conv2d", x);
   if (bias) require_f32("conv2d", bias);
@@ -49,6 +50,7 @@ void CudaBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeo
 }
 
 void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) {
+  const NvtxRange range(__func__);
   check::conv2d("conv2d_data_gradient", {dx, w, dy, "dx", "w", "dy"}, geometry, math);
   require_type("conv2d_data_gradient", dx);
   convolve(call_of(ConvKind::data_gradient, dx, w, dy, geometry, math), dx);
@@ -56,6 +58,7 @@ void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeom
 
 void CudaBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
                                          const Out& dbias, Math math) {
+  const NvtxRange range(__func__);
   const char* op = "conv2d_weight_gradient";
   check::conv2d(op, {x, dw, dy, "x", "dw", "dy", dbias, "dbias"}, geometry, math);
   require_type(op, x);

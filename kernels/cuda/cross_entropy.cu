@@ -172,6 +172,7 @@ __global__ void __launch_bounds__(kLossBlock) add_losses_kernel(const float* par
 
 void CudaBackend::softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
                                         const Out& hits) {
+  const NvtxRange range(__func__);
   check::softmax_cross_entropy(logits, labels, grad, loss, hits);
   require_f32("softmax_cross_entropy", logits);
   const std::int64_t rows = logits.shape[0], classes = logits.shape[1];

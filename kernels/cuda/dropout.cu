@@ -39,6 +39,7 @@ __global__ void __launch_bounds__(kBlock) dropout_kernel(Dropout d) {
 }  // namespace
 
 void CudaBackend::dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
+  const NvtxRange range(__func__);
   check::dropout(x, probability, place, y);
   require_f32("dropout", x);
   const std::int64_t count = x.shape.count();

@@ -171,6 +171,7 @@ void CudaBackend::combine(F f, const In& a, const In& b, const Out& y) {
 }
 
 void CudaBackend::unary(UnaryOp op, const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   check::like("unary", x, y);
   require_f32("unary", x);
   switch (op) {
@@ -182,6 +183,7 @@ void CudaBackend::unary(UnaryOp op, const In& x, const Out& y) {
 }
 
 void CudaBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
+  const NvtxRange range(__func__);
   check::binary(a, b, y);
   require_f32("binary", y);
   switch (op) {
@@ -194,12 +196,14 @@ void CudaBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
 }
 
 void CudaBackend::affine(const In& x, double scale, double shift, const Out& y) {
+  const NvtxRange range(__func__);
   check::like("affine", x, y);
   require_f32("affine", x);
   map(Affine{static_cast<float>(scale), static_cast<float>(shift)}, x, y);
 }
 
 void CudaBackend::fill(Out y, double value) {
+  const NvtxRange range(__func__);
   require_row_major("fill", y);
   const std::int64_t n = y.shape.count();
   if (n == 0) return;

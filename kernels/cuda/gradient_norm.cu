@@ -43,6 +43,7 @@ __global__ void __launch_bounds__(kLastBlock) norm_kernel(const float* sums, int
 }  // namespace
 
 void CudaBackend::gradient_norm(std::span<const In> gradients, const Out& norm) {
+  const NvtxRange range(__func__);
   check::gradient_norm(gradients, norm);
   require_f32("gradient_norm", norm);
   std::vector<Gradient> all;

@@ -15,7 +15,10 @@ class CudaGraph final : public Graph {
   CudaGraph(const CudaGraph&) = delete;
   CudaGraph& operator=(const CudaGraph&) = delete;
 
-  void replay() override { ALMA_CHECKED(cudaGraphLaunch(executable_, stream_)); }
+  void replay() override {
+    const NvtxRange range("graph");
+    ALMA_CHECKED(cudaGraphLaunch(executable_, stream_));
+  }
 
  private:
   cudaStream_t stream_;

@@ -81,6 +81,7 @@ __global__ void __launch_bounds__(C::block) layer_norm_long_kernel(const __grid_
 
 void CudaBackend::layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
                              const Out& rstd) {
+  const NvtxRange range(__func__);
   check::layer_norm(x, gamma, beta, y, mean, rstd);
   require_f32("layer_norm", x);
   const std::int64_t rows = x.shape[0], n = x.shape[1];

@@ -48,6 +48,7 @@ void CudaBackend::empty_product(const Out& c, const Epilogue& epilogue) {
 
 void CudaBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
                          const Epilogue& epilogue, Math math) {
+  const NvtxRange range(__func__);
   const check::MatmulSizes sizes = check::matmul(a, transpose_a, b, transpose_b, c, epilogue, math);
   require_operands(a);
   if (sizes.batch > 0 && sizes.m > 0 && sizes.n > 0 && sizes.k > 0) {

@@ -69,6 +69,7 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::mix(const In& gates, std::span<const In> experts, const Out& y) {
+  const NvtxRange range(__func__);
   check::mix("mix", gates, experts, y);
   require_f32("mix", gates);
   const std::int64_t rows = y.shape[0], n = y.shape[1];
@@ -86,6 +87,7 @@ void CudaBackend::mix(const In& gates, std::span<const In> experts, const Out& y
 
 void CudaBackend::mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                                std::span<const Out> dexperts) {
+  const NvtxRange range(__func__);
   check::mix_backward(gates, experts, dy, dgates, dexperts);
   require_f32("mix_backward", gates);
   const std::int64_t rows = dy.shape[0], n = dy.shape[1];

@@ -143,6 +143,7 @@ void check_slots(const char* op, std::span<const OptimizerSlot> slots, bool stat
 }  // namespace
 
 void CudaBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
+  const NvtxRange range(__func__);
   check_slots("sgd", slots, rule.momentum != 0, false, state);
   Sgd plain{};
   plain.momentum = static_cast<float>(rule.momentum);
@@ -156,6 +157,7 @@ void CudaBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule,
 }
 
 void CudaBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
+  const NvtxRange range(__func__);
   check_slots("adadelta", slots, true, true, state);
   Adadelta kernel_rule{};
   kernel_rule.rho = static_cast<float>(rule.rho);
@@ -166,6 +168,7 @@ void CudaBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaR
 }
 
 void CudaBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
+  const NvtxRange range(__func__);
   check_slots("adam", slots, true, true, state);
   Adam kernel_rule{};
   kernel_rule.beta1 = static_cast<float>(rule.beta1);

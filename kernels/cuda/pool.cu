@@ -209,6 +209,7 @@ Window window_of(const PoolWindow& window) {
 }  // namespace
 
 void CudaBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
+  const NvtxRange range(__func__);
   const Sizes s = sizes_of("max_pool", check::max_pool(x, window, y, place));
   require_f32("max_pool", x);
   const std::int64_t outputs = y.shape.count();
@@ -223,6 +224,7 @@ void CudaBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, 
 }
 
 void CudaBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
+  const NvtxRange range(__func__);
   const Sizes s = sizes_of("max_pool_backward", check::max_pool_backward(dy, place, window, dx));
   require_f32("max_pool_backward", dx);
   const std::int64_t inputs = dx.shape.count();
@@ -238,6 +240,7 @@ void CudaBackend::max_pool_backward(const In& dy, const In& place, const PoolWin
 }
 
 void CudaBackend::adaptive_average_pool(const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   const Sizes s = sizes_of("adaptive_average_pool", check::adaptive_average_pool("adaptive_average_pool", "x", x, "y", y));
   require_f32("adaptive_average_pool", x);
   const std::int64_t outputs = y.shape.count();
@@ -252,6 +255,7 @@ void CudaBackend::adaptive_average_pool(const In& x, const Out& y) {
 }
 
 void CudaBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
+  const NvtxRange range(__func__);
   const char* op = "adaptive_average_pool_backward";
   const Sizes s = sizes_of(op, check::adaptive_average_pool(op, "dx", dx, "dy", dy));
   require_f32(op, dx);

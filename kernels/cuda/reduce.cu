@@ -175,6 +175,7 @@ void add_partial_columns(const float* partial, float* y, std::int64_t rows, std:
 }  // namespace
 
 void CudaBackend::reduce_sum(const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   check::reduce_sum(x, y);
   require_f32("reduce_sum", x);
   const std::int64_t outputs = y.shape.count();
@@ -207,6 +208,7 @@ void CudaBackend::reduce_sum(const In& x, const Out& y) {
 }
 
 void CudaBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) {
+  const NvtxRange range(__func__);
   check::bias_relu_backward(dy, y, dz, dbias);
   require_f32("bias_relu_backward", dy);
   const std::int64_t rows = dy.shape[0], columns = dy.shape[1];
@@ -224,6 +226,7 @@ void CudaBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, c
 }
 
 void CudaBackend::argmax(const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   check::argmax(x, y);
   require_f32("argmax", x);
   const std::int64_t rows = x.shape[0], n = x.shape[1];

@@ -184,6 +184,7 @@ void with_warp_cut(std::int64_t experts, F f) {
 }  // namespace
 
 void CudaBackend::route_top1(const In& logits, const Routes& routes) {
+  const NvtxRange range(__func__);
   const check::RouteSizes size = check::route_top1(logits, routes);
   require_f32("route_top1", logits);
   const std::int64_t pieces = blocks_for(size.tokens, kTokens);
@@ -216,6 +217,7 @@ void CudaBackend::route_top1(const In& logits, const Routes& routes) {
 
 void CudaBackend::route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
                                       const In& dbalance, const Out& dlogits) {
+  const NvtxRange range(__func__);
   check::route_top1_backward(probabilities, expert, counts, dgate, dbalance, dlogits);
   require_f32("route_top1_backward", probabilities);
   const std::int64_t tokens = probabilities.shape[0], experts = probabilities.shape[1];

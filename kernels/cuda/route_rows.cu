@@ -92,6 +92,7 @@ RoutedRows routed_rows(const In& slotted, const In& rows, const In& slots, const
 }  // namespace
 
 void CudaBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
+  const NvtxRange range(__func__);
   check::routed_rows("route_dispatch", y, x, &slots, nullptr, nullptr, nullptr);
   require_f32("route_dispatch", x);
   if (y.shape.count() == 0) return;
@@ -100,6 +101,7 @@ void CudaBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
 }
 
 void CudaBackend::route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) {
+  const NvtxRange range(__func__);
   check::routed_rows("route_dispatch_backward", dy, dx, nullptr, &expert, &position, nullptr);
   require_f32("route_dispatch_backward", dy);
   if (dx.shape.count() == 0) return;
@@ -108,6 +110,7 @@ void CudaBackend::route_dispatch_backward(const In& dy, const In& expert, const 
 }
 
 void CudaBackend::route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) {
+  const NvtxRange range(__func__);
   check::routed_rows("route_combine", x, y, nullptr, &expert, &position, &gate);
   require_f32("route_combine", x);
   if (y.shape.count() == 0) return;
@@ -117,6 +120,7 @@ void CudaBackend::route_combine(const In& x, const In& expert, const In& positio
 
 void CudaBackend::route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
                                          const In& dy, const Out& dx, const Out& dgate) {
+  const NvtxRange range(__func__);
   check::routed_rows("route_combine_backward", x, dy, &slots, &expert, &position, &gate);
   check::array("route_combine_backward", "dx", dx, x.dtype, x.shape);
   check::array("route_combine_backward", "dgate", dgate, x.dtype, {dy.shape[0]});

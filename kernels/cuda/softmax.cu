@@ -51,6 +51,7 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::softmax(const In& x, const Out& y) {
+  const NvtxRange range(__func__);
   check::like("softmax", x, y);
   check::softmax("softmax", x);
   require_f32("softmax", x);
@@ -68,6 +69,7 @@ void CudaBackend::softmax(const In& x, const Out& y) {
 }
 
 void CudaBackend::softmax_backward(const In& y, const In& dy, const Out& dx) {
+  const NvtxRange range(__func__);
   check::softmax("softmax_backward", y);
   check::array("softmax_backward", "y", y, y.dtype, y.shape);
   check::array("softmax_backward", "dy", dy, y.dtype, y.shape);

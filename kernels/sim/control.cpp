@@ -1,5 +1,7 @@
 #include "kernels/sim/control.h"
 
+#include <cuda_runtime_api.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -65,6 +67,15 @@ Setting& setting() {
 std::atomic<std::uint64_t> launches{0};
 std::atomic<bool> plain_products{false};
 
+struct Pretended {
+  std::mutex mutex;
+  AlmaSimDevice device{CUDART_VERSION, 1, 8, 0, std::size_t{8} << 30};
+};
+Pretended& pretended() {
+  static auto& instance = *new Pretended;
+  return instance;
+}
+
 struct Notes {
   std::atomic<bool> on{false};
   std::mutex mutex;
@@ -117,6 +128,16 @@ __attribute__((visibility("default"))) std::size_t alma_sim_noted_launches() { r
 
 __attribute__((visibility("default"))) const char* alma_sim_noted_launch(std::size_t i) {
   return alma::sim::notes().launches.at(i).c_str();
+}
+
+__attribute__((visibility("default"))) AlmaSimDevice alma_sim_device() {
+  const std::lock_guard lock(alma::sim::pretended().mutex);
+  return alma::sim::pretended().device;
+}
+
+__attribute__((visibility("default"))) void alma_sim_set_device(AlmaSimDevice device) {
+  const std::lock_guard lock(alma::sim::pretended().mutex);
+  alma::sim::pretended().device = device;
 }
 
 __attribute__((visibility("default"))) void alma_sim_plain_products_only(bool only) { alma::sim::plain_products = only; }

@@ -69,6 +69,17 @@ void alma_sim_reset_counters();
 std::size_t alma_sim_counted_kernels();
 AlmaSimKernel alma_sim_counted_kernel(std::size_t i);
 
+/// What the simulator passes for, to the program and its errors.
+struct AlmaSimDevice {
+  int driver;        ///< the CUDA version that the driver supports, 12080 for 12.8; 0: there is no driver
+  int devices;       ///< 0 or 1
+  int major, minor;  ///< compute capability
+  std::size_t memory;
+};
+/// As it is at the start: a driver of this build's CUDA version, one GPU of sm_80 with 8 GiB.
+AlmaSimDevice alma_sim_device();
+void alma_sim_set_device(AlmaSimDevice device);
+
 /// From now on cuBLASLt knows no algorithm for epilogues with a mask or a bias gradient, as may happen with a real one.
 void alma_sim_plain_products_only(bool only);
 }

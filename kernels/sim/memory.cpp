@@ -44,7 +44,17 @@ Blocks& blocks() {
   return instance;
 }
 
+std::size_t left(const Blocks& all) {
+  const std::size_t memory = alma_sim_device().memory;
+  return memory - std::min(memory, all.live_bytes);
+}
+
 }  // namespace
+
+std::size_t device_memory_left() {
+  const std::lock_guard lock(blocks().mutex);
+  return left(blocks());
+}
 
 bool Allocation::all_written(std::size_t offset, std::size_t count) const {
   return written.empty() || std::memchr(written.data() + offset, 0, count) == nullptr;
@@ -58,7 +68,7 @@ void* allocate_device(std::size_t bytes) {
   const bool memcheck = checks_on(alma_sim_memcheck);
   Blocks& all = blocks();
   const std::lock_guard lock(all.mutex);
-  if (bytes > kDeviceMemory || all.live_bytes > kDeviceMemory - bytes) return nullptr;
+  if (bytes > left(all)) return nullptr;
   void* memory = nullptr;
   if (posix_memalign(&memory, kDeviceAlignment, bytes + (memcheck ? kGap : 0)) != 0) return nullptr;
   std::memset(memory, 0xff, bytes);

@@ -13,7 +13,6 @@
 /// blocks lie further apart, know which of their bytes were written, and are kept for a while after they were freed.
 namespace alma::sim {
 
-inline constexpr std::size_t kDeviceMemory = std::size_t{8} << 30;
 inline constexpr std::size_t kDeviceAlignment = 256;
 
 /// What a call does with memory: nothing; reads bytes that must have been written; writes all of it; passes on what is
@@ -46,6 +45,8 @@ struct Allocation {
   void mark_written(std::size_t offset, std::size_t count);
 };
 
+/// Bytes that can be allocated.
+std::size_t device_memory_left();
 /// Null when the device has no memory left.
 void* allocate_device(std::size_t bytes);
 /// Throws Error if `memory` is not the start of a live block.

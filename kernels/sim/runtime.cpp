@@ -83,35 +83,40 @@ extern "C" {
 
 // ---- device
 // ---------------------------------------------------------------------------------------------------------------
-cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = alma_sim_device().driver;
   return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+
+// A driver serves every runtime of its major version.
+cudaError_t cudaGetDeviceCount(int* count) {
+  const AlmaSimDevice device = alma_sim_device();
+  *count = 0;
+  if (device.driver / 1000 < CUDART_VERSION / 1000) return cudaErrorInsufficientDriver;
+  *count = device.devices;
+  return *count == 0 ? cudaErrorNoDevice : cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
 
-// The least that the cuda backend asks for: sm_80. Two multiprocessors, because every simulated thread costs time.
+// Two multiprocessors, because every simulated thread costs time.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return cudaErrorInvalidDevice;
+  const AlmaSimDevice pretended = alma_sim_device();
   *properties = {};
   std::strcpy(properties->name, "simulated GPU");
-  properties->major = 8;
-  properties->minor = 0;
+  properties->major = pretended.major;
+  properties->minor = pretended.minor;
   properties->multiProcessorCount = 2;
   properties->warpSize = 32;
   properties->maxThreadsPerBlock = 1024;
   properties->maxThreadsPerMultiProcessor = 2048;
   properties->sharedMemPerBlock = 48 * 1024;
-  properties->totalGlobalMem = kDeviceMemory;
-  return cudaSuccess;
-}
-
-cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
-  return cudaSuccess;
-}
-cudaError_t cudaRuntimeGetVersion(int* version) {
-  *version = CUDART_VERSION;
+  properties->totalGlobalMem = pretended.memory;
   return cudaSuccess;
 }
 
@@ -182,6 +187,11 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 // ---- memory
 // -----------------------------------------------------------------------------------------------------------------
+cudaError_t cudaMemGetInfo(std::size_t* left, std::size_t* all) {
+  *all = alma_sim_device().memory;
+  *left = device_memory_left();
+  return cudaSuccess;
+}
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   if (const cudaError_t refused = refuse_in_captures_of_this_thread(); refused != cudaSuccess) return refused;
   if (bytes == 0) {

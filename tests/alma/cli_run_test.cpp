@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <chrono>
 #include <csignal>
@@ -87,6 +88,19 @@ TEST_F(CliRun, LeavesWhatTheContractNames) {
   for (const char* key : {"seconds", "device", "level", "threads", "seed", "version"})
     EXPECT_TRUE(result.contains(key)) << key;
   EXPECT_EQ(result.at("device"), "cpu");
+}
+
+TEST_F(CliRun, DeviceAutoSaysWhyItIsNoGpu) {
+  std::vector<std::string> arguments = small_run(folder_.path(), {"--out", "run"});
+  *std::next(std::find(arguments.begin(), arguments.end(), "--device")) = "auto";
+  const Outcome outcome = run(arguments);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  if (json::parse(text_of(folder_ / "run/result.json")).at("device") == "cuda") {
+    EXPECT_EQ(outcome.err, "");
+  } else {
+    EXPECT_TRUE(outcome.err.starts_with("note: device auto is cpu: ")) << outcome.err;
+    EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+  }
 }
 
 TEST_F(CliRun, DefaultFoldersAreNumberedAndQuietIsQuiet) {

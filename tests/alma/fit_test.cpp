@@ -7,6 +7,7 @@
 #include "data/synthetic.h"
 #include "engine/ops_loss.h"
 #include "models/mlp.h"
+#include "models/vgg.h"
 #include "tests/alma/training.h"
 
 namespace alma::test {
@@ -143,6 +144,77 @@ TEST_F(FitTest, ALossThatIsNotFiniteEndsTheRunNamingUpdateEpochAndStep) {
     const std::string text = error.what();
     for (const char* part : {"not finite", "update 1", "epoch 1", "step 2 of 3"})
       EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+}
+
+// VGG19 on a few colour images, cropped and mirrored: running statistics and augmentations go on too.
+class FitVgg : public ::testing::Test {
+ protected:
+  FitVgg() {
+    data_.channels = 3;
+    data_.height = data_.width = 32;
+    data_.classes = 10;
+    RandomStream random(1, "colour images");
+    for (int i = 0; i < 40 * 3 * 32 * 32; ++i) data_.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
+    for (std::int32_t i = 0; i < 40; ++i) {
+      data_.labels.push_back(i % 10);
+      (i < 35 ? split_.train : split_.validation).push_back(i);
+    }
+    images_ = upload_images(context_, data_, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+    settings_.rule = SgdRule{0.9, 1e-4, false};
+    settings_.learning_rate = 0.01;
+    settings_.batch_size = 16;  // 16, 16 and 3 images
+    settings_.max_epochs = 3;
+    settings_.augmentation.pad = 4;
+    settings_.augmentation.flip = true;
+  }
+  std::unique_ptr<Module> model() { return make_vgg19(context_, {3, 3, 10, 1}, RandomStream(5, "test")); }
+  std::string trained(const std::string& name) {
+    const auto trained = model();
+    Fit(*trained, images_, split_, settings_, 9, name).run(ignore);
+    return bits(named_state(*trained));
+  }
+
+  Context context_{"cpu"};
+  ImageSet data_;
+  DeviceImages images_;
+  MegaBatch split_;
+  FitSettings settings_;
+};
+
+TEST_F(FitVgg, GoesOnFromEveryStepToTheSameBits) {
+  const std::string whole = trained("update 1");
+  struct Stop {};
+  for (int stop = 1; stop <= 9; ++stop) {
+    const auto first = model(), second = model();
+    Fit before(*first, images_, split_, settings_, 9, "update 1");
+    int done = 0;
+    EXPECT_THROW(before.run([&](const FitProgress&) {
+      if (++done == stop) throw Stop{};
+    }),
+                 Stop);
+    copy_tensors(named_state(*first), named_state(*second));
+    Fit after(*second, images_, split_, settings_, 9, "update 1");
+    after.restore(before.tensors(), before.state());
+    after.run(ignore);
+    EXPECT_EQ(bits(named_state(*second)), whole) << "stopped after step " << stop;
+  }
+}
+
+TEST_F(FitVgg, AugmentationChangesWhatIsTrainedOn) {
+  const std::string with = trained("update 1");
+  settings_.augmentation = {};
+  EXPECT_NE(trained("update 1"), with);
+}
+
+TEST_F(FitVgg, AnyNumberOfThreadsGivesTheSameBits) {
+  const std::string one = trained("update 1");
+  for (const int threads : {2, 3}) {
+    Context context("cpu", threads);
+    const DeviceImages images = upload_images(context, data_, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+    const auto other = make_vgg19(context, {3, 3, 10, 1}, RandomStream(5, "test"));
+    Fit(*other, images, split_, settings_, 9, "update 1").run(ignore);
+    EXPECT_EQ(bits(named_state(*other)), one) << threads;
   }
 }
 

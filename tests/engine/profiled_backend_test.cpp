@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "engine/context.h"
 #include "engine/tensor.h"
 #include "kernels/random.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -244,6 +247,49 @@ TEST(ProfiledBackend, EveryPrimitiveGivesTheSameBitsAndIsRecorded) {
   EXPECT_EQ(rows.size(), std::size(kAllNames));
   EXPECT_EQ(rows.at("matmul").calls, 3);
   EXPECT_EQ(rows.at("relu").calls, 1);
+}
+
+constexpr const char* kRecorder = ALMA_BINARY_DIR "/libnvtx_recorder.so";
+// Before anything of this program calls NVTX, which looks for its tool once.
+const int recorder_is_set = setenv("NVTX_INJECTION64_PATH", kRecorder, 1);
+
+TEST(NvtxRanges, EveryPrimitiveAndPhaseIsOneInTheSimulator) {
+  if (!open_simulator()) GTEST_SKIP() << no_simulator;
+  ASSERT_EQ(recorder_is_set, 0);
+  Arrays arrays("cuda-sim");
+  const bool has_convolution = arrays.context.backend().info().versions.find("cuDNN") != std::string::npos;
+  if (!has_convolution) GTEST_SKIP() << "this build has no cuDNN";
+  void* recorder = dlopen(kRecorder, RTLD_NOW);
+  ASSERT_NE(recorder, nullptr) << dlerror();
+  const auto count = reinterpret_cast<std::size_t (*)()>(dlsym(recorder, "nvtx_notes"));
+  const auto note = reinterpret_cast<const char* (*)(std::size_t)>(dlsym(recorder, "nvtx_note"));
+  const std::size_t before = count();
+  {
+    const ProfileSpan phase(arrays.context, "a phase");
+    products_and_elements(arrays);
+    losses_and_rows(arrays);
+    dropout_and_routing(arrays);
+    norms_and_pools(arrays);
+    optimizers_and_memory(arrays);
+    arrays.bits();
+  }
+  std::set<std::string> inside;
+  int depth = 0;
+  for (std::size_t i = before; i < count(); ++i) {
+    const std::string name = note(i);
+    EXPECT_EQ(depth == 0, name == "a phase") << "all of it is in the phase: " << name;
+    depth += name.empty() ? -1 : 1;
+    inside.insert(name);
+  }
+  EXPECT_EQ(depth, 0);
+  const std::set<std::string> not_work = {"allocate", "deallocate", "synchronize", "matmul_images",
+                                          "matmul_images_gradient"};
+  const std::set<std::string> unary = {"relu", "exp", "log", "sqrt"};
+  const std::set<std::string> binary = {"add", "subtract", "multiply", "divide", "relu_gradient"};
+  for (const std::string name : kAllNames) {
+    if (not_work.contains(name)) continue;
+    EXPECT_TRUE(inside.contains(unary.contains(name) ? "unary" : binary.contains(name) ? "binary" : name)) << name;
+  }
 }
 
 }  // namespace

@@ -43,7 +43,16 @@ TEST(Loader, AForcedLevelIsTakenOrRefused) {
   }
 }
 
-TEST(Loader, AutoAlwaysFindsADevice) { EXPECT_FALSE(open_backend("auto", {})->info().device.empty()); }
+TEST(Loader, AutoAlwaysFindsADeviceAndSaysWhyItIsNotCuda) {
+  testing::internal::CaptureStderr();
+  const std::string device = open_backend("auto", {})->info().device;
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_FALSE(device.empty());
+  if (device == "cuda")
+    EXPECT_EQ(said, "");
+  else
+    EXPECT_TRUE(said.starts_with("note: device auto is cpu: ") && said.size() > 40) << said;
+}
 
 TEST(Loader, EveryDeviceIsListedWithAReason) {
   std::vector<std::string> names;
