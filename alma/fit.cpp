@@ -64,7 +64,9 @@ void Fit::begin_epoch() {
 
 void Fit::step() {
   const auto [first, last] = next_samples();
-  finish_step(trainer_.step(order_.part(first, {last - first}), losses_.part(step_, {1})));
+  if (!finish_step(trainer_.step(order_.part(first, {last - first}), losses_.part(step_, {1})))) return;
+  const ProfileSpan span(context_, "validation");
+  end_epoch(evaluate(model_, images_, validation_));
 }
 
 std::pair<std::int64_t, std::int64_t> Fit::next_samples() const {
@@ -72,11 +74,11 @@ std::pair<std::int64_t, std::int64_t> Fit::next_samples() const {
   return {first, std::min(first + settings_.batch_size, order_.dim(0))};
 }
 
-void Fit::finish_step(const Cost& cost) {
+bool Fit::finish_step(const Cost& cost) {
   cost_ += cost;
-  if (++step_ < steps_per_epoch_) return;
-  end_epoch();
-  if (epoch_ < settings_.max_epochs) begin_epoch();
+  if (++step_ < steps_per_epoch_) return false;
+  check_losses();
+  return true;
 }
 
 void Fit::check_losses() const {
@@ -87,10 +89,7 @@ void Fit::check_losses() const {
            steps_per_epoch_, "; lower train.lr, or look at the data");
 }
 
-void Fit::end_epoch() {
-  check_losses();
-  const ProfileSpan span(context_, "validation");
-  const Evaluation validation = evaluate(model_, images_, validation_);
+void Fit::end_epoch(const Evaluation& validation) {
   const bool better =
       validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;
   if (better) {
@@ -101,6 +100,7 @@ void Fit::end_epoch() {
   ++epoch_;
   step_ = 0;
   first_loss_ = 0;
+  if (epoch_ < settings_.max_epochs) begin_epoch();
 }
 
 FitProgress Fit::progress() const {

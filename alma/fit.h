@@ -74,9 +74,9 @@ class Fit {
   void begin_epoch();
   /// The samples of the next step: [first, last) of order_.
   std::pair<std::int64_t, std::int64_t> next_samples() const;
-  /// After a training step of this cost, whose loss is in its place.
-  void finish_step(const Cost& cost);
-  void end_epoch();
+  /// After a training step of this cost, whose loss is in its place. True at the end of an epoch.
+  bool finish_step(const Cost& cost);
+  void end_epoch(const Evaluation& validation);
 
   std::vector<NamedTensor> state_;  // of the model
   Module& model_;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/ops_shape.h"
-
 namespace alma {
 
 namespace {
@@ -32,28 +30,40 @@ bool StackedFit::possible(const Fits& fits) {
 }
 
 StackedFit::StackedFit(Module& model, const Fits& fits)
-    : fits_(fits),
+    : model_(model),
+      fits_(fits),
       orders_(stack(each(fits, [](Fit& fit) { return &fit.order_; }))),
       losses_(stack(each(fits, [](Fit& fit) { return &fit.losses_; }))),
+      validation_(stack(each(fits, [](Fit& fit) { return &fit.validation_; }))),
       optimizer_(each(fits, [](Fit& fit) { return &fit.optimizer_; }), named_parameters(model),
                  first_open(fits) == nullptr ? 0 : first_open(fits)->steps()),
       trainer_(model, optimizer_, fits[0]->images_, each(fits, [](Fit& fit) { return fit.settings_.augmentation; }),
                fits[0]->settings_.graph) {}
 
 bool StackedFit::step() {
-  const Fit* lead = first_open(fits_);
-  if (lead == nullptr) return false;
-  const auto [first, last] = lead->next_samples();
-  const std::int64_t k = orders_.dim(0), column = lead->step_;
+  const Fit* open = first_open(fits_);
+  if (open == nullptr) return false;
+  const auto [first, last] = open->next_samples();
+  const std::int64_t k = orders_.dim(0), column = open->step_;
   const Tensor losses = Tensor::empty(losses_.context(), {k}, DType::f32);
-  Cost cost = trainer_.step(slice(orders_, 1, first, last).view({k * (last - first)}), losses);
+  Cost cost = trainer_.step(samples_of_stack(orders_, first, last), losses);
   const std::size_t size = size_of(DType::f32), row = static_cast<std::size_t>(losses_.dim(1)) * size;
   losses_.backend().copy(losses.in().data, size, losses_.part(column, {}).out().data, row, size,
                          static_cast<std::size_t>(k));
   cost = cost / static_cast<Count>(k);  // of members of equal shapes
+  bool end_of_epoch = false;            // for all that are not done, or none
   for (const auto& fit : fits_)
-    if (!fit->done()) fit->finish_step(cost);
+    if (!fit->done()) end_of_epoch = fit->finish_step(cost);
+  if (end_of_epoch) validate();
   return true;
+}
+
+void StackedFit::validate() {
+  const ProfileSpan span(validation_.context(), "validation");
+  const std::vector<Evaluation> found =
+      evaluate_stack([this](const Tensor& x) { return model_.forward(x); }, fits_[0]->images_, validation_);
+  for (std::size_t i = 0; i < fits_.size(); ++i)
+    if (!fits_[i]->done()) fits_[i]->end_epoch(found[i]);
 }
 
 }  // namespace alma

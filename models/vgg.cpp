@@ -25,6 +25,11 @@ std::unique_ptr<Linear> clone_of(const Linear& linear, Context& context) {
   return std::unique_ptr<Linear>(static_cast<Linear*>(linear.clone(context).release()));
 }
 
+// Groups a of b rows each as groups b of a rows each.
+Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
+  return reshape(swap_first_two(reshape(x, {a, b, -1})), {b * a, -1});
+}
+
 /// One score per image and expert: a Linear on the image averaged to 4 x 4. A stack gives [n * members, experts], the
 /// members of one image side by side, as mix() takes them.
 class ImageGate final : public Module {
@@ -34,8 +39,7 @@ class ImageGate final : public Module {
     const Tensor pooled = adaptive_average_pool(x, kGateSize, kGateSize);
     const std::int64_t n = x.dim(0), members = linear_->members();
     if (members == 1) return linear_->forward(reshape(pooled, {n, -1}));
-    const Tensor rows = reshape(swap_first_two(reshape(pooled, {n, members, -1})), {members * n, -1});
-    return reshape(swap_first_two(reshape(linear_->forward(rows), {members, n, -1})), {n * members, -1});
+    return regrouped(linear_->forward(regrouped(pooled, n, members)), members, n);
   }
   void visit(const Visitor& visitor, const std::string& prefix) override { linear_->visit(visitor, prefix); }
   std::unique_ptr<Module> clone(Context& context) const override {
@@ -67,10 +71,10 @@ class Vgg19 final : public Module {
  private:
   // The i-th images of all members side by side, so that the convolutions have groups.
   Tensor forward_of_stack(const Tensor& x, std::int64_t n, std::int64_t members) {
-    const Tensor side_by_side = reshape(swap_first_two(reshape(dense(x), {members, n, -1})), {n, -1});
+    const Tensor side_by_side = reshape(regrouped(dense(x), members, n), {n, -1});
     const Tensor features =
         to_layout(blocks_->forward(images_of(side_by_side, members * channels_, kSize, kSize)), Layout::row_major);
-    return output_->forward(reshape(swap_first_two(reshape(features, {n, members, -1})), {members * n, -1}));
+    return output_->forward(regrouped(features, n, members));
   }
 
   std::int64_t channels_;
