@@ -5,6 +5,7 @@
 
 #include "alma/learner.h"
 #include "alma/named_tensors.h"
+#include "alma/stacked_fit.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 
@@ -58,7 +59,8 @@ class Ensemble final : public Learner {
 
   FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) override {
     if (!pending_ && update > 0) grow(update);
-    const Leave leave{fits_};
+    const Leave leave{*this};
+    if (settings_.members > 1 && !context_.backend().info().shareable) stack_ = stack(trained_models());
     for (std::int64_t i = 0; i < settings_.members; ++i) {
       const std::int64_t member = first_trained() + i;
       fits_.push_back(std::make_unique<Fit>(*models_[static_cast<std::size_t>(member)], images_,
@@ -70,6 +72,7 @@ class Ensemble final : public Learner {
       }
     }
     pending_.reset();
+    if (stack_ && StackedFit::possible(fits_)) stacked_ = std::make_unique<StackedFit>(*stack_, fits_);
     while (step()) after_step(progress());
     return finish();
   }
@@ -141,8 +144,12 @@ class Ensemble final : public Learner {
   };
   // The fits are gone when update() is left, also by an exception.
   struct Leave {
-    std::vector<std::unique_ptr<Fit>>& fits;
-    ~Leave() { fits.clear(); }
+    Ensemble& ensemble;
+    ~Leave() {
+      ensemble.stacked_.reset();
+      ensemble.fits_.clear();
+      ensemble.stack_.reset();
+    }
   };
 
   static std::string prefix(std::int64_t member) { return "member." + std::to_string(member) + "."; }
@@ -155,6 +162,12 @@ class Ensemble final : public Learner {
     return *contexts_[static_cast<std::size_t>(member % settings_.members)];
   }
   std::int64_t first_trained() const { return static_cast<std::int64_t>(models_.size()) - settings_.members; }
+
+  std::vector<Module*> trained_models() const {
+    std::vector<Module*> models;
+    for (auto i = static_cast<std::size_t>(first_trained()); i < models_.size(); ++i) models.push_back(models_[i].get());
+    return models;
+  }
 
   std::unique_ptr<Module> fresh_model(std::int64_t member, std::int64_t update) {
     return make_model_(context_of(member), name_of(member, "initialisation"), static_cast<std::uint64_t>(update));
@@ -187,8 +200,9 @@ class Ensemble final : public Learner {
     return drawn;
   }
 
-  /// A step of those that are not done, or many where they train side by side; false if all were done.
+  /// A step of those that are not done, or many where they train side by side, or of one of them; false if all were done.
   bool step() {
+    if (stacked_) return stacked_->step();
     std::vector<Fit*> open;
     for (const auto& fit : fits_)
       if (!fit->done()) open.push_back(fit.get());
@@ -233,6 +247,8 @@ class Ensemble final : public Learner {
   std::vector<std::unique_ptr<Context>> contexts_;  // of the members where they train side by side; else they share context_
   std::vector<std::unique_ptr<Module>> models_;     // the last settings_.members of them train
   std::vector<std::unique_ptr<Fit>> fits_;          // the update under way
+  std::unique_ptr<Module> stack_;                   // of the models that train, where they train as one
+  std::unique_ptr<StackedFit> stacked_;             // of the fits, if they are in step
   std::optional<Pending> pending_;
   std::optional<Count> macs_of_one_;  // all models are made alike
 };

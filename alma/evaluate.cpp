@@ -5,6 +5,7 @@
 
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
+#include "engine/ops_shape.h"
 
 namespace alma {
 
@@ -26,20 +27,37 @@ Tensor all_indices(Context& context, std::int64_t count) {
 }
 
 Evaluation evaluate(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices) {
+  return evaluate_stack(logits_of, images, indices.view({1, indices.dim(0)}))[0];
+}
+
+std::vector<Evaluation> evaluate_stack(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices) {
   NoGrad off;
-  const std::int64_t count = indices.dim(0), batches = (count + kBatch - 1) / kBatch;
-  if (count == 0) return {};
-  const Tensor losses = Tensor::empty(indices.context(), {batches}, DType::f32);
-  const Tensor hits = Tensor::empty(indices.context(), {batches}, DType::i32);
+  const std::int64_t k = indices.dim(0), count = indices.dim(1), batches = (count + kBatch - 1) / kBatch;
+  std::vector<Evaluation> results(static_cast<std::size_t>(k), Evaluation{count, 0, 0});
+  if (count == 0) return results;
+  const Tensor losses = Tensor::empty(indices.context(), {k, batches}, DType::f32);
+  const Tensor hits = Tensor::empty(indices.context(), {k, batches}, DType::i32);
   for (std::int64_t b = 0; b < batches; ++b) {
-    const std::int64_t first = b * kBatch;
-    const Batch batch = batch_of_images(images, indices.part(first, {std::min(kBatch, count - first)}));
-    evaluate_cross_entropy(logits_of(batch.x), batch.y, losses.part(b, {}), hits.part(b, {}));
+    const std::int64_t first = b * kBatch, n = std::min(kBatch, count - first);
+    const Batch batch =
+        batch_of_images(images, k == 1 ? indices.part(first, {n}) : samples_of_stack(indices, first, first + n));
+    const Tensor logits = logits_of(batch.x);
+    for (std::int64_t m = 0; m < k; ++m)
+      evaluate_cross_entropy(logits.part(m * n * logits.dim(1), {n, logits.dim(1)}), batch.y.part(m * n, {n}),
+                             losses.part(m * batches + b, {}), hits.part(m * batches + b, {}));
   }
-  Evaluation result{count, 0, 0};
-  for (std::int32_t n : hits.to_vector<std::int32_t>()) result.hits += n;
-  for (float loss : losses.to_vector<float>()) result.loss_sum += static_cast<double>(loss);
-  return result;
+  const auto all_losses = losses.to_vector<float>();
+  const auto all_hits = hits.to_vector<std::int32_t>();
+  for (std::size_t i = 0; i < all_hits.size(); ++i) {
+    Evaluation& result = results[i / static_cast<std::size_t>(batches)];
+    result.hits += all_hits[i];
+    result.loss_sum += static_cast<double>(all_losses[i]);
+  }
+  return results;
+}
+
+Tensor samples_of_stack(const Tensor& indices, std::int64_t first, std::int64_t last) {
+  return slice(indices, 1, first, last).view({indices.dim(0) * (last - first)});
 }
 
 }  // namespace alma

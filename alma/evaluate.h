@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "data/images.h"
 #include "engine/nn.h"
@@ -32,6 +33,11 @@ Evaluation evaluate(const LogitsOf& logits_of, const DeviceImages& images, const
 inline Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& indices) {
   return evaluate([&](const Tensor& x) { return model.forward(x); }, images, indices);
 }
+
+/// The same of each of a stack of k members, on indices [k, n]: logits_of() gives those of all members' rows.
+std::vector<Evaluation> evaluate_stack(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices);
+/// Columns [first, last) of indices [k, n] as the rows of a stack, [k * (last - first)].
+Tensor samples_of_stack(const Tensor& indices, std::int64_t first, std::int64_t last);
 
 /// 0, 1, ..., count - 1 on the device.
 Tensor all_indices(Context& context, std::int64_t count);

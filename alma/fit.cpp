@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "alma/named_tensors.h"
-#include "engine/ops_loss.h"
 
 namespace alma {
 
@@ -26,22 +25,32 @@ Count count_from_text(const std::string& text) {
   return count;
 }
 
+namespace {
+
+FitSettings with_key(FitSettings settings, std::uint64_t key) {
+  settings.augmentation.place.key = key;
+  return settings;
+}
+
+}  // namespace
+
 Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
          std::string name)
     : state_(named_state(model)),
       model_(model),
       context_(state_.at(0).second.context()),
       images_(images),
-      settings_(settings),
+      settings_(with_key(settings, RandomStream::key(seed, "augmentation, " + name))),
       seed_(seed),
       name_(std::move(name)),
       train_(data.train),
       validation_(Tensor::from(context_, {static_cast<std::int64_t>(data.validation.size())}, data.validation)),
       steps_per_epoch_((static_cast<std::int64_t>(train_.size()) + settings.batch_size - 1) / settings.batch_size),
-      optimizer_(named_parameters(model), settings.rule, settings.learning_rate) {
+      optimizer_(named_parameters(model), settings.rule, settings.learning_rate),
+      trainer_(model, optimizer_, images, {settings_.augmentation}, settings.graph) {
   if (train_.empty()) fail("[fit] no training samples");
-  settings_.augmentation.place = {RandomStream::key(seed_, "augmentation, " + name_), optimizer_.device_state()};
   for (const auto& [tensor_name, tensor] : state_) best_.emplace_back(tensor_name, tensor.clone());
+  order_ = Tensor::empty(context_, {static_cast<std::int64_t>(train_.size())}, DType::i32);
   losses_ = Tensor::zeros(context_, {steps_per_epoch_}, DType::f32);
   begin_epoch();
 }
@@ -50,51 +59,26 @@ Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const
 void Fit::begin_epoch() {
   std::vector<std::int32_t> order = train_;
   RandomStream(seed_, "shuffle, " + name_, static_cast<std::uint64_t>(epoch_)).shuffle(order);
-  order_ = Tensor::from(context_, {static_cast<std::int64_t>(order.size())}, order);
+  order_.assign(std::span<const std::int32_t>(order));
 }
 
 void Fit::step() {
-  train_step();
-  if (step_ < steps_per_epoch_) return;
-  end_epoch();
-  if (epoch_ < settings_.max_epochs) begin_epoch();
+  const auto [first, last] = next_samples();
+  if (!finish_step(trainer_.step(order_.part(first, {last - first}), losses_.part(step_, {1})))) return;
+  const ProfileSpan span(context_, "validation");
+  end_epoch(evaluate(model_, images_, validation_));
 }
 
-void Fit::train_step() {
-  const ProfileSpan span(context_, "training step");
-  const std::int64_t first = step_ * settings_.batch_size, count = std::min(settings_.batch_size, order_.dim(0) - first);
-  const Tensor indices = order_.part(first, {count}), loss = losses_.part(step_, {});
-  optimizer_.prepare();
-  if (settings_.graph) {
-    CapturedStep& step = captured_step(count);
-    step.indices.copy_from(indices);
-    step.work.run([&] { step.cost = train(step.indices, step.loss); });
-    loss.copy_from(step.loss);
-    cost_ += step.cost;
-  } else {
-    cost_ += train(indices, loss);
-  }
-  ++step_;
+std::pair<std::int64_t, std::int64_t> Fit::next_samples() const {
+  const std::int64_t first = step_ * settings_.batch_size;
+  return {first, std::min(first + settings_.batch_size, order_.dim(0))};
 }
 
-Cost Fit::train(const Tensor& indices, const Tensor& loss) {
-  const Batch batch = batch_of_images(images_, indices, settings_.augmentation);
-  CostScope scope(context_);
-  const Tensor found = softmax_cross_entropy(model_.forward(batch.x), batch.y);
-  found.backward();
-  const Cost cost = scope.cost();
-  optimizer_.apply();
-  loss.copy_from(found);
-  return cost;
-}
-
-Fit::CapturedStep& Fit::captured_step(std::int64_t batch_size) {
-  std::unique_ptr<CapturedStep>& step = captured_[batch_size];
-  if (step == nullptr) {
-    step = std::unique_ptr<CapturedStep>(new CapturedStep{
-        Captured(context_), Tensor::empty(context_, {batch_size}, DType::i32), Tensor::empty(context_, {}, DType::f32), {}});
-  }
-  return *step;
+bool Fit::finish_step(const Cost& cost) {
+  cost_ += cost;
+  if (++step_ < steps_per_epoch_) return false;
+  check_losses();
+  return true;
 }
 
 void Fit::check_losses() const {
@@ -105,10 +89,7 @@ void Fit::check_losses() const {
            steps_per_epoch_, "; lower train.lr, or look at the data");
 }
 
-void Fit::end_epoch() {
-  check_losses();
-  const ProfileSpan span(context_, "validation");
-  const Evaluation validation = evaluate(model_, images_, validation_);
+void Fit::end_epoch(const Evaluation& validation) {
   const bool better =
       validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;
   if (better) {
@@ -119,6 +100,7 @@ void Fit::end_epoch() {
   ++epoch_;
   step_ = 0;
   first_loss_ = 0;
+  if (epoch_ < settings_.max_epochs) begin_epoch();
 }
 
 FitProgress Fit::progress() const {
@@ -148,7 +130,7 @@ std::vector<NamedTensor> Fit::tensors() const {
 nlohmann::json Fit::state() const {
   return {{"epoch", epoch_},
           {"step", step_},
-          {"optimizer_steps", optimizer_.steps()},
+          {"optimizer_steps", steps()},
           {"stale_epochs", stale_},
           {"best_accuracy", best_accuracy_},
           {"macs", to_text(cost_.macs)},

@@ -1,14 +1,12 @@
 #pragma once
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "alma/evaluate.h"
+#include "alma/trainer.h"
 #include "data/stream.h"
-#include "engine/captured.h"
-#include "engine/optim.h"
 
 namespace alma {
 
@@ -57,6 +55,8 @@ class Fit {
   /// non-finite loss, naming fit, epoch and step; it is looked for at the end of an epoch and in check_losses().
   void step();
   FitProgress progress() const;
+  /// Training steps done.
+  std::int64_t steps() const { return epoch_ * steps_per_epoch_ + step_; }
   /// Once it is done: puts the best weights into the model.
   FitResult finish();
   /// All of that, with after_step after each step.
@@ -70,18 +70,13 @@ class Fit {
   void check_losses() const;
 
  private:
+  friend class StackedFit;
   void begin_epoch();
-  void train_step();
-  /// Trains on the images that `indices` name, after prepare() of the optimizer; returns the cost of forward and backward.
-  Cost train(const Tensor& indices, const Tensor& loss);
-  /// The captured step of a batch size, and the tensors through which what changes from step to step reaches it.
-  struct CapturedStep {
-    Captured work;
-    Tensor indices, loss;
-    Cost cost;  // what train() has returned
-  };
-  CapturedStep& captured_step(std::int64_t batch_size);
-  void end_epoch();
+  /// The samples of the next step: [first, last) of order_.
+  std::pair<std::int64_t, std::int64_t> next_samples() const;
+  /// After a training step of this cost, whose loss is in its place. True at the end of an epoch.
+  bool finish_step(const Cost& cost);
+  void end_epoch(const Evaluation& validation);
 
   std::vector<NamedTensor> state_;  // of the model
   Module& model_;
@@ -95,7 +90,7 @@ class Fit {
   std::int64_t steps_per_epoch_;
   Optimizer optimizer_;
   std::vector<NamedTensor> best_;  // state of the model
-  Tensor order_;                   // of the epoch under way
+  Tensor order_;                   // i32 [samples], of the epoch under way
   Tensor losses_;                  // [steps_per_epoch], of the epoch under way
   std::int64_t first_loss_ = 0;    // step of the epoch from which losses_ is known
   std::int64_t epoch_ = 0;         // finished
@@ -103,8 +98,7 @@ class Fit {
   std::int64_t stale_ = 0;         // epochs since the best
   double best_accuracy_ = -1;
   Cost cost_;
-  // By batch size. The model does not change its tensors while it is fitted, so that the steps hold as long as the fit.
-  std::map<std::int64_t, std::unique_ptr<CapturedStep>> captured_;
+  Trainer trainer_;
 };
 
 /// Cumulative counts in JSON: exact decimal text.

@@ -54,8 +54,9 @@ struct EnsembleSettings {
 };
 
 /// `images` is the training set; it and `context` outlive the learner. Members train side by side on the context's threads
-/// where the device can do that (cpu), each in a context of its own, and to the same bits one after the other elsewhere. A
-/// fit's results are the sum of the costs, the largest number of epochs and the mean of the best accuracies.
+/// where the device can do that (cpu), each in a context of its own, and to the same bits one after the other where it has
+/// one thread; elsewhere (cuda) as one stacked model, see StackedFit. A fit's results are the sum of the costs, the largest
+/// number of epochs and the mean of the best accuracies.
 std::unique_ptr<Learner> make_ensemble(Context& context, const DeviceImages& images, const EnsembleSettings& settings,
                                        MakeModel make_model);
 

@@ -17,6 +17,7 @@ struct Cost {
     bytes += other.bytes;
     return *this;
   }
+  friend Cost operator/(const Cost& a, Count n) { return {a.macs / n, a.flops / n, a.bytes / n}; }
   friend Cost operator-(const Cost& a, const Cost& b) { return {a.macs - b.macs, a.flops - b.flops, a.bytes - b.bytes}; }
 };
 

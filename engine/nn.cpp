@@ -33,6 +33,46 @@ void copy_tensors(const std::vector<NamedTensor>& from, const std::vector<NamedT
   }
 }
 
+Tensor stack(std::span<Tensor* const> members) {
+  if (members.empty()) fail("[stack] no tensors");
+  const Shape one = members[0]->shape();
+  const bool leaf = members[0]->requires_grad();
+  Shape shape{static_cast<std::int64_t>(members.size())};
+  for (int i = 0; i < one.rank(); ++i) shape.push_back(one[i]);
+  Tensor all = Tensor::empty(members[0]->context(), shape, members[0]->dtype());
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    Tensor view = all.part(static_cast<std::int64_t>(i) * one.count(), one);
+    view.copy_from(*members[i]);
+    *members[i] = view.set_requires_grad(leaf);
+  }
+  return all.set_requires_grad(leaf);
+}
+
+std::unique_ptr<Module> stack(std::span<Module* const> members) {
+  if (members.empty()) fail("[stack] no modules");
+  const auto slots_of = [](Module& module) {
+    std::vector<std::pair<std::string, Tensor*>> slots;
+    module.visit([&](const std::string& name, Tensor& tensor) { slots.emplace_back(name, &tensor); });
+    return slots;
+  };
+  const auto first = slots_of(*members[0]);
+  std::vector<std::vector<Tensor*>> same(first.size());  // tensors of one name
+  for (Module* member : members) {
+    const auto slots = slots_of(*member);
+    if (slots.size() != first.size()) fail("[stack] a module of ", slots.size(), " tensors with one of ", first.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const auto& [name, tensor] = slots[i];
+      if (name != first[i].first || tensor->shape() != first[i].second->shape())
+        fail("[stack] '", name, "' ", tensor->shape(), " with '", first[i].first, "' ", first[i].second->shape());
+      same[i].push_back(tensor);
+    }
+  }
+  std::unique_ptr<Module> all = members[0]->clone(first.at(0).second->context());
+  const auto slots = slots_of(*all);
+  for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].second = stack(same[i]);
+  return all;
+}
+
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
   const auto count = static_cast<std::size_t>(shape.count());
   std::vector<double> values(count);
@@ -57,7 +97,7 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
 Linear::Linear(const Linear& other, Context& context)
     : Module(), weight_(clone_state(other.weight_, context)), bias_(clone_state(other.bias_, context)), relu_(other.relu_) {}
 
-Tensor Linear::forward(const Tensor& x) { return linear(x, weight_, bias_, relu_); }
+Tensor Linear::forward(const Tensor& x) { return (is_stack() ? stacked_linear : linear)(x, weight_, bias_, relu_); }
 
 void Linear::visit(const Visitor& visitor, const std::string& prefix) {
   visitor(prefix + "weight", weight_);

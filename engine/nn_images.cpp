@@ -4,8 +4,16 @@
 
 #include "engine/autograd.h"
 #include "engine/ops_conv.h"
+#include "engine/ops_shape.h"
 
 namespace alma {
+
+namespace {
+
+// One number per channel: of a stack, the channels of all members.
+Tensor channels(const Tensor& x) { return x.defined() && x.shape().rank() == 2 ? reshape(x, {-1}) : x; }
+
+}  // namespace
 
 Conv2d::Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias, RandomStream& init,
                DType dtype) {
@@ -22,8 +30,12 @@ Conv2d::Conv2d(const Conv2d& other, Context& context)
       bias_(other.bias_.defined() ? clone_state(other.bias_, context) : Tensor()) {}
 
 Tensor Conv2d::forward(const Tensor& x) {
-  const std::int64_t padding = (weight_.dim(2) - 1) / 2;
-  return conv2d(x, weight_, bias_, {.padding_h = padding, .padding_w = padding});
+  const bool stack = weight_.shape().rank() == 5;
+  const std::int64_t kernel = weight_.dim(stack ? 3 : 2), padding = (kernel - 1) / 2;
+  ConvGeometry geometry{.padding_h = padding, .padding_w = padding};
+  if (!stack) return conv2d(x, weight_, bias_, geometry);
+  geometry.groups = weight_.dim(0);
+  return conv2d(x, reshape(weight_, {-1, weight_.dim(2), kernel, kernel}), channels(bias_), geometry);
 }
 
 void Conv2d::visit(const Visitor& visitor, const std::string& prefix) {
@@ -49,7 +61,8 @@ BatchNorm2d::BatchNorm2d(const BatchNorm2d& other, Context& context)
       rule_(other.rule_) {}
 
 Tensor BatchNorm2d::forward(const Tensor& x) {
-  return (Tape::enabled() ? batch_norm : batch_norm_inference)(x, weight_, bias_, rule_, running_mean_, running_var_);
+  return (Tape::enabled() ? batch_norm : batch_norm_inference)(x, channels(weight_), channels(bias_), rule_,
+                                                               channels(running_mean_), channels(running_var_));
 }
 
 void BatchNorm2d::visit(const Visitor& visitor, const std::string& prefix) {

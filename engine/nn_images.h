@@ -3,6 +3,9 @@
 
 namespace alma {
 
+// A stack of k of these takes images of k times as many channels, [n, k * channels, h, w]: one image of each member side by
+// side.
+
 /// A square convolution with stride 1 that keeps the size of images: padding (kernel - 1) / 2, kernel odd. weight [out, in,
 /// kernel, kernel], bias [out] if asked. PyTorch's default initialisation: U(-1/sqrt(in kernel^2), 1/sqrt(in kernel^2)) for
 /// both, drawn from `init` in the order weight, bias.

@@ -80,6 +80,24 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const I
   return {Tensor(std::make_shared<ImageStorage>(images.pixels, images.labels, indices, images.scale, augmentation)), y};
 }
 
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> members) {
+  check("batch_of_images", images, indices);
+  const auto k = static_cast<std::int64_t>(members.size());
+  if (k == 0 || indices.dim(0) % k != 0)
+    fail("[batch_of_images] ", indices.dim(0), " indices for a stack of ", k, " members");
+  if (k == 1 || !members[0]) return batch_of_images(images, indices, members[0]);
+  const Shape shape = rows_of(images.pixels, indices);
+  const std::int64_t n = shape[0] / k;
+  const Batch batch{Tensor::empty(indices.context(), shape, DType::f32),
+                    Tensor::empty(indices.context(), {shape[0]}, DType::i32)};
+  for (std::int64_t m = 0; m < k; ++m)
+    indices.backend().gather_images(images.pixels, images.labels, indices.part(m * n, {n}), images.scale,
+                                    batch.x.part(m * n * shape[1], {n, shape[1]}).out(), batch.y.part(m * n, {n}).out(),
+                                    members[static_cast<std::size_t>(m)]);
+  indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
+  return batch;
+}
+
 Tensor dense(const Tensor& x) {
   if (x.layout() != Layout::image_rows) return x;
   ImageStorage& images = x.images();

@@ -1,4 +1,6 @@
 #pragma once
+#include <span>
+
 #include "engine/tensor.h"
 
 namespace alma {
@@ -26,6 +28,10 @@ Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dty
 /// layout of its own for them (cpu), x has the layout image_rows: linear() takes it; others ask for dense(x) or
 /// images_of(x).
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation = {});
+
+/// The mini-batches of a stack of k members, row-major: indices [k n], those of one member after those of another, and an
+/// augmentation for each member, the same one but for its place. Costs what k mini-batches do.
+Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> members);
 
 /// x, row-major: x itself, or made from image_rows, once for all that ask.
 Tensor dense(const Tensor& x);

@@ -33,20 +33,37 @@ void report(const Tensor& logits, const Tensor& labels, bool with_gradient) {
                              bytes_of(logits, labels) + (with_gradient ? bytes_of(logits) : 0)});
 }
 
-}  // namespace
-
-Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) {
+// losses: [], or [members]: each the mean over its part of the rows.
+Tensor cross_entropies(const Tensor& logits, const Tensor& labels, const Shape& losses) {
   check(logits, labels);
-  if (logits.dim(0) == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
+  const std::int64_t members = losses.count(), rows = members == 0 ? 0 : logits.dim(0) / members;
+  if (rows == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
+  if (rows * members != logits.dim(0))
+    fail("[softmax_cross_entropy] logits ", logits.shape(), " for a stack of ", members, " members");
   const bool wanted = Tape::enabled() && logits.requires_grad();
   const Tensor grad = wanted ? Tensor::empty(logits.context(), logits.shape(), logits.dtype()) : Tensor();
-  const Tensor loss = Tensor::empty(logits.context(), {}, logits.dtype());
-  logits.backend().softmax_cross_entropy(logits, labels, 1.0 / static_cast<double>(logits.dim(0)),
-                                         wanted ? grad.out() : Out{}, loss.out(), {});
+  const Tensor loss = Tensor::empty(logits.context(), losses, logits.dtype());
+  const Shape part{rows, logits.dim(1)};
+  for (std::int64_t m = 0, first = 0; m < members; ++m, first += part.count())
+    logits.backend().softmax_cross_entropy(logits.part(first, part), labels.part(m * rows, {rows}),
+                                           1.0 / static_cast<double>(rows), wanted ? grad.part(first, part).out() : Out{},
+                                           loss.part(m, {}).out(), {});
   report(logits, labels, wanted);
-  return record("softmax_cross_entropy", {logits}, loss, [grad](const Tensor& cotangent, Grads& grads) {
-    grads.add(0, cotangent.is_one() ? grad : grad * cotangent);  // the usual loss: no extra pass
+  return record("softmax_cross_entropy", {logits}, loss, [grad, members, part](const Tensor& cotangent, Grads& grads) {
+    if (cotangent.is_one()) {  // the usual loss: no extra pass
+      grads.add(0, grad);
+    } else {
+      grads.add(0, (grad.view({members, part[0], part[1]}) * cotangent.view({members, 1, 1})).view(grad.shape()));
+    }
   });
+}
+
+}  // namespace
+
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) { return cross_entropies(logits, labels, {}); }
+
+Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members) {
+  return cross_entropies(logits, labels, {members});
 }
 
 void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits) {

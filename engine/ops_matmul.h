@@ -11,4 +11,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool t
 /// Returns [rows, out]. Costs rows * in * out MACs (the paper counts no bias).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu = false);
 
+/// linear() of k members at once, each with its own rows and weights. x [k rows, in], the rows of one member after those of
+/// another; weight [k, out, in], bias [k, out] or undefined. Returns [k rows, out]. Costs what k linear() do.
+Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu = false);
+
 }  // namespace alma

@@ -7,24 +7,31 @@ namespace alma {
 
 namespace {
 
-// [rows, everything else]
-Out as_rows(const Tensor& x) {
+// As many rows as `gates` has.
+Out as_rows(const Tensor& x, const Tensor& gates) {
   Out view = x.out();
-  view.shape = {x.dim(0), x.dim(0) == 0 ? 0 : x.count() / x.dim(0)};
+  view.shape = {gates.dim(0), gates.dim(0) == 0 ? 0 : x.count() / gates.dim(0)};
   return view;
 }
 template <class View>
-std::vector<View> rows_of(const std::vector<Tensor>& tensors) {
+std::vector<View> rows_of(const std::vector<Tensor>& tensors, const Tensor& gates) {
   std::vector<View> views;
   views.reserve(tensors.size());
-  for (const Tensor& tensor : tensors) views.push_back(as_rows(tensor));
+  for (const Tensor& tensor : tensors) views.push_back(as_rows(tensor, gates));
   return views;
+}
+
+// Gates for each row of an expert: 1, or one for each part of its second dimension.
+std::int64_t gates_per_row(const Tensor& gates, const Tensor& expert) {
+  const std::int64_t rows = expert.dim(0), many = rows == 0 ? 1 : gates.dim(0) / rows;
+  return many > 1 && expert.shape().rank() > 1 && expert.dim(1) % many == 0 ? many : 1;
 }
 
 void check(const Tensor& gates, const std::vector<Tensor>& experts) {
   require_rank("mix", "gates", gates, 2);
   if (experts.empty() || experts.size() > 16) fail("[mix] 1 to 16 experts, got ", experts.size());
-  require_shape("mix", "gates", gates, {experts[0].dim(0), static_cast<std::int64_t>(experts.size())});
+  require_shape("mix", "gates", gates,
+                {experts[0].dim(0) * gates_per_row(gates, experts[0]), static_cast<std::int64_t>(experts.size())});
   for (const Tensor& expert : experts) {
     require_row_major("mix", expert);
     require_shape("mix", "every expert", expert, experts[0].shape());
@@ -42,7 +49,7 @@ Tensor mix(const Tensor& gates, const std::vector<Tensor>& experts) {
   }
   check(gates, experts);
   const Tensor y = Tensor::empty(gates.context(), experts[0].shape(), gates.dtype());
-  gates.backend().mix(gates, rows_of<In>(experts), as_rows(y));
+  gates.backend().mix(gates, rows_of<In>(experts, gates), as_rows(y, gates));
   const Count elements = static_cast<Count>(y.count()) * experts.size();
   gates.context().add_cost({0, 2 * elements, bytes_of(gates, y) + bytes_of(y) * experts.size()});
   std::vector<Tensor> inputs{gates}, saved;
@@ -56,7 +63,8 @@ Tensor mix(const Tensor& gates, const std::vector<Tensor>& experts) {
                   std::vector<Tensor> dexperts;
                   for (std::size_t k = 0; k < experts.size(); ++k)
                     dexperts.push_back(Tensor::empty(dy.context(), dy.shape(), dy.dtype()));
-                  dy.backend().mix_backward(gates, rows_of<In>(experts), as_rows(dy), dgates.out(), rows_of<Out>(dexperts));
+                  dy.backend().mix_backward(gates, rows_of<In>(experts, gates), as_rows(dy, gates), dgates.out(),
+                                            rows_of<Out>(dexperts, gates));
                   dy.context().add_cost({0, 3 * elements, bytes_of(gates, gates, dy) + 2 * experts.size() * bytes_of(dy)});
                   grads.add(0, std::move(dgates));
                   for (std::size_t k = 0; k < experts.size(); ++k) grads.add(k + 1, std::move(dexperts[k]));

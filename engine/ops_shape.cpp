@@ -1,5 +1,7 @@
 #include "engine/ops_shape.h"
 
+#include <algorithm>
+
 #include "engine/ops_check.h"
 
 namespace alma {
@@ -42,7 +44,34 @@ void copy_part(const Tensor& source, std::int64_t from, const Tensor& target, st
   source.context().add_cost({0, 0, 2 * static_cast<Count>(run) * static_cast<Count>(count) * static_cast<Count>(s.outer)});
 }
 
+Tensor swapped(const Tensor& x) {
+  const std::int64_t a = x.dim(0), b = x.dim(1);
+  Shape shape = x.shape();
+  std::swap(shape[0], shape[1]);
+  const Tensor y = Tensor::empty(x.context(), shape, x.dtype());
+  if (x.count() == 0) return y;
+  const std::size_t run = x.bytes() / static_cast<std::size_t>(a * b);
+  const auto* from = static_cast<const char*>(x.in().data);
+  auto* to = static_cast<char*>(y.out().data);
+  // As few copies as there can be.
+  const auto many = static_cast<std::size_t>(std::max(a, b));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(std::min(a, b)); ++i) {
+    if (a < b)
+      x.backend().copy(from + i * many * run, run, to + i * run, static_cast<std::size_t>(a) * run, run, many);
+    else
+      x.backend().copy(from + i * run, static_cast<std::size_t>(b) * run, to + i * many * run, run, run, many);
+  }
+  x.context().add_cost({0, 0, bytes_of(x, y)});
+  return y;
+}
+
 }  // namespace
+
+Tensor swap_first_two(const Tensor& x) {
+  require_row_major("swap_first_two", x);
+  if (x.shape().rank() < 2) fail("[swap_first_two] of a tensor ", x.shape());
+  return record("swap_first_two", {x}, swapped(x), [](const Tensor& dy, Grads& grads) { grads.add(0, swapped(dy)); });
+}
 
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes) {
   std::int64_t known = 1;

@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -14,6 +15,9 @@ class Optimizer {
  public:
   /// `parameters` share one context and dtype; they are kept by reference (same memory).
   Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
+  /// A stack of the optimizers of a stack's members, whose states are views of its own from now on; `parameters` are the
+  /// stack's. The members' rules are the first one's; they count no updates of the stack.
+  Optimizer(std::span<Optimizer* const> members, std::vector<NamedTensor> parameters, std::int64_t steps);
   /// One update: prepare(), then apply().
   void step();
   /// Counts the update and sends what changes from one to the next to the device; never part of a captured graph.

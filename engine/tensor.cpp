@@ -134,6 +134,10 @@ void Tensor::clear_grad() const { Tape::clear_grad(*this); }
 
 void Tensor::backward() const {
   if (count() != 1) fail("[backward] needs a scalar, the tensor is ", shape(), "; give a cotangent");
+  backward_of_sum();
+}
+
+void Tensor::backward_of_sum() const {
   Tensor one = full(context(), shape(), dtype(), 1);
   one.impl_->is_one = true;
   Tape::backward(*this, one);

@@ -114,9 +114,11 @@ class Tensor {
   void clear_grad() const;
   /// Gradients of this scalar for all leaves, added to what they hold; frees the graph as it goes.
   void backward() const;
+  /// The same for the sum of all elements.
+  void backward_of_sum() const;
   /// Gradients of sum(this * cotangent): a vector-Jacobian product.
   void backward(const Tensor& cotangent) const;
-  /// True for the cotangent 1 with which backward() starts: the usual loss then needs no extra pass.
+  /// True for the cotangent 1 with which backward() and backward_of_sum() start: the usual loss then needs no extra pass.
   bool is_one() const { return impl().is_one; }
 
   /// A tensor of layout image_rows; ops_images.h.

@@ -21,27 +21,42 @@ class MaxPool final : public Module {
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<MaxPool>(); }
 };
 
-/// One score per image and expert: a Linear on the image averaged to 4 x 4.
+std::unique_ptr<Linear> clone_of(const Linear& linear, Context& context) {
+  return std::unique_ptr<Linear>(static_cast<Linear*>(linear.clone(context).release()));
+}
+
+// Groups a of b rows each as groups b of a rows each.
+Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
+  return reshape(swap_first_two(reshape(x, {a, b, -1})), {b * a, -1});
+}
+
+/// One score per image and expert: a Linear on the image averaged to 4 x 4. A stack gives [n * members, experts], the
+/// members of one image side by side, as mix() takes them.
 class ImageGate final : public Module {
  public:
-  explicit ImageGate(std::unique_ptr<Module> linear) : linear_(std::move(linear)) {}
+  explicit ImageGate(std::unique_ptr<Linear> linear) : linear_(std::move(linear)) {}
   Tensor forward(const Tensor& x) override {
-    return linear_->forward(reshape(adaptive_average_pool(x, kGateSize, kGateSize), {x.dim(0), -1}));
+    const Tensor pooled = adaptive_average_pool(x, kGateSize, kGateSize);
+    const std::int64_t n = x.dim(0), members = linear_->members();
+    if (members == 1) return linear_->forward(reshape(pooled, {n, -1}));
+    return regrouped(linear_->forward(regrouped(pooled, n, members)), members, n);
   }
   void visit(const Visitor& visitor, const std::string& prefix) override { linear_->visit(visitor, prefix); }
   std::unique_ptr<Module> clone(Context& context) const override {
-    return std::make_unique<ImageGate>(linear_->clone(context));
+    return std::make_unique<ImageGate>(clone_of(*linear_, context));
   }
 
  private:
-  std::unique_ptr<Module> linear_;
+  std::unique_ptr<Linear> linear_;
 };
 
 class Vgg19 final : public Module {
  public:
-  Vgg19(std::int64_t channels, std::unique_ptr<Module> blocks, std::unique_ptr<Module> output)
+  Vgg19(std::int64_t channels, std::unique_ptr<Module> blocks, std::unique_ptr<Linear> output)
       : channels_(channels), blocks_(std::move(blocks)), output_(std::move(output)) {}
   Tensor forward(const Tensor& x) override {
+    const std::int64_t members = output_->members();
+    if (members > 1) return forward_of_stack(x, x.dim(0) / members, members);
     const Tensor features = blocks_->forward(images_of(x, channels_, kSize, kSize));
     return output_->forward(reshape(to_layout(features, Layout::row_major), {x.dim(0), -1}));
   }
@@ -50,12 +65,21 @@ class Vgg19 final : public Module {
     output_->visit(visitor, prefix + "output.");
   }
   std::unique_ptr<Module> clone(Context& context) const override {
-    return std::make_unique<Vgg19>(channels_, blocks_->clone(context), output_->clone(context));
+    return std::make_unique<Vgg19>(channels_, blocks_->clone(context), clone_of(*output_, context));
   }
 
  private:
+  // The i-th images of all members side by side, so that the convolutions have groups.
+  Tensor forward_of_stack(const Tensor& x, std::int64_t n, std::int64_t members) {
+    const Tensor side_by_side = reshape(regrouped(dense(x), members, n), {n, -1});
+    const Tensor features =
+        to_layout(blocks_->forward(images_of(side_by_side, members * channels_, kSize, kSize)), Layout::row_major);
+    return output_->forward(regrouped(features, n, members));
+  }
+
   std::int64_t channels_;
-  std::unique_ptr<Module> blocks_, output_;
+  std::unique_ptr<Module> blocks_;
+  std::unique_ptr<Linear> output_;
 };
 
 }  // namespace

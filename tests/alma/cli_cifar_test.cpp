@@ -12,6 +12,7 @@
 #include "kernels/random.h"
 #include "tests/alma/program.h"
 #include "tests/alma/training.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -135,6 +136,25 @@ TEST_F(CliCifar, WhatDoesNotFitIsRefusedBeforeTraining) {
   refused({}, 3, {"test_batch.bin", "record 0 has label 11"});
   fs::remove(folder_ / "data/cifar10/cifar-10-batches-bin/test_batch.bin");
   refused({}, 3, {"cifar10: not found as a whole", "lacks test_batch.bin"});
+}
+
+// Four members as one stacked model: what they cost does not change.
+TEST_F(CliCifar, AnEnsembleInTheSimulatorCostsWhatItDoesOnTheCpu) {
+  if (!open_simulator()) GTEST_SKIP() << no_simulator;
+  const auto trained = [&](const char* device, const char* experts) {
+    const std::string out = std::string(device) + experts;
+    const Outcome outcome = train("cifar10-ens4.toml", {"--device", device, "--threads", "2", "--set", "model.width=4",
+                                                        "--set", "train.batch_size=32", "--set", "train.max_epochs=2",
+                                                        "--set", std::string("model.experts=") + experts, "--out", out});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return result(out);
+  };
+  for (const char* experts : {"1", "2"}) {
+    const nlohmann::json simulated = trained("cuda-sim", experts), expected = trained("cpu", experts);
+    EXPECT_EQ(simulated.at("device"), "cuda-sim");
+    for (const char* what : {"mem", "comp_macs", "comp_flops"}) EXPECT_EQ(simulated.at(what), expected.at(what)) << what;
+    EXPECT_NEAR(simulated.at("final_error"), expected.at("final_error"), 0.1) << "40 test images";
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "tests/alma/program.h"
 #include "tests/alma/training.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -15,20 +16,21 @@ namespace {
 // A learner by its settings; bits must not depend on the threads either.
 class Resume : public ::testing::Test {
  protected:
-  explicit Resume(const Config::Learner& learner = {}, int threads = 1) : threads_(std::to_string(threads)) {
+  explicit Resume(const Config::Learner& learner = {}, int threads = 1, std::string device = "cpu", int epochs = 400)
+      : threads_(std::to_string(threads)), device_(std::move(device)) {
     Config config = small_config();
     config.learner = learner;
     config.learner.wait = 2;
-    config.train.max_epochs = 400;           // long enough to be hit in the middle of an update
+    config.train.max_epochs = epochs;        // long enough to be hit in the middle of an update
     config.train.checkpoint_seconds = 0.02;  // often enough to be hit in the middle of a save
     std::ofstream(file("config.toml")) << write_config(config);
   }
   std::filesystem::path file(const std::string& name) const { return std::filesystem::path(folder_.path()) / name; }
   std::vector<std::string> start(const std::string& out) const {
-    return {"run", file("config.toml"), "--device", "cpu", "--threads", threads_, "--quiet", "--out", file(out)};
+    return {"run", file("config.toml"), "--device", device_, "--threads", threads_, "--quiet", "--out", file(out)};
   }
   std::vector<std::string> go_on(const std::string& out) const {
-    return {"run", "--resume", "--device", "cpu", "--threads", threads_, "--quiet", "--out", file(out)};
+    return {"run", "--resume", "--device", device_, "--threads", threads_, "--quiet", "--out", file(out)};
   }
   Outcome run(const std::vector<std::string>& arguments) const { return run_alma(folder_.path(), arguments); }
   /// Starts the run, or lets it go on. A folder without config.toml was killed before it was a run directory.
@@ -53,7 +55,7 @@ class Resume : public ::testing::Test {
 
   TemporaryFolder folder_;
   Context context_{"cpu"};
-  std::string threads_;
+  std::string threads_, device_;
 };
 
 void Resume::kill_at_random_moments(int count) {
@@ -102,6 +104,14 @@ class ResumeGEns : public Resume {
 };
 TEST_F(ResumeEns, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
 TEST_F(ResumeUMix, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
+class ResumeStacked : public Resume {
+ protected:
+  ResumeStacked() : Resume({.method = "ens", .members = 3, .bagging = true}, 2, "cuda-sim", 20) {}
+  void SetUp() override {
+    if (!open_simulator()) GTEST_SKIP() << no_simulator;
+  }
+};
+TEST_F(ResumeStacked, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(3); }
 TEST_F(ResumeGEns, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
 
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {

@@ -67,5 +67,30 @@ TEST(GatherImages, RefusesWhatIsNoImageSet) {
   expect_error([] { normalisation(std::vector<float>{1, 2}, std::vector<float>{1}); }, {"[normalisation]", "2 and 1"});
 }
 
+TEST(BatchOfImages, OfAStackIsTheBatchOfEachMember) {
+  Context context;
+  std::vector<std::uint8_t> pixels;
+  for (int i = 0; i < 5 * 2 * 6 * 6; ++i) pixels.push_back(static_cast<std::uint8_t>(i * 37 % 251));
+  const std::vector<float> mean{0.5f, 0.4f}, std{0.25f, 0.3f};
+  const DeviceImages images{Tensor::from(context, {5, 2, 6, 6}, pixels),
+                            Tensor::from(context, {5}, std::vector<std::int32_t>{4, 3, 2, 1, 0}), normalisation(mean, std)};
+  const StepState state;
+  const auto augmented = [&](std::uint64_t key) { return ImageAugmentation{2, {-1, 1}, true, {key, &state}}; };
+  const std::vector<ImageAugmentation> members{augmented(5), augmented(6)};
+  const Tensor indices = Tensor::from(context, {6}, std::vector<std::int32_t>{0, 1, 2, 0, 1, 2});
+  const Batch all = batch_of_images(images, indices, members);
+  EXPECT_EQ(all.x.shape(), (Shape{6, 72}));
+  EXPECT_EQ(all.y.to_vector<std::int32_t>(), (std::vector<std::int32_t>{4, 3, 2, 4, 3, 2}));
+  for (std::int64_t m = 0; m < 2; ++m)
+    EXPECT_EQ(all.x.part(m * 216, {3, 72}).to_vector<float>(),
+              gather_images(images, indices.part(3 * m, {3}), DType::f32, members[static_cast<std::size_t>(m)])
+                  .x.to_vector<float>());
+  EXPECT_NE(all.x.part(0, {216}).to_vector<float>(), all.x.part(216, {216}).to_vector<float>());
+  const std::vector<ImageAugmentation> plain(2);
+  EXPECT_EQ(dense(batch_of_images(images, indices, plain).x).to_vector<float>(),
+            gather_images(images, indices).x.to_vector<float>());
+  EXPECT_THROW(batch_of_images(images, indices.part(0, {5}), members), Error);
+}
+
 }  // namespace
 }  // namespace alma::test

@@ -77,5 +77,28 @@ TEST(CrossEntropy, RefusesWrongLabels) {
       {"[softmax_cross_entropy]", "no rows"});
 }
 
+TEST(CrossEntropies, AreTheLossesOfEachMembersRows) {
+  const Tensor logits = random_tensor({6, 4}, 1, -3, 3),
+               labels = Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 3, 1, 2, 2, 0});
+  const Tensor losses = softmax_cross_entropies(logits, labels, 2);
+  ASSERT_EQ(losses.shape(), (Shape{2}));
+  for (std::int64_t m = 0; m < 2; ++m)
+    EXPECT_EQ(losses.part(m, {}).item(), softmax_cross_entropy(logits.part(12 * m, {3, 4}), labels.part(3 * m, {3})).item());
+  expect_gradient([&](const auto& in) { return softmax_cross_entropies(in[0], labels, 3); }, {logits});
+  expect_error([&] { softmax_cross_entropies(logits, labels, 4); }, {"[softmax_cross_entropy]", "[6, 4]", "4 members"});
+  expect_error([&] { softmax_cross_entropies(logits, labels, 0); }, {"[softmax_cross_entropy]", "no rows"});
+}
+
+TEST(CrossEntropies, OfASumGiveEachMemberItsOwnGradient) {
+  Tensor logits = random_tensor({6, 4}, 1, -3, 3);
+  const Tensor labels = Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 3, 1, 2, 2, 0});
+  softmax_cross_entropies(logits.set_requires_grad(true), labels, 2).backward_of_sum();
+  for (std::int64_t m = 0; m < 2; ++m) {
+    Tensor own = logits.part(12 * m, {3, 4}).clone();
+    softmax_cross_entropy(own.set_requires_grad(true), labels.part(3 * m, {3})).backward();
+    EXPECT_EQ(logits.grad().part(12 * m, {3, 4}).to_vector<double>(), own.grad().to_vector<double>());
+  }
+}
+
 }  // namespace
 }  // namespace alma::test

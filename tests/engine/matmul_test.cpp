@@ -129,5 +129,31 @@ TEST(Linear, RefusesSizesThatDoNotFit) {
       {"[linear] bias must be [3], got f64 [4]"});
 }
 
+TEST(StackedLinear, IsOneLinearForEachMembersRows) {
+  const Tensor x = random_tensor({6, 4}, 1), w = random_tensor({2, 5, 4}, 2), b = random_tensor({2, 5}, 3);
+  for (const bool relu : {false, true}) {
+    const Tensor y = stacked_linear(x, w, b, relu);
+    ASSERT_EQ(y.shape(), (Shape{6, 5}));
+    for (std::int64_t m = 0; m < 2; ++m)
+      EXPECT_EQ(y.part(15 * m, {3, 5}).to_vector<double>(),
+                linear(x.part(12 * m, {3, 4}), w.part(20 * m, {5, 4}), b.part(5 * m, {5}), relu).to_vector<double>());
+  }
+}
+
+TEST(StackedLinear, HasTheRightGradient) {
+  for (const bool relu : {false, true})
+    expect_gradient([=](const auto& in) { return stacked_linear(in[0], in[1], in[2], relu); },
+                    {away_from_zero({6, 4}, 11), away_from_zero({2, 3, 4}, 12), away_from_zero({2, 3}, 13)});
+  expect_gradient([](const auto& in) { return stacked_linear(in[0], in[1], {}); },
+                  {random_tensor({9, 2}, 4), random_tensor({3, 1, 2}, 5)});
+}
+
+TEST(StackedLinear, RefusesRowsAndWeightsThatDoNotFit) {
+  const Tensor w = random_tensor({2, 5, 4}, 2);
+  expect_error([&] { stacked_linear(random_tensor({5, 4}, 1), w, {}); }, {"[stacked_linear]", "[5, 4]", "[2, 5, 4]"});
+  expect_error([&] { stacked_linear(random_tensor({6, 3}, 1), w, {}); }, {"[stacked_linear]", "[6, 3]"});
+  expect_error([&] { stacked_linear(random_tensor({6, 4}, 1), w, random_tensor({5}, 3)); }, {"bias must be [2, 5]"});
+}
+
 }  // namespace
 }  // namespace alma::test

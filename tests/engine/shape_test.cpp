@@ -53,5 +53,20 @@ TEST(Shape, GatherTakesRowsAndAddsTheirGradientsUp) {
   expect_error([&] { gather(table, table); }, {"[gather] indices", "rank 1"});
 }
 
+TEST(Shape, SwapFirstTwoPutsTheFirstSecond) {
+  const Tensor x = Tensor::from(cpu(), {2, 3, 2}, std::vector<double>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  const Tensor y = swap_first_two(x);
+  EXPECT_EQ(y.shape(), (Shape{3, 2, 2}));
+  EXPECT_EQ(y.to_vector<double>(), (std::vector<double>{0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11}));
+  EXPECT_EQ(swap_first_two(y).to_vector<double>(), x.to_vector<double>());
+  for (const Shape& shape : {Shape{2, 5}, Shape{5, 2}, Shape{3, 3, 2}, Shape{1, 4, 2}}) {
+    const Tensor z = random_tensor(shape, 6);
+    EXPECT_EQ(swap_first_two(swap_first_two(z)).to_vector<double>(), z.to_vector<double>());
+    expect_gradient([](const auto& in) { return swap_first_two(in[0]); }, {z});
+  }
+  EXPECT_EQ(swap_first_two(random_tensor({0, 3}, 7)).shape(), (Shape{3, 0}));
+  expect_error([] { swap_first_two(random_tensor({3}, 7)); }, {"[swap_first_two]", "[3]"});
+}
+
 }  // namespace
 }  // namespace alma::test
