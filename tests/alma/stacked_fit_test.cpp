@@ -258,11 +258,19 @@ TEST_F(StackedInTheSimulator, ALossThatIsNotFiniteNamesTheMember) {
   }
 }
 
-TEST_F(StackedInTheSimulator, NeedsMembersInStep) {
-  const Members all = members(2, false);
-  EXPECT_TRUE(StackedFit::possible(all.fits));
-  all.fits[0]->step();
-  EXPECT_FALSE(StackedFit::possible(all.fits));
+// Their tensors are views of the stack's, and not aligned as their own would be.
+TEST_F(StackedInTheSimulator, MembersOutOfStepTrainOneByOne) {
+  Members views = members(3, true);
+  const Members single = members(3, false);
+  views.stacked.reset();
+  EXPECT_TRUE(StackedFit::possible(views.fits));
+  for (const Members* all : {&std::as_const(views), &single}) {
+    all->fits[0]->step();
+    EXPECT_FALSE(StackedFit::possible(all->fits));
+    for (int i = 0; i < 6; ++i) all->step();
+  }
+  for (std::size_t i = 0; i < 3; ++i)
+    expect_near(named_state(*views.models[i]), named_state(*single.models[i]), std::to_string(i) + ", ");
 }
 
 // ---- the learner ----------------------------------------------------------------------------------------------------
@@ -335,6 +343,36 @@ TEST_P(StackedEnsemble, GoesOnFromASavedStepToTheSameBits) {
   const int steps = std::get<4>(expected);
   EXPECT_GT(steps, 20);
   for (int stop = 1; stop <= steps; stop += 4) EXPECT_EQ(run(stop), expected) << "stopped after " << stop << " of " << steps;
+}
+
+// One thread of a cpu trains one member after the other: not in step when it stops.
+TEST_P(StackedEnsemble, GoesOnWhereACpuHasStopped) {
+  config_.train.patience = 100;
+  const ImageData data = load_data(config_);
+  const MegaBatch collected = collect(MegaBatchStream(300, 10, 0.1, 432), 0, 5, false);
+  Context cpu("cpu");
+  const DeviceImages there = upload_images(cpu, data.train, data.mean, data.std),
+                     here = upload_images(*context_, data.train, data.mean, data.std);
+  const auto first = make_learner(config_, cpu, describe_input(data), there),
+             second = make_learner(config_, *context_, describe_input(data), here);
+  struct Stop {};
+  int step = 0;
+  std::vector<NamedTensor> saved;
+  nlohmann::json state;
+  const auto save = [&](const FitProgress&) {
+    if (++step != 4) return;
+    for (const auto& [name, tensor] : first->tensors()) saved.emplace_back(name, tensor.clone(*context_));
+    state = first->state();
+    throw Stop{};
+  };
+  EXPECT_THROW(first->update(0, collected, save), Stop);
+  second->load(std::move(saved), state);
+  const FitResult result = second->update(0, collected, [](const FitProgress&) {});
+  const FitResult expected =
+      make_learner(config_, cpu, describe_input(data), there)->update(0, collected, [](const FitProgress&) {});
+  EXPECT_TRUE(result.cost.macs == expected.cost.macs && result.cost.flops == expected.cost.flops);
+  EXPECT_EQ(result.epochs, expected.epochs);
+  EXPECT_EQ(result.best_accuracy, expected.best_accuracy);
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, StackedEnsemble, ::testing::Values("ens", "gens"),
