@@ -47,7 +47,7 @@ Tensor uniform_parameter(Context& context, const Shape& shape, double bound, Ran
 /// A copy of a tensor of a module's state in another context: a parameter again if it was one.
 Tensor clone_state(const Tensor& tensor, Context& context);
 
-/// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out]; x [rows, in].
+/// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out].
 class Linear final : public Module {
  public:
   /// PyTorch's default initialisation: kaiming-uniform with a = sqrt 5, which is U(-1/sqrt(in), 1/sqrt(in)), for both; drawn

@@ -21,10 +21,10 @@ std::vector<View> rows_of(const std::vector<Tensor>& tensors, const Tensor& gate
   return views;
 }
 
-// Gates for each row of an expert: 1, or one for each part of its second dimension.
+// Gates for each row of an expert: 1, or of images one for each part of the channels.
 std::int64_t gates_per_row(const Tensor& gates, const Tensor& expert) {
   const std::int64_t rows = expert.dim(0), many = rows == 0 ? 1 : gates.dim(0) / rows;
-  return many > 1 && expert.shape().rank() > 1 && expert.dim(1) % many == 0 ? many : 1;
+  return many > 1 && expert.shape().rank() == 4 && expert.dim(1) % many == 0 ? many : 1;
 }
 
 void check(const Tensor& gates, const std::vector<Tensor>& experts) {

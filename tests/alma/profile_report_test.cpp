@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-const ProfileFacts kFacts{{"cpu", "generic", "a \"processor\"", ""}, 2};
+const ProfileFacts kFacts{{"cpu", "generic", "a \"processor\"", "", false, 0, ""}, 2};
 
 /// Two lanes of known calls.
 Profile example() {
@@ -92,7 +92,8 @@ TEST(ProfileReport, SaysWhatTheTraceLeavesOutAndWhenTheHostWaits) {
   EXPECT_NE(profile_table(profile, kFacts).find("12,345 later ones are in this table alone"), std::string::npos);
   EXPECT_EQ(json::parse(profile_trace(profile, kFacts)).at("otherData").at("dropped_events"), 12345);
   EXPECT_EQ(profile_table(profile, kFacts).find("waits"), std::string::npos);
-  EXPECT_NE(profile_table(profile, {{"cuda", "sm_90", "a GPU", ""}, 1}).find("waits for the device"), std::string::npos);
+  EXPECT_NE(profile_table(profile, {{"cuda", "sm_90", "a GPU", "", false, 0, ""}, 1}).find("waits for the device"),
+            std::string::npos);
 }
 
 TEST(ProfileReport, SaveWritesBothFilesAndQuietSaysNothing) {

@@ -172,9 +172,6 @@ TEST_F(StackedInTheSimulator, FourMembersTakeLittleMoreThanTheLaunchesOfOne) {
   use_vgg(1);
   settings_.batch_size = 6;  // 6, 6 and 4 samples
   count("VGG19");
-  use_vgg(2);
-  settings_.batch_size = 6;
-  count("VGG19, two experts");
 }
 
 TEST_F(StackedInTheSimulator, EveryOptimizerIsStacked) {
@@ -187,19 +184,19 @@ TEST_F(StackedInTheSimulator, EveryOptimizerIsStacked) {
 }
 
 TEST_F(StackedInTheSimulator, CapturedStepsHaveTheBitsOfEagerOnes) {
-  const auto path = [&](bool graph) {
+  const auto path = [&](bool graph, int steps) {
     settings_.graph = graph;
-    const Members all = members(3, true);
+    const Members all = members(2, true);
     std::string after;
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < steps; ++i) {
       all.step();
       after += all.bits_of_all();
     }
     return after;
   };
-  EXPECT_EQ(path(true), path(false));
+  EXPECT_EQ(path(true, 10), path(false, 10));
   use_vgg(2);
-  EXPECT_EQ(path(true), path(false));
+  EXPECT_EQ(path(true, 4), path(false, 4));  // the third is the first that is replayed
 }
 
 TEST_F(StackedInTheSimulator, IsCleanUnderAllChecks) {
