@@ -83,7 +83,7 @@ TEST(Console, StartShowsEverySettingAndMarksTheUnusual) {
   Config config;
   config.model.width = 17;
   RunFacts facts;
-  facts.backend = {"cpu", "x86-64-v3", "Some Processor", "Eigen 3.4.0"};
+  facts.backend = {"cpu", "x86-64-v3", "Some Processor", "Eigen 3.4.0", true, 0, "no driver"};
   facts.threads = 3;
   facts.train_samples = 54000;
   facts.validation_samples = 6000;
@@ -100,8 +100,9 @@ TEST(Console, StartShowsEverySettingAndMarksTheUnusual) {
     const std::string shown = text.substr(line, text.find('\n', line) - line);
     EXPECT_EQ(shown.substr(shown.size() - value.size()), value);
   }
-  for (const char* part : {"cpu x86-64-v3, Some Processor", "54,000 training", "6,000 validation", "10,000 test",
-                           "10 classes", "7,950 parameters", "7920 MACs", "runs/x-seed0"})
+  for (const char* part :
+       {"cpu x86-64-v3, Some Processor", "54,000 training", "6,000 validation", "10,000 test", "10 classes",
+        "7,950 parameters", "7920 MACs", "runs/x-seed0", "device auto is cpu        no driver"})
     EXPECT_NE(text.find(part), text.npos) << part;
 }
 
