@@ -108,7 +108,8 @@ void run(ThreadPool* pool, Workspace& workspace, const In& x, const In& w, bool 
   const std::int64_t channels = x.shape[1], outputs = y.shape[1], taps = w.shape[2] * w.shape[3];
   if (y.shape.count() == 0) return;
   const PlanesConv conv{LaneImages(y.shape), channels, outputs, w.as<float>(), transposed, bias.as<float>()};
-  if (taps == 9 && has_conv_winograd(conv)) return conv_winograd(pool, workspace, conv, x.as<float>(), y.as<float>());
+  if (taps == 9 && has_winograd(conv.z, channels, outputs))
+    return conv_winograd(pool, workspace, conv, x.as<float>(), y.as<float>());
   const std::int64_t padded = ceil_divide(outputs, kOut) * kOut;
   float* packed = workspace.take<float>(padded * channels * taps + padded);
   pack_weights(w.as<float>(), outputs, channels, taps, transposed, packed);

@@ -159,12 +159,7 @@ void weight_gradient(ThreadPool* pool, Workspace& workspace, const Gradient& g, 
         for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * sums + at];
         dw[(k * g.x.c + c) * Taps * Taps + tap] = static_cast<float>(sum);
       }
-  if (dbias == nullptr) return;
-  for (std::int64_t k = 0; k < outputs; ++k) {
-    double sum = 0;
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += bias_sums[chunk * outputs + k];
-    dbias[k] = static_cast<float>(sum);
-  }
+  if (dbias != nullptr) add_chunks(bias_sums, chunks, outputs, dbias);
 }
 
 }  // namespace
@@ -182,7 +177,7 @@ void conv_lanes_weight_gradient(ThreadPool* pool, Workspace& workspace, const In
     }
     return;
   }
-  if (dw.shape[2] == 3 && has_gradient_winograd(g.x, g.dy.c))
+  if (dw.shape[2] == 3 && has_winograd(g.x, g.x.c, g.dy.c))
     return gradient_winograd(pool, workspace, g.x, g.dy.c, g.from_x, g.from_dy, dw.as<float>(), dbias.as<float>());
   const auto run = dw.shape[2] == 1 ? weight_gradient<1> : weight_gradient<3>;
   run(pool, workspace, g, dw.as<float>(), dbias.as<float>());

@@ -11,7 +11,7 @@ using V = Vector<float>;
 constexpr int kOut = 4;                                 // output channels in registers
 constexpr int kTiles = kVectorRegisters >= 32 ? 4 : 2;  // and tiles
 constexpr std::int64_t kCacheFloats = (512 << 10) / 4;  // of a strip's tiles, transformed and multiplied
-constexpr std::int64_t kFewTiles = 32;                  // below which transforming the kernels takes too long
+constexpr std::int64_t kFewTiles = 32;  // below which transforming kernels, or their gradients, takes too long
 constexpr std::int64_t kFewChannels = 8;
 constexpr std::int64_t kMostTiles = 32;
 
@@ -156,10 +156,8 @@ void strip(const PlanesConv& conv, const Tiles& tiles, std::int64_t first, std::
 
 }  // namespace
 
-bool has_conv_winograd(const PlanesConv& conv) {
-  const LaneImages& z = conv.z;
-  return z.h % 2 == 0 && z.w % 2 == 0 && conv.channels >= kFewChannels && conv.outputs >= kFewChannels &&
-         Tiles(z).count >= kFewTiles;
+bool has_winograd(const LaneImages& z, std::int64_t channels, std::int64_t outputs) {
+  return z.h % 2 == 0 && z.w % 2 == 0 && channels >= kFewChannels && outputs >= kFewChannels && Tiles(z).count >= kFewTiles;
 }
 
 void conv_winograd(ThreadPool* pool, Workspace& workspace, const PlanesConv& conv, const float* x, float* y) {

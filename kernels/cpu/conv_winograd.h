@@ -13,15 +13,15 @@ struct PlanesConv {
   const float* bias;  // [outputs], or null
 };
 
-/// Whether the algorithm below takes these sizes, and is the faster one.
-bool has_conv_winograd(const PlanesConv& conv);
+/// Whether the two algorithms below take a convolution of `channels` to `outputs` planes of images of this size, and are the
+/// faster ones.
+bool has_winograd(const LaneImages& z, std::int64_t channels, std::int64_t outputs);
 /// Winograd's minimal filtering F(2 x 2, 3 x 3) (Lavin & Gray 2016): 16 multiplications for 4 outputs instead of 36. Errs
 /// about as much as plain sums do.
 void conv_winograd(ThreadPool* pool, Workspace& workspace, const PlanesConv& conv, const float* x, float* y);
 
 /// The gradients of that convolution's weights and, where dbias is not null, of its bias, in the same way: a correlation of
 /// 4 x 4 inputs with 2 x 2 slopes has 3 x 3 results and needs 16 multiplications too.
-bool has_gradient_winograd(const LaneImages& x, std::int64_t outputs);
 void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs,
                        const float* from_x, const float* from_dy, float* dw, float* dbias);
 

@@ -10,10 +10,8 @@ using V = Vector<float>;
 constexpr int kOut = 4;                              // channels of dy in registers
 constexpr int kIn = kVectorRegisters >= 32 ? 4 : 2;  // and of x
 constexpr int kTileSums = (kOut * kIn + kLanes<float> - 1) / kLanes<float> * kLanes<float>;
-constexpr std::int64_t kStrip = 32;     // tiles between two sums over lanes
-constexpr std::int64_t kChunks = 8;     // with sums of their own: the same bits for any number of threads
-constexpr std::int64_t kFewTiles = 32;  // below which transforming the sums takes too long
-constexpr std::int64_t kFewChannels = 8;
+constexpr std::int64_t kStrip = 32;  // tiles between two sums over lanes
+constexpr std::int64_t kChunks = 8;  // with sums of their own: the same bits for any number of threads
 
 struct Sizes {
   LaneImages x, dy;
@@ -148,10 +146,6 @@ void transform_kernels(const Sizes& s, std::int64_t chunks, const float* sums, f
 
 }  // namespace
 
-bool has_gradient_winograd(const LaneImages& x, std::int64_t outputs) {
-  return x.h % 2 == 0 && x.w % 2 == 0 && x.c >= kFewChannels && outputs >= kFewChannels && Tiles(x).count >= kFewTiles;
-}
-
 void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs,
                        const float* from_x, const float* from_dy, float* dw, float* dbias) {
   const Sizes s(x, outputs);
@@ -171,11 +165,7 @@ void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages&
             dbias == nullptr ? nullptr : bias_sums + chunk * outputs);
   });
   transform_kernels(s, chunks, sums, dw);
-  for (std::int64_t k = 0; dbias != nullptr && k < outputs; ++k) {
-    double sum = 0;
-    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += bias_sums[chunk * outputs + k];
-    dbias[k] = static_cast<float>(sum);
-  }
+  if (dbias != nullptr) add_chunks(bias_sums, chunks, outputs, dbias);
 }
 
 }  // namespace alma

@@ -59,4 +59,13 @@ inline float sum_of_row(const float* row, std::int64_t w, std::int64_t lanes) {
   return sum_lanes<float>(sum);
 }
 
+/// total[i] = sum over the chunks of sums[chunk][i], in their order.
+inline void add_chunks(const double* sums, std::int64_t chunks, std::int64_t n, float* total) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * n + i];
+    total[i] = static_cast<float>(sum);
+  }
+}
+
 }  // namespace alma
