@@ -2,9 +2,8 @@
 // validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images; and complete training steps of
 // the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum).
 #include "alma/evaluate.h"
+#include "alma/trainer.h"
 #include "bench/bench.h"
-#include "engine/ops_loss.h"
-#include "engine/optim.h"
 #include "models/mlp.h"
 #include "models/vgg.h"
 
@@ -18,48 +17,46 @@ std::unique_ptr<Module> make_model(Suite& suite, std::int64_t width, std::int64_
   return make_mlp(suite.context, {kPixels, width, 10, experts, 2}, RandomStream(0, "bench"));
 }
 
+DeviceImages grey_images(Suite& suite, std::int64_t count) {
+  return {Tensor::full(suite.context, {count, 1, 28, 28}, DType::u8, 100), zero_indices(suite, count),
+          normalisation(std::vector<float>{0.1307f}, std::vector<float>{0.3081f})};
+}
+DeviceImages colour_images(Suite& suite, std::int64_t count) {
+  return {Tensor::full(suite.context, {count, 3, 32, 32}, DType::u8, 100), zero_indices(suite, count),
+          normalisation(std::vector<float>{0.4914f, 0.4822f, 0.4465f}, std::vector<float>{0.2470f, 0.2435f, 0.2616f})};
+}
+
+/// A model and the first `used` of the images.
 struct Run {
-  Run(Suite& suite, std::int64_t width, std::int64_t experts, std::int64_t count, std::int64_t used)
-      : images{Tensor::full(suite.context, {count, 1, 28, 28}, DType::u8, 100), zero_indices(suite, count),
-               normalisation(std::vector<float>{0.1307f}, std::vector<float>{0.3081f})},
+  Run(Suite& suite, std::unique_ptr<Module> network, const DeviceImages& set, std::int64_t used, const OptimizerRule& rule,
+      double rate, const ImageAugmentation& augmentation = {})
+      : images(set),
         indices(all_indices(suite.context, used)),
-        model(make_model(suite, width, experts)),
-        optimizer(named_parameters(*model), AdadeltaRule{}, 1.0) {}
-  void step() {
-    const Batch batch = batch_of_images(images, indices);
-    softmax_cross_entropy(model->forward(batch.x), batch.y).backward();
-    optimizer.step();
-  }
+        losses(Tensor::empty(suite.context, {1}, DType::f32)),
+        model(std::move(network)),
+        optimizer(named_parameters(*model), rule, rate),
+        trainer(*model, optimizer, images, {augmentation}, false) {}
+  void step() { trainer.step(indices, losses); }
   DeviceImages images;
-  Tensor indices;
+  Tensor indices, losses;
   std::unique_ptr<Module> model;
   Optimizer optimizer;
+  Trainer trainer;
 };
+
+std::shared_ptr<Run> mlp_run(Suite& suite, std::int64_t width, std::int64_t experts, std::int64_t count, std::int64_t used) {
+  return std::make_shared<Run>(suite, make_model(suite, width, experts), grey_images(suite, count), used, AdadeltaRule{},
+                               1.0);
+}
+std::shared_ptr<Run> vgg_run(Suite& suite, std::int64_t width) {
+  const ImageAugmentation cut{4, {-1.9f, -1.9f, -1.9f}, true, {1, nullptr}};
+  return std::make_shared<Run>(suite, make_vgg19(suite.context, {3, width, 10, 1}, RandomStream(0, "bench")),
+                               colour_images(suite, 1000), kBatch, SgdRule{0.9, 1e-4, false}, 0.01, cut);
+}
 
 // Each array once, though a step's ops read and write many of them several times: pixels as bytes and as floats, and per
 // parameter weight, gradient and two states. What a layer puts out is small beside them.
 double step_bytes(std::int64_t parameters) { return static_cast<double>(kBatch * kPixels * 5 + parameters * 16); }
-
-struct VggRun {
-  VggRun(Suite& suite, std::int64_t width)
-      : images{Tensor::full(suite.context, {1000, 3, 32, 32}, DType::u8, 100), zero_indices(suite, 1000),
-               normalisation(std::vector<float>{0.4914f, 0.4822f, 0.4465f}, std::vector<float>{0.2470f, 0.2435f, 0.2616f})},
-        indices(all_indices(suite.context, kBatch)),
-        model(make_vgg19(suite.context, {3, width, 10, 1}, RandomStream(0, "bench"))),
-        optimizer(named_parameters(*model), SgdRule{0.9, 1e-4, false}, 0.01),
-        augmentation{4, {-1.9f, -1.9f, -1.9f}, true, {1, optimizer.device_state()}} {}
-  void step() {
-    optimizer.prepare();
-    const Batch batch = batch_of_images(images, indices, augmentation);
-    softmax_cross_entropy(model->forward(batch.x), batch.y).backward();
-    optimizer.apply();
-  }
-  DeviceImages images;
-  Tensor indices;
-  std::unique_ptr<Module> model;
-  Optimizer optimizer;
-  ImageAugmentation augmentation;
-};
 
 void register_vgg_steps(Suite& suite) {
   // Forward MACs of a sample, by width (the paper's table); a step has three times as many.
@@ -67,7 +64,7 @@ void register_vgg_steps(Suite& suite) {
     const std::string name = "step/vgg19/h" + std::to_string(width);
     if (suite.too_large(name, 6 * kBatch * macs)) continue;
     add(suite, name, [=, width = width, &suite]() -> Work {
-      const auto run = std::make_shared<VggRun>(suite, width);
+      const auto run = vgg_run(suite, width);
       return [run] { run->step(); };
     });
   }
@@ -83,13 +80,13 @@ void register_steps(Suite& suite) {
       const std::int64_t parameters = count_parameters(*make_model(suite, width, experts));
       add(suite, "step" + model,
           [=, &suite]() -> Work {
-            const auto run = std::make_shared<Run>(suite, width, experts, 1000, kBatch);
+            const auto run = mlp_run(suite, width, experts, 1000, kBatch);
             return [run] { run->step(); };
           },
           {{}, step_bytes(parameters), Traffic::copy});
       const auto evaluation = [=, &suite](std::int64_t count) {
         return [=, &suite]() -> Work {
-          const auto run = std::make_shared<Run>(suite, width, experts, count, count);
+          const auto run = mlp_run(suite, width, experts, count, count);
           return [run] { evaluate(*run->model, run->images, run->indices); };
         };
       };
