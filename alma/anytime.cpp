@@ -51,12 +51,8 @@ RunFacts AnytimeRun::facts() {
   facts.test_samples = test_indices_.count();
   facts.classes = input_.classes;
   facts.parameters = learner_->parameters();
-  facts.macs_per_sample = inference_macs();
+  facts.macs_per_sample = learner_->macs_per_sample(input_.features());
   return facts;
-}
-
-Count AnytimeRun::inference_macs() {
-  return learner_->macs_per_sample(Tensor::zeros(context_, {1, input_.features()}, DType::f32));
 }
 
 double AnytimeRun::seconds() const { return seconds_before_ + steady_seconds() - started_; }
@@ -171,7 +167,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     judge(update + 1);
   }
   record.params = learner_->parameters();
-  record.inference_macs = inference_macs();
+  record.inference_macs = learner_->macs_per_sample(input_.features());
   record.train_macs = cost_.macs;
   record.train_flops = cost_.flops;
   record.seconds = seconds();

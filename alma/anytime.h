@@ -38,7 +38,6 @@ class AnytimeRun {
   void resume(RunDirectory& directory, Console& console);
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
   double planned_samples(std::int64_t update) const;
-  Count inference_macs();
   void judge(std::int64_t updates_done);
   void take(const Evaluation& test);
   void settle(RunDirectory& directory);

@@ -10,12 +10,12 @@ namespace alma {
 
 namespace {
 
-// A row for each row of logits: 1 at its largest element, 0 elsewhere.
-Tensor vote(const Tensor& logits) {
-  const auto classes = static_cast<std::size_t>(logits.dim(1));
-  std::vector<float> unit(classes * classes);
-  for (std::size_t i = 0; i < classes; ++i) unit[i * classes + i] = 1;
-  return gather(Tensor::from(logits.context(), {logits.dim(1), logits.dim(1)}, unit), argmax(logits));
+// Row c is a vote for class c.
+Tensor ballots(Context& context, std::int64_t classes) {
+  const auto n = static_cast<std::size_t>(classes);
+  std::vector<float> unit(n * n);
+  for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
+  return Tensor::from(context, {classes, classes}, unit);
 }
 
 void add(Tensor& sum, const Tensor& x) { sum = sum.defined() ? sum + x : x; }
@@ -27,11 +27,13 @@ Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, Combine
   const NoGrad off;
   if (models.size() == 1) return models[0]->forward(x);
   const auto count = static_cast<double>(models.size());
-  Tensor sum, votes;
+  Tensor sum, votes, ballot_of;
   for (const auto& model : models) {
     const Tensor logits = model->forward(x);
     add(sum, combine == Combine::logits ? logits : softmax(logits));
-    if (combine == Combine::vote) add(votes, vote(logits));
+    if (combine != Combine::vote) continue;
+    if (!ballot_of.defined()) ballot_of = ballots(logits.context(), logits.dim(1));
+    add(votes, gather(ballot_of, argmax(logits)));
   }
   const Tensor mean = (1 / count) * sum;
   switch (combine) {

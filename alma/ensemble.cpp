@@ -96,11 +96,11 @@ class Ensemble final : public Learner {
     return count;
   }
 
-  Count macs_per_sample(const Tensor& x) override {
+  Count macs_per_sample(std::int64_t features) override {
     if (!macs_of_one_) {
       const NoGrad off;
       const CostScope scope(context_);
-      models_[0]->clone(context_)->forward(x);
+      models_[0]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32));
       macs_of_one_ = scope.cost().macs;
     }
     return *macs_of_one_ * models_.size();

@@ -25,8 +25,8 @@ class Learner {
   /// Probabilities [rows, classes] of normalised inputs x.
   virtual Tensor predict(const Tensor& x) = 0;
   virtual std::int64_t parameters() = 0;
-  /// Forward multiply-adds of a prediction, by the paper's count, measured on one sample x [1, features].
-  virtual Count macs_per_sample(const Tensor& x) = 0;
+  /// Forward multiply-adds of a prediction for one sample of so many features, by the paper's count.
+  virtual Count macs_per_sample(std::int64_t features) = 0;
 
   /// Everything that the learner needs to go on, between updates and, called from AfterStep, inside one.
   virtual std::vector<NamedTensor> tensors() = 0;

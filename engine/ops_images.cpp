@@ -27,14 +27,15 @@ void check(const char* op, const DeviceImages& images, const Tensor& indices) {
   require_dtype(op, "indices", indices, DType::i32);
 }
 
-// Without the cost. `shape` of x: [n, features] or [n, channels, height, width].
-Batch gather(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, const Shape& shape,
-             DType dtype, Layout layout = Layout::row_major) {
-  Context& context = indices.context();
-  Batch batch{Tensor::empty(context, shape, dtype, layout), Tensor::empty(context, {indices.dim(0)}, DType::i32)};
-  context.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out(),
+// Uninitialised. `shape` of x: [n, features] or [n, channels, height, width].
+Batch empty_batch(Context& context, const Shape& shape, DType dtype, Layout layout = Layout::row_major) {
+  return {Tensor::empty(context, shape, dtype, layout), Tensor::empty(context, {shape[0]}, DType::i32)};
+}
+
+// Without the cost.
+void gather(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, const Batch& batch) {
+  indices.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out(),
                                   augmentation);
-  return batch;
 }
 
 Shape rows_of(const Tensor& pixels, const Tensor& indices) {
@@ -48,15 +49,24 @@ Count gathered_bytes(const Tensor& indices, const Batch& batch) {
 // The floats of image_rows. No FLOPs: what a training step costs does not depend on whether its device normalises pixels
 // apart.
 Tensor gather(const ImageStorage& rows, const Shape& shape, Layout layout) {
-  const Batch batch =
-      gather({rows.pixels, rows.labels, rows.scale}, rows.indices, rows.augmentation, shape, DType::f32, layout);
+  const Batch batch = empty_batch(rows.indices.context(), shape, DType::f32, layout);
+  gather({rows.pixels, rows.labels, rows.scale}, rows.indices, rows.augmentation, batch);
   rows.indices.context().add_cost({0, 0, gathered_bytes(rows.indices, batch)});
   return batch.x;
 }
 
-// With the cost of reading and normalising.
-Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, DType dtype) {
-  Batch batch = gather(images, indices, augmentation, rows_of(images.pixels, indices), dtype);
+// With the cost of reading and normalising; an augmentation for each of equal parts of the indices.
+Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> augmentations,
+                     DType dtype) {
+  const Shape shape = rows_of(images.pixels, indices);
+  const Batch batch = empty_batch(indices.context(), shape, dtype);
+  const std::int64_t n = shape[0] / static_cast<std::int64_t>(augmentations.size());
+  std::int64_t first = 0;
+  for (const ImageAugmentation& augmentation : augmentations) {
+    gather(images, indices.part(first, {n}), augmentation,
+           {batch.x.part(first * shape[1], {n, shape[1]}), batch.y.part(first, {n})});
+    first += n;
+  }
   indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
   return batch;
 }
@@ -65,14 +75,14 @@ Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, const Im
 
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype, const ImageAugmentation& augmentation) {
   check("gather_images", images, indices);
-  return gather_eagerly(images, indices, augmentation, dtype);
+  return gather_eagerly(images, indices, {&augmentation, 1}, dtype);
 }
 
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation) {
   check("batch_of_images", images, indices);
   Context& context = indices.context();
   if (context.backend().most_image_outputs() == 0 && context.backend().image_layout() == Layout::row_major)
-    return gather_eagerly(images, indices, augmentation, DType::f32);
+    return gather_eagerly(images, indices, {&augmentation, 1}, DType::f32);
   const std::int64_t count = images.pixels.dim(0), n = indices.dim(0);
   const Tensor y = Tensor::empty(context, {n}, DType::i32);
   context.backend().gather_rows(images.labels.view({count, 1}), indices, y.view({n, 1}).out());
@@ -86,16 +96,7 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::sp
   if (k == 0 || indices.dim(0) % k != 0)
     fail("[batch_of_images] ", indices.dim(0), " indices for a stack of ", k, " members");
   if (k == 1 || !members[0]) return batch_of_images(images, indices, members[0]);
-  const Shape shape = rows_of(images.pixels, indices);
-  const std::int64_t n = shape[0] / k;
-  const Batch batch{Tensor::empty(indices.context(), shape, DType::f32),
-                    Tensor::empty(indices.context(), {shape[0]}, DType::i32)};
-  for (std::int64_t m = 0; m < k; ++m)
-    indices.backend().gather_images(images.pixels, images.labels, indices.part(m * n, {n}), images.scale,
-                                    batch.x.part(m * n * shape[1], {n, shape[1]}).out(), batch.y.part(m * n, {n}).out(),
-                                    members[static_cast<std::size_t>(m)]);
-  indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
-  return batch;
+  return gather_eagerly(images, indices, members, DType::f32);
 }
 
 Tensor dense(const Tensor& x) {
