@@ -17,7 +17,7 @@ class FitGraphInTheSimulator : public ::testing::Test {
     if (!context_) GTEST_SKIP() << no_simulator;
     data_ = make_synthetic_images({.train = 160, .test = 1});
     images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
-    for (std::int32_t i = 0; i < 160; ++i) (i < 140 ? split_.train : split_.validation).push_back(i);
+    split_ = first_images(140, 160);
     settings_.rule = AdamRule{};
     settings_.learning_rate = 0.01;
     settings_.batch_size = 64;  // 21 steps: 64, 64 and 12 samples

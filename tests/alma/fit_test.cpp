@@ -15,10 +15,10 @@ namespace {
 
 class FitTest : public ::testing::Test {
  protected:
-  static constexpr std::int64_t kTrain = 130;
+  static constexpr std::int32_t kTrain = 130;
   FitTest() : data_(make_synthetic_images({.train = 180, .test = 1})) {
     images_ = upload_images(context_, data_.train, data_.mean, data_.std);
-    for (std::int32_t i = 0; i < 180; ++i) (i < kTrain ? split_.train : split_.validation).push_back(i);
+    split_ = first_images(kTrain, 180);
     settings_.rule = AdamRule{};
     settings_.learning_rate = 0.01;
     settings_.batch_size = 64;
@@ -151,16 +151,6 @@ TEST_F(FitTest, ALossThatIsNotFiniteEndsTheRunNamingUpdateEpochAndStep) {
 class FitVgg : public ::testing::Test {
  protected:
   FitVgg() {
-    data_.channels = 3;
-    data_.height = data_.width = 32;
-    data_.classes = 10;
-    RandomStream random(1, "colour images");
-    for (int i = 0; i < 40 * 3 * 32 * 32; ++i) data_.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
-    for (std::int32_t i = 0; i < 40; ++i) {
-      data_.labels.push_back(i % 10);
-      (i < 35 ? split_.train : split_.validation).push_back(i);
-    }
-    images_ = upload_images(context_, data_, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
     settings_.rule = SgdRule{0.9, 1e-4, false};
     settings_.learning_rate = 0.01;
     settings_.batch_size = 16;  // 16, 16 and 3 images
@@ -176,9 +166,8 @@ class FitVgg : public ::testing::Test {
   }
 
   Context context_{"cpu"};
-  ImageSet data_;
-  DeviceImages images_;
-  MegaBatch split_;
+  const DeviceImages images_ = colour_images(context_, 40);
+  const MegaBatch split_ = first_images(35, 40);
   FitSettings settings_;
 };
 
@@ -211,7 +200,7 @@ TEST_F(FitVgg, AnyNumberOfThreadsGivesTheSameBits) {
   const std::string one = trained("update 1");
   for (const int threads : {2, 3}) {
     Context context("cpu", threads);
-    const DeviceImages images = upload_images(context, data_, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+    const DeviceImages images = colour_images(context, 40);
     const auto other = make_vgg19(context, {3, 3, 10, 1}, RandomStream(5, "test"));
     Fit(*other, images, split_, settings_, 9, "update 1").run(ignore);
     EXPECT_EQ(bits(named_state(*other)), one) << threads;

@@ -48,7 +48,7 @@ class StackedInTheSimulator : public ::testing::Test {
     if (!context_) GTEST_SKIP() << no_simulator;
     data_ = make_synthetic_images({.train = 180, .test = 1});
     images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
-    for (std::int32_t i = 0; i < 180; ++i) (i < 150 ? split_.train : split_.validation).push_back(i);
+    split_ = first_images(150, 180);
     settings_.rule = AdadeltaRule{};
     settings_.batch_size = 64;  // 64, 64 and 22 samples
     settings_.max_epochs = 7;
@@ -58,16 +58,8 @@ class StackedInTheSimulator : public ::testing::Test {
   }
   /// VGG19 on random images in color, cropped and mirrored.
   void use_vgg(std::int64_t experts) {
-    RandomStream random(3, "pixels");
-    std::vector<std::uint8_t> pixels;
-    for (int i = 0; i < 20 * 3 * 32 * 32; ++i) pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
-    std::vector<std::int32_t> labels;
-    for (std::int32_t i = 0; i < 20; ++i) labels.push_back(i % 10);
-    const std::vector<float> mean{0.5f, 0.5f, 0.5f}, std{0.25f, 0.25f, 0.25f};
-    images_ = {Tensor::from(*context_, {20, 3, 32, 32}, pixels), Tensor::from(*context_, {20}, labels),
-               normalisation(mean, std)};
-    split_ = {};
-    for (std::int32_t i = 0; i < 20; ++i) (i < 16 ? split_.train : split_.validation).push_back(i);
+    images_ = colour_images(*context_, 20);
+    split_ = first_images(16, 20);
     settings_.rule = SgdRule{0.9, 1e-4, false};
     settings_.learning_rate = 0.01;
     settings_.batch_size = 8;

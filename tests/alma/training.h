@@ -22,6 +22,26 @@ inline Config small_config() {
   return config;
 }
 
+/// The first `train` of `count` images train, the others validate.
+inline MegaBatch first_images(std::int32_t train, std::int32_t count) {
+  MegaBatch split;
+  for (std::int32_t i = 0; i < count; ++i) (i < train ? split.train : split.validation).push_back(i);
+  return split;
+}
+
+/// Random pixels of 3 x 32 x 32 in 10 classes, as VGG19 takes them.
+inline DeviceImages colour_images(Context& context, std::int32_t count) {
+  ImageSet set;
+  set.channels = 3;
+  set.height = set.width = 32;
+  set.classes = 10;
+  RandomStream random(1, "colour images");
+  for (std::int64_t i = 0; i < count * set.pixels_per_image(); ++i)
+    set.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
+  for (std::int32_t i = 0; i < count; ++i) set.labels.push_back(i % 10);
+  return upload_images(context, set, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+}
+
 /// What a run has left behind.
 struct Trained {
   std::vector<MegaBatchRecord> records;

@@ -194,6 +194,13 @@ Backend& KernelTest::backend(int threads) {
   return *entry.backend;
 }
 
+void KernelTest::expect_error(const char* primitive, const char* found, const std::function<void(Device&)>& body) {
+  Device device(backend(), 0);
+  const std::string message = error_of([&] { body(device); });
+  EXPECT_TRUE(message.starts_with(std::string("[") + primitive + "]")) << message;
+  EXPECT_NE(message.find(found), std::string::npos) << message;
+}
+
 std::vector<Values> KernelTest::run(const std::function<void(Device&)>& body) {
   struct Variant {
     const char* name;

@@ -108,6 +108,8 @@ class KernelTest : public testing::TestWithParam<std::string> {
   /// Runs `body` without a pool, again, with pools of 1, 2 and 3 threads, and without a pool on arrays that are off their
   /// alignment; all must give the same bits. Returns the outputs of the first run.
   std::vector<Values> run(const std::function<void(Device&)>& body);
+  /// The primitive refuses what `body` asks of it, by name, and says what it was given.
+  void expect_error(const char* primitive, const char* found, const std::function<void(Device&)>& body);
 };
 
 /// Element by element within tolerance(dtype, error of plain, term); NaN where the truth is NaN. Names the worst element.

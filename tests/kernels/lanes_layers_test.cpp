@@ -113,12 +113,6 @@ INSTANTIATE_TEST_SUITE_P(On, LanesLayers, testing::ValuesIn(cpu_devices()), devi
 /// What has no meaning in lanes16, or is not there, is refused by name on every device.
 class LanesErrors : public LanesTest {
  protected:
-  void expect_error(const char* primitive, const char* found, const std::function<void(Device&)>& body) {
-    Device device(backend(), 0);
-    const std::string message = error_of([&] { body(device); });
-    EXPECT_TRUE(message.starts_with(std::string("[") + primitive + "]")) << message;
-    EXPECT_NE(message.find(found), std::string::npos) << message;
-  }
   static constexpr DType f32 = DType::f32;
   const Shape shape{2, 3, 4, 4};
   const Values zeros = Values(96, 0);
