@@ -10,6 +10,7 @@
 
 #include "alma/files.h"
 #include "tests/data/files.h"
+#include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
@@ -89,8 +90,8 @@ TEST_F(AlmaBench, TheFilterChoosesAndRepetitionsAreKept) {
 }
 
 TEST_F(AlmaBench, CountersAreOfOneCall) {
+  if (!open_simulator()) GTEST_SKIP() << no_simulator;
   const std::string file = folder_ / "counters.json";
-  if (!std::filesystem::exists(ALMA_BINARY_DIR "/libalma_cuda_sim.so")) GTEST_SKIP() << "this build has no cuda-sim";
   ASSERT_EQ(bench("--quick --device cuda-sim --filter '^kernels/(add|softmax)/(128x784|128x10)$' --counters " + file), 0)
       << output();
   const json all = json::parse(read_text(file).value());
