@@ -1,8 +1,15 @@
-// Two points of the paper's MNIST figures, on real MNIST: what bench/reproduce-mnist does over many seeds, with one.
+// Two points of the paper's MNIST figures, on real MNIST: what bench/reproduce-mnist does over many seeds, with one. And the
+// memory that real CIFAR-10 needs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <csignal>
+#include <thread>
 
+#include "alma/files.h"
+#include "tests/alma/program.h"
 #include "tests/alma/training.h"
 
 namespace alma::test {
@@ -16,11 +23,16 @@ std::vector<MegaBatchRecord> run_paper_point(std::int64_t wait) {
   return run_to_end(config, context).records;
 }
 
+bool here(const std::string& data_set) {
+  for (const Entry& entry : list_data_sets())
+    if (entry.name == data_set) return entry.found;
+  return false;
+}
+
 class Paper : public ::testing::Test {
  protected:
   void SetUp() override {
-    for (const Entry& entry : list_data_sets())
-      if (entry.name == "mnist" && !entry.found) GTEST_SKIP() << "no MNIST in ALMA_DATA";
+    if (!here("mnist")) GTEST_SKIP() << "no MNIST in ALMA_DATA";
   }
 };
 
@@ -38,6 +50,25 @@ TEST_F(Paper, WaitingForTenGivesThePapersCumulativeError) {
   // One run against the mean of three, at a spread over seeds of 7.8.
   EXPECT_NEAR(aggregate(records, 10).cer, 91.19, 2 * 7.8 * std::sqrt(1.0 + 1.0 / 3));
   EXPECT_TRUE(records.back().train_macs == Count{100} * 54'000 * 7'920) << to_text(records.back().train_macs);
+}
+
+// After two updates of one epoch every kind of work has been done: loading, training, validation and test.
+TEST(PaperCifar, TheRunAtWidth16StaysBelow400Megabytes) {
+  if (!here("cifar10")) GTEST_SKIP() << "no CIFAR-10 in ALMA_DATA";
+  const TemporaryFolder folder;
+  Program program(folder.path(), {"run", ALMA_SOURCE_DIR "/alma/configs/cifar10-sm.toml", "--set", "model.width=16", "--set",
+                                  "train.max_epochs=1", "--device", "cpu", "--quiet", "--out", "run"});
+  const auto lines = [&] {
+    const std::string text = read_text(folder / "run/metrics.jsonl").value_or("");
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  for (int tenth = 0; tenth < 1200 && lines() < 20; ++tenth) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ASSERT_GE(lines(), 20) << "in two minutes";
+  program.signal(SIGINT);
+  const Outcome outcome = program.finish();
+  EXPECT_EQ(outcome.code, 130) << outcome.err;
+  EXPECT_LT(outcome.peak_megabytes, 400);
+  EXPECT_GT(outcome.peak_megabytes, 180) << "the pixels alone are 184";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,10 +39,11 @@ void Program::signal(int number) const { ::kill(process_, number); }
 
 Outcome Program::finish() {
   int status = 0;
-  ::waitpid(process_, &status, 0);
+  rusage used{};
+  ::wait4(process_, &status, 0, &used);
   process_ = -1;
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read_text(folder_ / "stdout").value_or(""),
-          read_text(folder_ / "stderr").value_or("")};
+          read_text(folder_ / "stderr").value_or(""), static_cast<double>(used.ru_maxrss) * 1024e-6};
 }
 
 Outcome run_alma(const fs::path& folder, const std::vector<std::string>& arguments) {

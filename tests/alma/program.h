@@ -11,6 +11,7 @@ namespace alma::test {
 struct Outcome {
   int code = -1;  // exit code; -signal if it was killed
   std::string out, err;
+  double peak_megabytes = 0;  // of resident memory
 };
 
 /// The program in a process of its own, under way; `folder` becomes its working directory and gets its output.
