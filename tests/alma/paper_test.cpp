@@ -11,6 +11,7 @@
 #include "alma/files.h"
 #include "tests/alma/program.h"
 #include "tests/alma/training.h"
+#include "tests/data/real_data.h"
 
 namespace alma::test {
 namespace {
@@ -23,16 +24,10 @@ std::vector<MegaBatchRecord> run_paper_point(std::int64_t wait) {
   return run_to_end(config, context).records;
 }
 
-bool here(const std::string& data_set) {
-  for (const Entry& entry : list_data_sets())
-    if (entry.name == data_set) return entry.found;
-  return false;
-}
-
 class Paper : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!here("mnist")) GTEST_SKIP() << "no MNIST in ALMA_DATA";
+    if (const std::string reason = unavailable("mnist"); !reason.empty()) GTEST_SKIP() << reason;
   }
 };
 
@@ -54,7 +49,7 @@ TEST_F(Paper, WaitingForTenGivesThePapersCumulativeError) {
 
 // After two updates of one epoch every kind of work has been done: loading, training, validation and test.
 TEST(PaperCifar, TheRunAtWidth16StaysBelow400Megabytes) {
-  if (!here("cifar10")) GTEST_SKIP() << "no CIFAR-10 in ALMA_DATA";
+  if (const std::string reason = unavailable("cifar10"); !reason.empty()) GTEST_SKIP() << reason;
   const TemporaryFolder folder;
   Program program(folder.path(), {"run", ALMA_SOURCE_DIR "/alma/configs/cifar10-sm.toml", "--set", "model.width=16", "--set",
                                   "train.max_epochs=1", "--device", "cpu", "--quiet", "--out", "run"});

@@ -2,18 +2,11 @@
 
 #include <algorithm>
 
-#include "data/catalogue.h"
 #include "data/published.h"
+#include "tests/data/real_data.h"
 
 namespace alma::test {
 namespace {
-
-/// Why the set cannot be tested here; empty if it can.
-std::string unavailable(const std::string& name) {
-  for (const Entry& entry : list_data_sets())
-    if (entry.name == name) return entry.found ? "" : name + " is not here: " + entry.how;
-  return name + " is not in the catalogue";
-}
 
 std::vector<std::int64_t> class_counts(const ImageSet& set) {
   std::vector<std::int64_t> counts(10);
