@@ -87,7 +87,7 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   Checkpoint checkpoint = store_->load(context_);
   if (!checkpoint.note.empty()) console.warn(checkpoint.note);
   directory.truncate_metrics(checkpoint.metrics_bytes);
-  records_ = directory.read_metrics();
+  records_ = read_metrics(directory.path());
   const nlohmann::json& state = checkpoint.state;
   judgement_.error = state.at("error");
   if (!state.at("loss").is_null()) judgement_.loss = state.at("loss");
@@ -105,10 +105,10 @@ void AnytimeRun::judge(std::int64_t updates_done) {
     Context& context;
     ~TakeBack() { context.lend_threads(0); }
   };
-  const auto work = [this, evaluate = learner_->evaluator(test_context_)] {
+  const auto work = [this, evaluate = learner_->evaluator(test_context_, test_, test_indices_)] {
     const TakeBack take_back{context_};
     const ProfileSpan span(test_context_, "test evaluation");
-    return evaluate(test_, test_indices_);
+    return evaluate();
   };
   // Beside the next update if that is the longer of the two: a training sample costs about three evaluations. Otherwise all
   // threads judge first.

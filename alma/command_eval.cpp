@@ -60,7 +60,7 @@ int eval_command(const EvalOptions& options) {
   const ImageData data = load_data(loaded.config);
   require_fit(loaded.input, data.test, data.test.name);
   const DeviceImages test = upload_images(context, data.test, loaded.input.mean, loaded.input.std);
-  const Evaluation result = loaded.learner->evaluator(context)(test, all_indices(context, data.test.count()));
+  const Evaluation result = loaded.learner->evaluator(context, test, all_indices(context, data.test.count()))();
   std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
               static_cast<long long>(result.count - result.hits), static_cast<long long>(result.count), result.loss());
   return 0;

@@ -11,7 +11,7 @@ namespace {
 
 // A run that has its result: nothing to compute, so neither data nor device are needed.
 int show_finished(const RunDirectory& directory, const RunOptions& options, Console& console) {
-  const std::vector<MegaBatchRecord> records = directory.read_metrics();
+  const std::vector<MegaBatchRecord> records = read_metrics(directory.path());
   console.say("this run is complete");
   if (options.profile) console.warn("nothing was left to run, so --profile has recorded nothing");
   console.finish(aggregate(records, options.config.learner.wait), records, directory.path());

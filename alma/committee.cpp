@@ -18,30 +18,38 @@ Tensor ballots(Context& context, std::int64_t classes) {
   return Tensor::from(context, {classes, classes}, unit);
 }
 
-void add(Tensor& sum, const Tensor& x) { sum = sum.defined() ? sum + x : x; }
+void add_to(Tensor& sum, const Tensor& x) { sum = sum.defined() ? sum + x : x; }
 
 }  // namespace
 
-Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, Combine combine, const Tensor& x) {
-  if (models.empty()) fail("[committee] no models");
+void CommitteeSum::add(Module& model, const Tensor& x) {
   const NoGrad off;
-  if (models.size() == 1) return models[0]->forward(x);
-  const auto count = static_cast<double>(models.size());
-  Tensor sum, votes, ballot_of;
-  for (const auto& model : models) {
-    const Tensor logits = model->forward(x);
-    add(sum, combine == Combine::logits ? logits : softmax(logits));
-    if (combine != Combine::vote) continue;
-    if (!ballot_of.defined()) ballot_of = ballots(logits.context(), logits.dim(1));
-    add(votes, gather(ballot_of, argmax(logits)));
-  }
-  const Tensor mean = (1 / count) * sum;
-  switch (combine) {
+  const Tensor logits = model.forward(x);
+  if (models_++ == 0) first_ = logits;
+  add_to(sum_, combine_ == Combine::logits ? logits : softmax(logits));
+  if (combine_ != Combine::vote) return;
+  if (!ballots_.defined()) ballots_ = ballots(logits.context(), logits.dim(1));
+  add_to(votes_, gather(ballots_, argmax(logits)));
+}
+
+Tensor CommitteeSum::logits() const {
+  if (models_ == 0) fail("[committee] no models");
+  if (models_ == 1) return first_;
+  const NoGrad off;
+  const auto count = static_cast<double>(models_);
+  const Tensor mean = (1 / count) * sum_;
+  switch (combine_) {
     case Combine::probabilities: return log(mean);
     case Combine::logits: return mean;
-    case Combine::vote: return log((1 / (count + 0.5)) * (votes + 0.5 * mean));
+    case Combine::vote: return log((1 / (count + 0.5)) * (votes_ + 0.5 * mean));
   }
   fail("[committee] unknown rule");
+}
+
+Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, Combine combine, const Tensor& x) {
+  CommitteeSum sum(combine);
+  for (const auto& model : models) sum.add(*model, x);
+  return sum.logits();
 }
 
 }  // namespace alma

@@ -77,11 +77,26 @@ class Ensemble final : public Learner {
     return finish();
   }
 
-  Evaluate evaluator(Context& context) override {
+  Evaluate evaluator(Context& context, const DeviceImages& images, const Tensor& indices) override {
+    if (!frozen_ || !frozen_->are_of(images, indices)) frozen_ = std::make_shared<FrozenSums>(images, indices);
+    const std::size_t known = frozen_->models;
+    const std::size_t newly_frozen = static_cast<std::size_t>(first_trained()) - known;
     auto models = std::make_shared<std::vector<std::unique_ptr<Module>>>();
-    for (const auto& model : models_) models->push_back(model->clone(context));
-    return [models, combine = settings_.combine](const DeviceImages& images, const Tensor& indices) {
-      return evaluate([&](const Tensor& x) { return committee_logits(*models, combine, x); }, images, indices);
+    for (std::size_t i = known; i < models_.size(); ++i) models->push_back(models_[i]->clone(context));
+    return [=, sums = frozen_, combine = settings_.combine] {
+      std::size_t batch = 0;
+      const Evaluation result = evaluate(
+          [&](const Tensor& x) {
+            if (batch == sums->batches.size()) sums->batches.emplace_back(combine);
+            CommitteeSum& frozen = sums->batches[batch++];
+            for (std::size_t i = 0; i < newly_frozen; ++i) frozen.add(*(*models)[i], x);
+            CommitteeSum all = frozen;
+            for (std::size_t i = newly_frozen; i < models->size(); ++i) all.add(*(*models)[i], x);
+            return all.logits();
+          },
+          sums->images, sums->indices);
+      sums->models = known + newly_frozen;
+      return result;
     };
   }
 
@@ -128,6 +143,7 @@ class Ensemble final : public Learner {
   }
 
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
+    frozen_.reset();
     while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);  // of the right shapes
     for (std::size_t i = 0; i < models_.size(); ++i) {
       const std::vector<NamedTensor> model = named_state(*models_[i]);
@@ -141,6 +157,17 @@ class Ensemble final : public Learner {
   struct Pending {
     std::vector<NamedTensor> tensors;
     nlohmann::json fits;
+  };
+  // What the members that no longer train say about the samples that the learner is judged on.
+  struct FrozenSums {
+    FrozenSums(DeviceImages of_images, Tensor of_indices) : images(std::move(of_images)), indices(std::move(of_indices)) {}
+    bool are_of(const DeviceImages& other, const Tensor& other_indices) const {
+      return images.pixels.in().data == other.pixels.in().data && indices.in().data == other_indices.in().data;
+    }
+    DeviceImages images;
+    Tensor indices;
+    std::size_t models = 0;             // the first so many members
+    std::vector<CommitteeSum> batches;  // one for each batch of an evaluation
   };
   // The fits are gone when update() is left, also by an exception.
   struct Leave {
@@ -250,6 +277,7 @@ class Ensemble final : public Learner {
   std::unique_ptr<Module> stack_;                   // of the models that train, where they train as one
   std::unique_ptr<StackedFit> stacked_;             // of the fits, if they are in step
   std::optional<Pending> pending_;
+  std::shared_ptr<FrozenSums> frozen_;
   std::optional<Count> macs_of_one_;  // all models are made alike
 };
 

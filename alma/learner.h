@@ -18,10 +18,11 @@ class Learner {
   virtual ~Learner() = default;
   /// Update number `update`, counted from 0, on `data`. After load() of a state inside an update, goes on with that one.
   virtual FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) = 0;
-  /// Error and loss of the learner as it is now, by a copy in `context`, where images and indices must be: it may run on
-  /// another thread while this learner goes on.
-  using Evaluate = std::function<Evaluation(const DeviceImages& images, const Tensor& indices)>;
-  virtual Evaluate evaluator(Context& context) = 0;
+  /// Error and loss of the learner as it is now on the samples that `indices` names, by a copy in `context`, where images
+  /// and indices must be: it may run on another thread while this learner goes on. What members that no longer train say
+  /// about the samples is remembered, so that evaluations of one context, images and indices must follow one another.
+  using Evaluate = std::function<Evaluation()>;
+  virtual Evaluate evaluator(Context& context, const DeviceImages& images, const Tensor& indices) = 0;
   /// Probabilities [rows, classes] of normalised inputs x.
   virtual Tensor predict(const Tensor& x) = 0;
   virtual std::int64_t parameters() = 0;

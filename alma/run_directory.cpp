@@ -165,8 +165,8 @@ void RunDirectory::truncate_metrics(std::uint64_t bytes) {
   metrics_bytes_ = bytes;
 }
 
-std::vector<MegaBatchRecord> RunDirectory::read_metrics() const {
-  const fs::path path = path_ / kMetrics;
+std::vector<MegaBatchRecord> read_metrics(const fs::path& run_directory) {
+  const fs::path path = run_directory / kMetrics;
   const auto text = read_text(path);
   if (!text) fail(ErrorKind::data, "cannot read ", path.string(), ": ", system_error_text(errno));
   std::vector<MegaBatchRecord> records;

@@ -42,8 +42,6 @@ class RunDirectory {
   std::uint64_t metrics_bytes() const { return metrics_bytes_; }
   /// Goes back to what a checkpoint knows of. Throws Error(ErrorKind::data) if the file is shorter.
   void truncate_metrics(std::uint64_t bytes);
-  /// All records in order. Throws Error(ErrorKind::data) naming a damaged line.
-  std::vector<MegaBatchRecord> read_metrics() const;
   /// Waits until metrics.jsonl is on the disk: before a checkpoint that counts on it.
   void sync_metrics();
 
@@ -57,6 +55,9 @@ class RunDirectory {
   int lock_ = -1, metrics_ = -1;
   std::uint64_t metrics_bytes_ = 0;
 };
+
+/// All lines of its metrics.jsonl, in order. Throws Error(ErrorKind::data) naming a damaged line.
+std::vector<MegaBatchRecord> read_metrics(const std::filesystem::path& run_directory);
 
 /// The configuration of an existing run directory. Throws Error(ErrorKind::usage) if it is none.
 Config read_run_config(const std::filesystem::path& run_directory);

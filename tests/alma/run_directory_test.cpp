@@ -85,7 +85,7 @@ TEST(RunDirectory, RecordsAreWholeLinesAndReadBack) {
     EXPECT_EQ(directory.metrics_bytes(), expected.size());
   }
   directory.sync_metrics();
-  const auto records = directory.read_metrics();
+  const auto records = read_metrics(directory.path());
   ASSERT_EQ(records.size(), 20u);
   for (std::int64_t t = 1; t <= 20; ++t)
     EXPECT_EQ(to_json_line(records[static_cast<std::size_t>(t - 1)]), to_json_line(some_record(t)));
@@ -101,9 +101,9 @@ TEST(RunDirectory, ResumeGoesBackToTheCheckpointAndAppends) {
     directory.append(some_record(2));
   }
   RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_EQ(directory.read_metrics().size(), 2u);
+  EXPECT_EQ(read_metrics(directory.path()).size(), 2u);
   directory.truncate_metrics(checkpoint);
-  EXPECT_EQ(directory.read_metrics().size(), 1u);
+  EXPECT_EQ(read_metrics(directory.path()).size(), 1u);
   directory.append(some_record(2));
   EXPECT_EQ(text_of(folder / "run/metrics.jsonl"),
             to_json_line(some_record(1)) + "\n" + to_json_line(some_record(2)) + "\n");
@@ -125,7 +125,7 @@ TEST(RunDirectory, ADamagedLineIsNamed) {
   RunDirectory directory(folder / "run", some_config(), OpenMode::create);
   directory.append(some_record(1));
   std::ofstream(folder / "run/metrics.jsonl", std::ios::app) << "garbage\n";
-  expect_error(ErrorKind::data, {"metrics.jsonl:2"}, [&] { directory.read_metrics(); });
+  expect_error(ErrorKind::data, {"metrics.jsonl:2"}, [&] { read_metrics(directory.path()); });
 }
 
 TEST(RunDirectory, ResumeWithAnotherConfigurationListsTheKeys) {
@@ -157,7 +157,7 @@ TEST(RunDirectory, AdmitsOneWriter) {
     expect_error(ErrorKind::usage, {"has a writer", "process " + std::to_string(::getpid()), host, "started 20"},
                  [&] { RunDirectory(folder / "run", some_config(), OpenMode::resume); });
     first.append(some_record(1));
-    EXPECT_EQ(first.read_metrics().size(), 1u);
+    EXPECT_EQ(read_metrics(first.path()).size(), 1u);
   }
   RunDirectory second(folder / "run", some_config(), OpenMode::resume);
   const auto lock = nlohmann::json::parse(text_of(folder / "run/run.lock"));
@@ -178,7 +178,7 @@ TEST(RunDirectory, TheLockOfAKilledProcessIsNoObstacle) {
   ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(nlohmann::json::parse(text_of(folder / "run/run.lock")).at("pid"), child);
   RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_EQ(directory.read_metrics().size(), 1u);
+  EXPECT_EQ(read_metrics(directory.path()).size(), 1u);
 }
 
 TEST(RunDirectory, ResultMakesItFinished) {
@@ -206,7 +206,7 @@ TEST(RunDirectory, ALineThatDoesNotFitIsTakenBack) {
     EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), to_json_line(some_record(1)) + "\n");
   }
   directory.append(some_record(2));
-  EXPECT_EQ(directory.read_metrics().size(), 2u);
+  EXPECT_EQ(read_metrics(directory.path()).size(), 2u);
 }
 
 TEST(RunDirectory, AFullDiskLeavesWholeLines) {
@@ -220,7 +220,7 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
     for (; t < 1000; ++t) directory.append(some_record(1));
   };
   expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "make room"}, fill_up);
-  EXPECT_EQ(directory.read_metrics().size(), static_cast<std::size_t>(t - 1));
+  EXPECT_EQ(read_metrics(directory.path()).size(), static_cast<std::size_t>(t - 1));
   EXPECT_EQ(text_of(folder / "disk/run/metrics.jsonl").size(), directory.metrics_bytes());
   expect_error(ErrorKind::failed, {"result.json", "No space left on device"}, [&] {
     directory.write_result({{"text", std::string(100000, 'x')}});

@@ -56,7 +56,7 @@ inline Trained run_to_end(const Config& config, Context& context) {
   Console console({nullptr, &warnings, false, false, 80, [] { return 0.0; }});
   AnytimeRun run(config, context, load_data(config));
   run.run(directory, console);
-  return {directory.read_metrics(), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
+  return {read_metrics(directory.path()), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
 }
 
 /// All tensors as raw bytes, in order of their names.

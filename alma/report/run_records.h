@@ -1,0 +1,38 @@
+#pragma once
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "alma/config.h"
+#include "alma/metrics.h"
+
+namespace alma {
+
+/// A finished run, as its run directory tells it.
+struct RunRecord {
+  std::filesystem::path folder;
+  Config config;
+  std::vector<MegaBatchRecord> records;  // t = 1 .. B
+  Aggregates measures;                   // made of the records again; result.json must agree
+  double seconds = 0;
+  std::string device, level, version;
+};
+
+/// A folder that was asked for and is not part of the report.
+struct LeftOut {
+  std::filesystem::path folder;
+  std::string reason;
+};
+
+struct RunCollection {
+  std::vector<RunRecord> runs;  // in the order of their paths
+  std::vector<LeftOut> left_out;
+};
+
+/// Reads run directories; a folder that is none is searched for them at any depth. What is damaged, unfinished or foreign is
+/// left out with the reason: never an error. Throws Error(ErrorKind::usage) for a path that does not exist.
+RunCollection read_runs(std::span<const std::filesystem::path> folders);
+
+}  // namespace alma
