@@ -31,11 +31,13 @@ void save_profile_of_part(const Profiler& profiler, const ProfileFacts& facts, c
 }  // namespace
 
 int run_command(const RunOptions& options) {
-  Console console(console_options(options.quiet));
+  ConsoleOptions console_settings = console_options(options.quiet);
+  console_settings.listener = options.listener;
+  Console console(console_settings);
   catch_interrupts();
   if (options.mode == OpenMode::resume) {
     RunDirectory directory(options.out, options.config, options.mode);
-    if (directory.finished()) return show_finished(directory, options, console);
+    if (is_finished(directory.path())) return show_finished(directory, options, console);
   }
   std::optional<Profiler> profiler;
   if (options.profile) profiler.emplace();
@@ -50,6 +52,7 @@ int run_command(const RunOptions& options) {
   };
   AnytimeRun run(options.config, context, load());
   RunDirectory directory(options.out, options.config, options.mode);
+  if (is_finished(directory.path())) return show_finished(directory, options, console);
   RunFacts facts = run.facts();
   facts.threads = options.threads;
   facts.run_directory = directory.path();

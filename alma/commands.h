@@ -1,15 +1,21 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "alma/config.h"
+#include "alma/console.h"
 #include "alma/run_directory.h"
 
 namespace alma {
 
 // What main() has read from the command line. A command returns the exit code: 0, or 130 if it was interrupted; anything
 // else that goes wrong is thrown.
+
+/// What the program does with errors: runs `command`, and writes what it throws to standard error as "error: ...". Returns
+/// the exit code.
+int exit_code_of(const std::function<int()>& command);
 
 /// `alma run`, with the configuration resolved.
 struct RunOptions {
@@ -19,9 +25,23 @@ struct RunOptions {
   std::filesystem::path out;
   OpenMode mode = OpenMode::create_free;  // RunDirectory(out, config, mode)
   bool quiet = false;
-  bool profile = false;  // profile.json and profile.txt, in the run directory
+  bool profile = false;                           // profile.json and profile.txt, in the run directory
+  std::function<void(const Progress&)> listener;  // of a program that shows progress itself
 };
 int run_command(const RunOptions& options);
+
+/// `alma sweep`: a grid of runs, with the program's arguments as they are. Exit code 1 if a run failed.
+struct SweepOptions {
+  std::filesystem::path file;
+  std::filesystem::path out;  // empty: runs/NAME of the file
+  int jobs = 1;
+  std::string device = "auto";
+  int threads = 1;       // of each run
+  std::string shard;     // "i/n": every n-th run from the i-th on; empty: all
+  bool dry_run = false;  // print the grid and what it will cost
+  bool quiet = false;
+};
+int sweep_command(const SweepOptions& options);
 
 /// `alma eval` and `alma predict`: a run directory, or the checkpoint folder in it.
 struct EvalOptions {

@@ -104,6 +104,13 @@ struct ReadValue {
   }
 };
 
+// "learner.wait" into its section and its name.
+std::pair<std::string, std::string> split_name(const std::string& full_name) {
+  const std::size_t dot = full_name.find('.');
+  if (dot == std::string::npos) return {"", full_name};
+  return {full_name.substr(0, dot), full_name.substr(dot + 1)};
+}
+
 [[noreturn]] void unknown_key(const std::string& section, const std::string& name, const std::string& where) {
   // A right name in the wrong section is nearer than another name in the right one.
   const Key* nearest = nullptr;
@@ -129,6 +136,12 @@ void check_section(const std::string& section, const std::string& where) {
        "]? `alma run --print-config` lists all keys");
 }
 
+const Key& known_key(const std::string& section, const std::string& name, const std::string& where) {
+  for (const Key& key : config_keys())
+    if (key.section == section && key.name == name) return key;
+  unknown_key(section, name, where);
+}
+
 // A configuration in the making.
 struct Reading {
   Config config;
@@ -137,15 +150,11 @@ struct Reading {
 
 void read_key(Reading& reading, const std::string& section, const std::string& name, const toml::node& node,
               const std::string& where) {
-  for (const Key& key : config_keys()) {
-    if (key.section != section || key.name != name) continue;
-    const Found found{key, node, where};
-    found.check_planned();
-    std::visit(ReadValue{found}, key.field(reading.config));
-    if (key.full_name() == "learner.members") reading.members_given = true;
-    return;
-  }
-  unknown_key(section, name, where);
+  const Key& key = known_key(section, name, where);
+  const Found found{key, node, where};
+  found.check_planned();
+  std::visit(ReadValue{found}, key.field(reading.config));
+  if (key.full_name() == "learner.members") reading.members_given = true;
 }
 
 void read_file(Reading& reading, std::string_view text, const std::string& name) {
@@ -173,9 +182,7 @@ void apply_set(Reading& reading, const std::string& set) {
   if (equals == std::string::npos || equals == 0)
     fail(ErrorKind::usage, "--set ", set, ": expected section.key=value, such as --set learner.wait=10");
   const std::string full_name = set.substr(0, equals), text = set.substr(equals + 1);
-  const std::size_t dot = full_name.find('.');
-  const std::string section = dot == std::string::npos ? "" : full_name.substr(0, dot);
-  const std::string name = dot == std::string::npos ? full_name : full_name.substr(dot + 1);
+  const auto [section, name] = split_name(full_name);
   toml::table table;
   try {
     table = toml::parse("value = " + text);
@@ -194,6 +201,12 @@ void apply_set(Reading& reading, const std::string& set) {
 
 std::string toml_library_version() {
   return std::to_string(TOML_LIB_MAJOR) + "." + std::to_string(TOML_LIB_MINOR) + "." + std::to_string(TOML_LIB_PATCH);
+}
+
+const Key& find_key(const std::string& full_name, const std::string& where) {
+  const auto [section, name] = split_name(full_name);
+  if (!section.empty()) check_section(section, where);
+  return known_key(section, name, where);
 }
 
 Config parse_config(std::string_view text, const std::string& name, const std::vector<std::string>& sets) {

@@ -28,6 +28,9 @@ struct Key {
 /// Every key in the order of the file: the top level first, then one section after the other.
 const std::vector<Key>& config_keys();
 
+/// The key of a name such as "learner.wait". Throws Error(ErrorKind::usage) that names its nearest neighbour and `where`.
+const Key& find_key(const std::string& full_name, const std::string& where);
+
 /// Checks what concerns more than one key. Throws Error(ErrorKind::usage) naming them.
 void check_together(const Config& config, const std::string& source);
 

@@ -91,6 +91,7 @@ std::string Console::progress_line(const Progress& progress, double now) const {
 }
 
 void Console::progress(const Progress& progress) {
+  if (options_.listener) options_.listener(progress);
   if (options_.out == nullptr) return;
   const double now = options_.now();
   if (!start_time_) {

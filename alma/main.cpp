@@ -77,14 +77,15 @@ int start_run(const RunArguments& arguments, RunOptions& options) {
 struct Arguments {
   RunArguments run_arguments;
   RunOptions run;
+  SweepOptions sweep;
   EvalOptions eval;
   std::string data_set;
   FetchArguments fetch;
   std::function<int()> command;
 };
 
-void add_device_options(CLI::App* command, std::string& device, int& threads) {
-  threads = available_processors();
+void add_device_options(CLI::App* command, std::string& device, int& threads, int default_threads = available_processors()) {
+  threads = default_threads;
   command->add_option("--device", device, "cpu | cpu:LEVEL | cuda | cuda-sim | auto")->type_name("D")->capture_default_str();
   command->add_option("--threads", threads, "inside an operation; the results do not depend on it")
       ->type_name("N")
@@ -110,6 +111,25 @@ void add_run(CLI::App& app, Arguments& arguments) {
   command->add_flag("--print-config", given.print_config, "print the whole configuration and end");
   add_device_options(command, arguments.run.device, arguments.run.threads);
   command->callback([&] { arguments.command = [&] { return start_run(given, arguments.run); }; });
+}
+
+void add_sweep(CLI::App& app, Arguments& arguments) {
+  SweepOptions& options = arguments.sweep;
+  CLI::App* command = app.add_subcommand("sweep", "a grid of runs: several at once, resumable, skips what is finished");
+  command->add_option("SWEEP", options.file, "TOML file with a base configuration and axes")->required();
+  command->add_option("--out", options.out, "folder of the run directories; default runs/NAME of the file")
+      ->type_name("DIR");
+  options.jobs = available_processors();
+  command->add_option("--jobs", options.jobs, "runs at once")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--shard", options.shard, "every n-th run from the i-th on, for job arrays; i = 1 .. n")
+      ->type_name("i/n");
+  command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");
+  command->add_flag("--quiet", options.quiet, "print errors and warnings only");
+  add_device_options(command, options.device, options.threads, 1);
+  command->callback([&] { arguments.command = [&] { return sweep_command(options); }; });
 }
 
 void add_eval_and_predict(CLI::App& app, Arguments& arguments) {
@@ -150,6 +170,7 @@ int run_program(int argc, char** argv) {
   app.set_version_flag("--version", "alma " + version());
   app.require_subcommand(1);
   add_run(app, arguments);
+  add_sweep(app, arguments);
   add_eval_and_predict(app, arguments);
   add_data(app, arguments);
   app.add_subcommand("info", "version, build, devices, libraries")->callback([&] { arguments.command = info_command; });
@@ -164,24 +185,8 @@ int run_program(int argc, char** argv) {
   return arguments.command();
 }
 
-int report(int code, const char* what) {
-  std::cout << std::flush;
-  std::cerr << "error: " << what << '\n';
-  return code;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    const int code = run_program(argc, argv);
-    if (code == 0 && !(std::cout << std::flush)) return report(1, "cannot write standard output");
-    return code;
-  } catch (const alma::Error& error) {
-    return report(static_cast<int>(error.kind()), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(1, "out of memory; a smaller model, batch size or data set needs less");
-  } catch (const std::exception& error) {
-    return report(1, error.what());
-  }
+  return alma::exit_code_of([&] { return run_program(argc, argv); });
 }

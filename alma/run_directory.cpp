@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <ctime>
 #include <sstream>
+#include <utility>
 
 #include "alma/files.h"
 #include "kernels/error.h"
@@ -65,23 +66,30 @@ fs::path free_path(const fs::path& path) {
 }  // namespace
 
 RunDirectory::RunDirectory(const fs::path& path, const Config& config, OpenMode mode) : path_(path) {
+  bool made = false;
   if (mode == OpenMode::resume) {
     check_resumable(config);
-  } else if (!make_folder(path_)) {
-    if (mode == OpenMode::create)
+  } else {
+    made = make_folder(path_);
+    if (!made && mode == OpenMode::create)
       fail(ErrorKind::usage, "the run directory ", path.string(),
            " exists already; add --resume to go on with it, or choose another --out");
-    path_ = free_path(path);
+    if (!made && mode == OpenMode::create_free) path_ = free_path(path), made = true;
   }
   try {
     take_lock();
-    if (mode != OpenMode::resume) create(config);
+    // Of processes that ensure a run together, the one with the lock creates it; a folder without configuration is left of
+    // one that was killed before.
+    const bool begun = mode == OpenMode::ensure && fs::exists(path_ / kConfig);
+    if (begun) check_resumable(config);
+    if (mode != OpenMode::resume && !begun) create(config);
     open_metrics();
   } catch (...) {
-    if (lock_ >= 0) ::close(lock_);
+    const bool mine = lock_ >= 0;
+    if (mine) ::close(lock_);
     if (metrics_ >= 0) ::close(metrics_);
     std::error_code ignored;
-    if (mode != OpenMode::resume) fs::remove_all(path_, ignored);
+    if (made && mine) fs::remove_all(path_, ignored);
     throw;
   }
 }
@@ -112,10 +120,12 @@ void RunDirectory::take_lock() {
          "; expected a folder that can be written");
   // The kernel lets go of the lock when its process ends in whatever way, so a file left behind is no obstacle.
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK)
-      fail(ErrorKind::usage, "the run directory ", path_.string(), " has a writer: ", describe_writer(path),
-           "; wait until it has ended, or choose another --out");
-    fail("cannot lock ", path.string(), ": ", system_error_text(errno));
+    const int error = errno;
+    ::close(std::exchange(lock_, -1));
+    if (error == EWOULDBLOCK)
+      throw HasWriter(ErrorKind::usage, "the run directory " + path_.string() + " has a writer: " + describe_writer(path) +
+                                            "; wait until it has ended, or choose another --out");
+    fail("cannot lock ", path.string(), ": ", system_error_text(error));
   }
   const std::string writer = this_writer();
   if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, writer.data(), writer.size(), 0) != static_cast<ssize_t>(writer.size()))
@@ -132,8 +142,6 @@ void RunDirectory::open_metrics() {
   metrics_bytes_ = text.size();
   truncate_metrics(end == std::string::npos ? 0 : end + 1);
 }
-
-bool RunDirectory::finished() const { return fs::exists(path_ / kResult); }
 
 void RunDirectory::write_result(const nlohmann::ordered_json& result) {
   write_atomically(path_ / kResult, result.dump(2) + "\n");
@@ -187,6 +195,8 @@ void RunDirectory::sync_metrics() {
     fail("cannot write ", (path_ / kMetrics).string(), ": ", system_error_text(errno),
          "; make room, then go on with: alma run --resume --out ", path_.string());
 }
+
+bool is_finished(const fs::path& run_directory) { return fs::exists(run_directory / kResult); }
 
 Config read_run_config(const fs::path& run_directory) {
   const fs::path path = run_directory / kConfig;

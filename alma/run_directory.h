@@ -6,6 +6,7 @@
 
 #include "alma/config.h"
 #include "alma/metrics.h"
+#include "kernels/error.h"
 
 namespace alma {
 
@@ -14,6 +15,13 @@ enum class OpenMode {
   create,       // a new folder; one that exists is an error
   create_free,  // the same, but adds -2, -3, ... to a name that is taken
   resume,       // the folder of a run with the same configuration
+  ensure,       // resume if the run has begun, else create
+};
+
+/// The run directory is another process's at the moment.
+class __attribute__((visibility("default"))) HasWriter : public Error {
+ public:
+  using Error::Error;
 };
 
 /// The folder of a run and its one writer: config.toml, metrics.jsonl, result.json, run.lock (design.md, section 4). Open it
@@ -21,7 +29,7 @@ enum class OpenMode {
 class RunDirectory {
  public:
   /// Throws Error(ErrorKind::usage): the folder exists (create), is no run directory, belongs to another configuration
-  /// (resume; the differing keys are listed), cannot be written, or has a writer already.
+  /// (resume; the differing keys are listed), cannot be written, or has a writer already (HasWriter).
   RunDirectory(const std::filesystem::path& path, const Config& config, OpenMode mode);
   ~RunDirectory();
   RunDirectory(const RunDirectory&) = delete;
@@ -31,8 +39,6 @@ class RunDirectory {
   /// Where CheckpointStore works.
   std::filesystem::path checkpoint_folder() const { return path_ / "checkpoint"; }
 
-  /// True if result.json is there: nothing is left to do.
-  bool finished() const;
   /// Written atomically; doubles in it must be finite.
   void write_result(const nlohmann::ordered_json& result);
 
@@ -58,6 +64,9 @@ class RunDirectory {
 
 /// All lines of its metrics.jsonl, in order. Throws Error(ErrorKind::data) naming a damaged line.
 std::vector<MegaBatchRecord> read_metrics(const std::filesystem::path& run_directory);
+
+/// True if it has a result: nothing is left to do.
+bool is_finished(const std::filesystem::path& run_directory);
 
 /// The configuration of an existing run directory. Throws Error(ErrorKind::usage) if it is none.
 Config read_run_config(const std::filesystem::path& run_directory);

@@ -38,7 +38,7 @@ TEST(RunDirectory, NewOneHoldsTheConfiguration) {
   const fs::path path = folder / "a/b/run";
   RunDirectory directory(path, some_config(), OpenMode::create);
   EXPECT_EQ(directory.path(), path);
-  EXPECT_FALSE(directory.finished());
+  EXPECT_FALSE(is_finished(directory.path()));
   EXPECT_EQ(directory.metrics_bytes(), 0u);
   EXPECT_EQ(text_of(path / "config.toml"), write_config(some_config()));
   EXPECT_TRUE(differences(read_run_config(path), some_config()).empty());
@@ -186,10 +186,10 @@ TEST(RunDirectory, ResultMakesItFinished) {
   {
     RunDirectory directory(folder / "run", some_config(), OpenMode::create);
     directory.write_result({{"cer", 0.1}, {"seed", 0}});
-    EXPECT_TRUE(directory.finished());
+    EXPECT_TRUE(is_finished(directory.path()));
   }
   RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_TRUE(directory.finished());
+  EXPECT_TRUE(is_finished(directory.path()));
   EXPECT_EQ(nlohmann::json::parse(text_of(folder / "run/result.json")), (nlohmann::json{{"cer", 0.1}, {"seed", 0}}));
 }
 
@@ -225,7 +225,7 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
   expect_error(ErrorKind::failed, {"result.json", "No space left on device"}, [&] {
     directory.write_result({{"text", std::string(100000, 'x')}});
   });
-  EXPECT_FALSE(directory.finished());
+  EXPECT_FALSE(is_finished(directory.path()));
   expect_error(ErrorKind::failed, {"disk/other", "No space left on device"},
                [&] { RunDirectory(folder / "disk/other", some_config(), OpenMode::create); });
   EXPECT_FALSE(fs::exists(folder / "disk/other"));

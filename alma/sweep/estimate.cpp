@@ -1,0 +1,120 @@
+#include "alma/sweep/estimate.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "alma/assemble.h"
+#include "data/stream.h"
+
+namespace alma {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kSeconds = 0.5;
+constexpr std::int64_t kSteps = 3;  // at least, the first of which does not count
+
+struct Enough {};
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double seconds_to_train(Learner& learner, const MegaBatch& data) {
+  std::int64_t steps = 0, first_samples = 0;
+  double seconds_per_sample = 0;
+  Clock::time_point start;
+  try {
+    learner.update(0, data, [&](const FitProgress& fit) {
+      if (++steps == 1) {
+        start = Clock::now();
+        first_samples = fit.samples;
+        return;
+      }
+      seconds_per_sample = since(start) / static_cast<double>(std::max<std::int64_t>(1, fit.samples - first_samples));
+      if (steps >= kSteps && since(start) >= kSeconds) throw Enough{};
+    });
+  } catch (const Enough&) {
+  }
+  return seconds_per_sample;
+}
+
+double peak_bytes() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return 1024.0 * static_cast<double>(used.ru_maxrss);
+}
+
+}  // namespace
+
+Probe probe(const Config& config, const std::string& device, int threads) {
+  Context context(device, threads);
+  const ImageData data = load_data(config);
+  const InputDescription input = describe_input(data);
+  const DeviceImages train = upload_images(context, data.train, data.mean, data.std);
+  const DeviceImages test = upload_images(context, data.test, data.mean, data.std);
+  const auto learner = make_learner(config, context, input, train);
+  Probe result;
+  result.train_samples = data.train.count();
+  result.test_samples = data.test.count();
+  result.macs_per_sample = learner->macs_per_sample(input.features());
+  result.parameters = learner->parameters();
+  // Of the first tenth of the data at most: as if validation did not exist, since its share is known.
+  MegaBatch some;
+  for (std::int32_t i = 0; i < std::max<std::int64_t>(1, data.train.count() / 10); ++i) some.train.push_back(i);
+  result.seconds_to_train = seconds_to_train(*learner, some);
+  const std::int64_t tested = std::min<std::int64_t>(data.test.count(), 512);
+  const auto evaluate = learner->evaluator(context, test, all_indices(context, tested));
+  evaluate();
+  const Clock::time_point start = Clock::now();
+  evaluate();
+  result.seconds_to_test = since(start) / static_cast<double>(tested);
+  result.bytes = peak_bytes();
+  return result;
+}
+
+std::string probe_key(const Config& config) {
+  Config reduced = config;
+  const Config::Stream stream;
+  reduced.seed = 0;
+  reduced.stream.mega_batches = stream.mega_batches;
+  reduced.stream.validation = stream.validation;
+  reduced.stream.seed = stream.seed;
+  reduced.stream.untrained = stream.untrained;
+  reduced.learner.wait = 1;
+  reduced.learner.replay = false;
+  reduced.learner.from_scratch = false;
+  reduced.learner.grow_every = 1;
+  reduced.train.max_epochs = 1;
+  reduced.train.patience = 1;
+  reduced.train.patience_delta = 0;
+  reduced.train.checkpoint_seconds = 0;
+  return write_config(reduced);
+}
+
+Estimate estimate(const Config& config, const Probe& probe) {
+  const std::int64_t batches = config.stream.mega_batches;
+  const Schedule schedule(batches, config.learner.wait);
+  double trained = 0, tested = static_cast<double>(schedule.updates() * probe.test_samples);  // samples
+  for (std::int64_t u = 0; u < schedule.updates(); ++u) {
+    const auto [first, last] = schedule[u];
+    for (std::int64_t t = config.learner.replay ? 0 : first; t < last; ++t) {
+      const std::int64_t size = probe.train_samples / batches + (t < probe.train_samples % batches ? 1 : 0);
+      const auto validated = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
+      trained += static_cast<double>((size - validated) * config.train.max_epochs);
+      tested += static_cast<double>(validated * config.train.max_epochs);
+    }
+  }
+  Estimate result;
+  result.train_macs = static_cast<Count>(trained) * probe.macs_per_sample;
+  result.seconds = trained * probe.seconds_to_train + tested * probe.seconds_to_test;
+  result.bytes = probe.bytes;
+  if (config.learner.method == "gens") {
+    const std::int64_t grown = (schedule.updates() - 1) / config.learner.grow_every;
+    result.bytes += static_cast<double>(grown * probe.parameters) * sizeof(float);
+  }
+  return result;
+}
+
+}  // namespace alma

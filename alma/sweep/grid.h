@@ -1,0 +1,43 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "alma/config.h"
+
+namespace alma {
+
+/// A run of a sweep: its configuration, and the name of its run directory, which follows from the configuration alone.
+struct GridPoint {
+  std::string name;
+  Config config;
+};
+
+/// "mnist-ens4-h64-w10-s0-1c9f30ab": data set, method with its members, width, waiting time, replay, seed, and eight digits
+/// of the SHA-256 of all keys that are not the default. Whatever sweep asks for a configuration finds it under this name.
+std::string run_name(const Config& config);
+
+/// Reads the grid of a sweep, a TOML file:
+///
+///     base = "mnist-sm-h4.toml"             # a configuration, relative to this file; without it, the defaults
+///     [set]                                 # keys that differ from the base in all runs
+///     "train.max_epochs" = 50
+///     [axes]                                # every combination of these values
+///     "learner.wait" = [1, 10]
+///     seed = [0, 1, 2]
+///     [[zip]]                               # keys that move together: one more axis
+///     "learner.method" = ["sm", "ens"]
+///     "learner.members" = [1, 4]
+///     [[exclude]]                           # combinations to leave out: all of these keys have (one of) these values
+///     "learner.method" = "ens"
+///     "learner.wait" = [1]
+///
+/// The points come in the order of the file, the last axis fastest; equal ones once. Throws Error(ErrorKind::usage) with the
+/// place of what is wrong; a combination that is no valid configuration is named.
+std::vector<GridPoint> load_grid(const std::filesystem::path& path);
+
+/// The same from text; `name` stands for the file in messages, `base` is relative to `folder`.
+std::vector<GridPoint> parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder);
+
+}  // namespace alma

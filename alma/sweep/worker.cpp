@@ -1,0 +1,107 @@
+#include "alma/sweep/worker.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+
+#include "alma/files.h"
+#include "kernels/error.h"
+
+namespace alma {
+
+namespace {
+
+constexpr double kSecondsBetweenReports = 0.2;
+
+struct Pipe {
+  int read = -1, write = -1;
+
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot make a pipe: ", system_error_text(errno));
+    read = ends[0], write = ends[1];
+    ::fcntl(read, F_SETFL, O_NONBLOCK);
+  }
+};
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+template <class Work>
+[[noreturn]] void run(pid_t parent, int text, const Work& work) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) ::_exit(1);
+  const int nowhere = ::open("/dev/null", O_RDWR);
+  ::dup2(nowhere, STDIN_FILENO);
+  ::dup2(nowhere, STDOUT_FILENO);
+  ::dup2(text, STDERR_FILENO);
+  const int code = work();
+  std::cout << std::flush;
+  std::cerr << std::flush;
+  ::_exit(code);
+}
+
+}  // namespace
+
+WorkerProcess::WorkerProcess(std::size_t report_bytes, const std::function<int(const Send&)>& work)
+    : report_bytes_(report_bytes) {
+  const Pipe reports, text;
+  ::fcntl(reports.write, F_SETFL, O_NONBLOCK);
+  std::cout << std::flush;
+  std::cerr << std::flush;
+  const pid_t parent = ::getpid();
+  process_ = ::fork();
+  if (process_ == 0)
+    run(parent, text.write, [&] {
+      double last = 0;
+      return work([&](const void* report) {
+        const double time = now();
+        if (time - last < kSecondsBetweenReports) return;
+        last = time;
+        // If the pipe is full this one is lost, and the work goes on.
+        if (::write(reports.write, report, report_bytes) < 0) return;
+      });
+    });
+  const int error = errno;
+  ::close(reports.write);
+  ::close(text.write);
+  reports_ = reports.read, text_ = text.read;
+  if (process_ > 0) return;
+  ::close(reports_);
+  ::close(text_);
+  fail("cannot start a process: ", system_error_text(error));
+}
+
+WorkerProcess::~WorkerProcess() {
+  ::close(reports_);
+  ::close(text_);
+  if (process_ <= 0) return;
+  ::kill(process_, SIGKILL);
+  ::waitpid(process_, nullptr, 0);
+}
+
+bool WorkerProcess::read() {
+  if (process_ <= 0) return false;
+  int status = 0;
+  // Not the end of the pipes, which whoever the work has started may hold open.
+  const bool ended = ::waitpid(process_, &status, WNOHANG) == process_;
+  std::string report(report_bytes_, '\0');
+  while (::read(reports_, report.data(), report_bytes_) == static_cast<ssize_t>(report_bytes_)) latest_ = report;
+  char piece[4096];
+  for (ssize_t got; (got = ::read(text_, piece, sizeof piece)) > 0;) said_.append(piece, static_cast<std::size_t>(got));
+  if (!ended) return true;
+  process_ = -1;
+  code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return false;
+}
+
+void WorkerProcess::terminate() const {
+  if (process_ > 0) ::kill(process_, SIGTERM);
+}
+
+}  // namespace alma

@@ -1,0 +1,66 @@
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <type_traits>
+
+namespace alma {
+
+/// Work in a process of its own, a copy of this one: it may fail, or be killed, without harm to others. Make it while this
+/// process has no threads. The work ends with this process at the latest: it gets SIGTERM then.
+class WorkerProcess {
+ public:
+  WorkerProcess(const WorkerProcess&) = delete;
+  WorkerProcess& operator=(const WorkerProcess&) = delete;
+  /// Kills what still runs.
+  ~WorkerProcess();
+
+  /// Descriptors that become readable when there is something for read().
+  int report_descriptor() const { return reports_; }
+  int text_descriptor() const { return text_; }
+  /// Takes in what has arrived; false once the process has ended.
+  bool read();
+  void terminate() const;
+
+  /// Standard error so far.
+  const std::string& text() const { return said_; }
+  /// After read() has returned false: exit code, or -signal.
+  int code() const { return code_; }
+
+ protected:
+  using Send = std::function<void(const void* report)>;
+  /// `work` runs in the new process and returns the exit code.
+  WorkerProcess(std::size_t report_bytes, const std::function<int(const Send&)>& work);
+
+  std::string latest_;  // report; empty before the first
+
+ private:
+  std::size_t report_bytes_;
+  pid_t process_ = -1;
+  int reports_ = -1, text_ = -1;
+  std::string said_;
+  int code_ = 0;
+};
+
+/// Work that tells of itself by reports of one type, as often as it likes; a few a second arrive.
+template <class Report>
+class Worker : public WorkerProcess {
+  static_assert(std::is_trivially_copyable_v<Report> && sizeof(Report) <= 512,
+                "a report goes through the pipe in one piece");
+
+ public:
+  explicit Worker(const std::function<int(const std::function<void(const Report&)>& send)>& work)
+      : WorkerProcess(sizeof(Report), [&work](const Send& send) { return work([&](const Report& r) { send(&r); }); }) {}
+
+  /// The latest report; that of before the first is Report{}.
+  Report report() const {
+    Report report;
+    if (!latest_.empty()) std::memcpy(&report, latest_.data(), sizeof report);
+    return report;
+  }
+};
+
+}  // namespace alma
