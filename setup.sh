@@ -3,7 +3,7 @@
 # installs; does nothing, and needs no root, when everything is there. CUDA is optional: without the toolkit the build has
 # the device `cpu` alone.
 #   setup.sh            to build, run and test
-#   setup.sh --dev      also what checks the code (formatting, other processors)
+#   setup.sh --dev      also what checks the code (formatting, other processors, Slurm)
 set -euo pipefail
 
 packages=(
@@ -16,7 +16,7 @@ packages=(
   dataset-fashion-mnist                        # the images of `make run`
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu)
+  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2

@@ -43,7 +43,7 @@ struct ConsoleOptions {
   bool unicode = false;         // the plot may use block characters
   int columns = 80;
   std::function<double()> now;                    // seconds, never going back
-  std::function<void(const Progress&)> listener;  // where set, hears of all progress
+  std::function<void(const Progress&)> listener = {};  // where set, hears of all progress
 };
 /// For standard output and error of this process.
 ConsoleOptions console_options(bool quiet);

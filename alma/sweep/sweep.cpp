@@ -166,7 +166,8 @@ void Sweep::end(SweepRun& run) {
   const std::unique_ptr<Worker<Progress>> worker = std::move(run.worker);
   run.seconds += now() - run.started;
   switch (worker->code()) {
-    case 0: run.state = State::done; break;
+    // Without any progress, another process has ended it in the meantime.
+    case 0: run.state = worker->report().mega_batches > 0 ? State::done : State::found; break;
     case kElsewhere: run.state = State::elsewhere; return;
     case 130:
       run.state = State::waiting;

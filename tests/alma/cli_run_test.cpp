@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using test::expect_failure;
+using test::metrics_of;
 using test::Outcome;
 using test::Program;
 using test::run_alma;
@@ -28,18 +29,6 @@ using test::small_run;
 using test::SmallDisk;
 
 std::string text_of(const fs::path& path) { return read_text(path).value(); }
-
-// metrics.jsonl without what depends on the clock.
-std::string metrics_of(const fs::path& run) {
-  std::string text;
-  std::istringstream lines(text_of(run / "metrics.jsonl"));
-  for (std::string line; std::getline(lines, line);) {
-    json record = json::parse(line);
-    record.erase("seconds");
-    text += record.dump() + "\n";
-  }
-  return text;
-}
 
 // The weights of the last checkpoint, byte by byte, without the names that count checkpoints.
 std::string weights_of(const fs::path& run) {

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "alma/files.h"
 
@@ -55,6 +57,17 @@ void expect_failure(const Outcome& outcome, int code, const std::vector<std::str
   EXPECT_EQ(outcome.err.substr(0, 7), "error: ") << outcome.err;
   for (const std::string& part : parts)
     EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n  not in: " << outcome.err;
+}
+
+std::string metrics_of(const fs::path& run) {
+  std::string text;
+  std::istringstream lines(read_text(run / "metrics.jsonl").value_or(""));
+  for (std::string line; std::getline(lines, line);) {
+    nlohmann::json record = nlohmann::json::parse(line);
+    record.erase("seconds");
+    text += record.dump() + "\n";
+  }
+  return text;
 }
 
 std::vector<std::string> small_run(const fs::path& folder, std::vector<std::string> extra) {

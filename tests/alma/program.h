@@ -37,6 +37,9 @@ Outcome run_alma(const std::filesystem::path& folder, const std::vector<std::str
 /// Expects exit code and, in one line "error: ..." at the start of standard error, all parts.
 void expect_failure(const Outcome& outcome, int code, const std::vector<std::string>& parts);
 
+/// metrics.jsonl of a run directory without what depends on the clock.
+std::string metrics_of(const std::filesystem::path& run);
+
 /// Options of a run of a second or less on synthetic images, `extra` appended.
 std::vector<std::string> small_run(const std::filesystem::path& folder, std::vector<std::string> extra = {});
 

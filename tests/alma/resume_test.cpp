@@ -41,14 +41,7 @@ class Resume : public ::testing::Test {
   }
   /// metrics.jsonl without its times, and the final weights.
   std::pair<std::string, std::string> outcome(const std::string& out) {
-    std::ifstream metrics(file(out) / "metrics.jsonl");
-    std::string lines;
-    for (std::string line; std::getline(metrics, line);) {
-      nlohmann::json json = nlohmann::json::parse(line);
-      json.erase("seconds");
-      lines += json.dump() + "\n";
-    }
-    return {lines, bits(CheckpointStore(file(out) / "checkpoint").load(context_).tensors)};
+    return {metrics_of(file(out)), bits(CheckpointStore(file(out) / "checkpoint").load(context_).tensors)};
   }
 
   void kill_at_random_moments(int count);

@@ -244,5 +244,22 @@ TEST(Files, AFailedReplacementLeavesTheOldContent) {
   EXPECT_EQ(text_of(folder / "file"), "");
 }
 
+TEST(RunDirectory, EnsureCreatesOrGoesOnAndLeavesTheWriterAlone) {
+  test::TemporaryFolder folder;
+  const fs::path path = folder / "run";
+  const Config config = some_config();
+  {
+    const RunDirectory first(path, config, OpenMode::ensure);
+    EXPECT_THROW(RunDirectory(path, config, OpenMode::ensure), HasWriter);
+    EXPECT_TRUE(fs::exists(path / "config.toml")) << "the second must not touch it";
+  }
+  { const RunDirectory again(path, config, OpenMode::ensure); }
+  fs::remove(path / "config.toml");  // killed between making the folder and the configuration
+  { const RunDirectory half(path, config, OpenMode::ensure); }
+  EXPECT_TRUE(differences(read_run_config(path), config).empty());
+  expect_error(ErrorKind::usage, {"another configuration", "model.width"},
+               [&] { RunDirectory(path, some_config(4), OpenMode::ensure); });
+}
+
 }  // namespace
 }  // namespace alma
