@@ -7,6 +7,7 @@
 #include "alma/config.h"
 #include "alma/console.h"
 #include "alma/run_directory.h"
+#include "alma/sweep/sweep.h"
 
 namespace alma {
 
@@ -30,18 +31,25 @@ struct RunOptions {
 };
 int run_command(const RunOptions& options);
 
-/// `alma sweep`: a grid of runs, with the program's arguments as they are. Exit code 1 if a run failed.
+/// `alma sweep`: a grid of runs. Throws Error(ErrorKind::failed) if a run failed.
 struct SweepOptions {
   std::filesystem::path file;
-  std::filesystem::path out;  // empty: runs/NAME of the file
-  int jobs = 1;
-  std::string device = "auto";
-  int threads = 1;       // of each run
-  std::string shard;     // "i/n": every n-th run from the i-th on; empty: all
-  bool dry_run = false;  // print the grid and what it will cost
+  SweepSettings settings;  // out may be empty: runs/NAME of the file
+  std::string shard;       // "i/n": every n-th run from the i-th on; empty: all
+  bool dry_run = false;    // print the grid and what it will cost
   bool quiet = false;
 };
 int sweep_command(const SweepOptions& options);
+
+/// `alma reproduce`: the paper's grid on a data set, and its claims held against it.
+struct ReproduceOptions {
+  std::string data_set;    // mnist | cifar10
+  SweepSettings settings;  // out may be empty: runs/reproduce-NAME
+  std::string time;        // "90m", "2h30m": only runs that fit into it; empty: all
+  bool dry_run = false;
+  bool quiet = false;
+};
+int reproduce_command(const ReproduceOptions& options);
 
 /// `alma eval` and `alma predict`: a run directory, or the checkpoint folder in it.
 struct EvalOptions {

@@ -42,7 +42,7 @@ struct ConsoleOptions {
   bool terminal = false;        // progress is redrawn in place
   bool unicode = false;         // the plot may use block characters
   int columns = 80;
-  std::function<double()> now;                    // seconds, never going back
+  std::function<double()> now;                         // seconds, never going back
   std::function<void(const Progress&)> listener = {};  // where set, hears of all progress
 };
 /// For standard output and error of this process.

@@ -78,6 +78,7 @@ struct Arguments {
   RunArguments run_arguments;
   RunOptions run;
   SweepOptions sweep;
+  ReproduceOptions reproduce;
   EvalOptions eval;
   std::string data_set;
   FetchArguments fetch;
@@ -113,23 +114,39 @@ void add_run(CLI::App& app, Arguments& arguments) {
   command->callback([&] { arguments.command = [&] { return start_run(given, arguments.run); }; });
 }
 
+void add_sweep_options(CLI::App* command, SweepSettings& settings, const std::string& default_out) {
+  command->add_option("--out", settings.out, "folder of the run directories; default " + default_out)->type_name("DIR");
+  settings.jobs = available_processors();
+  command->add_option("--jobs", settings.jobs, "runs at once")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  add_device_options(command, settings.device, settings.threads, 1);
+}
+
 void add_sweep(CLI::App& app, Arguments& arguments) {
   SweepOptions& options = arguments.sweep;
   CLI::App* command = app.add_subcommand("sweep", "a grid of runs: several at once, resumable, skips what is finished");
   command->add_option("SWEEP", options.file, "TOML file with a base configuration and axes")->required();
-  command->add_option("--out", options.out, "folder of the run directories; default runs/NAME of the file")
-      ->type_name("DIR");
-  options.jobs = available_processors();
-  command->add_option("--jobs", options.jobs, "runs at once")
-      ->type_name("N")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
+  add_sweep_options(command, options.settings, "runs/NAME of the file");
   command->add_option("--shard", options.shard, "every n-th run from the i-th on, for job arrays; i = 1 .. n")
       ->type_name("i/n");
   command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");
   command->add_flag("--quiet", options.quiet, "print errors and warnings only");
-  add_device_options(command, options.device, options.threads, 1);
   command->callback([&] { arguments.command = [&] { return sweep_command(options); }; });
+}
+
+void add_reproduce(CLI::App& app, Arguments& arguments) {
+  ReproduceOptions& options = arguments.reproduce;
+  CLI::App* command = app.add_subcommand("reproduce", "the paper's grid on a data set, and its claims held against it");
+  command->add_option("DATASET", options.data_set, "mnist | cifar10")
+      ->required()
+      ->check(CLI::IsMember({"mnist", "cifar10"}));
+  command->add_option("--time", options.time, "only runs that fit into it: 90m, 2h30m")->type_name("T");
+  add_sweep_options(command, options.settings, "runs/reproduce-DATASET");
+  command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");
+  command->add_flag("--quiet", options.quiet, "print the claims, errors and warnings only");
+  command->callback([&] { arguments.command = [&] { return reproduce_command(options); }; });
 }
 
 void add_eval_and_predict(CLI::App& app, Arguments& arguments) {
@@ -171,6 +188,7 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(1);
   add_run(app, arguments);
   add_sweep(app, arguments);
+  add_reproduce(app, arguments);
   add_eval_and_predict(app, arguments);
   add_data(app, arguments);
   app.add_subcommand("info", "version, build, devices, libraries")->callback([&] { arguments.command = info_command; });

@@ -42,7 +42,9 @@ struct Entry {
   }
 };
 
+// As write_config() does.
 std::string to_toml(const toml::node& value) {
+  if (const auto* text = value.as_string()) return toml_string(text->get());
   std::ostringstream text;
   value.visit([&](const auto& node) { text << node; });
   return text.str();

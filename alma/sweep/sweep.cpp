@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "alma/commands.h"
@@ -52,6 +53,7 @@ Sweep::Sweep(std::vector<GridPoint> points, SweepSettings settings, Listener& li
     const std::filesystem::path folder = settings_.out / point.name;
     run.begun = std::filesystem::exists(folder);
     if (is_finished(folder)) run.state = State::found;
+    run.position = runs_.size();
     run.point = std::move(point);
     runs_.push_back(std::move(run));
   }
@@ -93,6 +95,25 @@ void Sweep::estimate() {
   std::stable_sort(runs_.begin(), runs_.end(), [](const SweepRun& a, const SweepRun& b) {
     return (a.estimate ? a.estimate->seconds : 0) > (b.estimate ? b.estimate->seconds : 0);
   });
+}
+
+void Sweep::fit_into(double seconds) {
+  std::vector<const SweepRun*> in_order;
+  for (const SweepRun& run : runs_)
+    if (run.estimate) in_order.push_back(&run);
+  std::sort(in_order.begin(), in_order.end(),
+            [](const SweepRun* a, const SweepRun* b) { return a->position < b->position; });
+  double room = seconds * settings_.jobs;
+  std::set<std::size_t> too_long;
+  for (const SweepRun* run : in_order) {
+    const double one = run->estimate->seconds;
+    if (one > room || one > seconds) {
+      too_long.insert(run->position);
+    } else {
+      room -= one;
+    }
+  }
+  std::erase_if(runs_, [&](const SweepRun& run) { return too_long.contains(run.position); });
 }
 
 bool Sweep::run() {

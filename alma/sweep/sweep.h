@@ -23,6 +23,7 @@ struct SweepRun {
     failed,
   };
   GridPoint point;
+  std::size_t position = 0;  // in the grid
   State state = State::waiting;
   bool begun = false;                        // its run directory was there when the sweep started
   std::optional<Estimate> estimate;          // of runs that were to be done at the start
@@ -59,6 +60,9 @@ class Sweep {
   /// Measures what the runs that are left will cost, and puts them into the order in which they will run. A learner that
   /// cannot be measured has no estimate: the error is its runs' to report.
   void estimate();
+  /// After estimate(): lets go of runs so that what is left takes at most so long; those that come first in the grid are
+  /// kept first.
+  void fit_into(double seconds);
   /// Until every run has ended; false if it was interrupted: the runs have saved then.
   bool run();
 

@@ -183,5 +183,15 @@ TEST_F(CliSweep, ProcessesOnOneFolderDoNothingTwiceAndLoseNothing) {
   expect_all_right();
 }
 
+TEST_F(CliSweep, ReproduceRefusesWhatItDoesNotKnow) {
+  const auto reproduce = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "reproduce");
+    return run_alma(root(), arguments);
+  };
+  expect_failure(reproduce({"imagenet"}), 2, {"mnist", "cifar10"});
+  expect_failure(reproduce({"mnist", "--time", "soon"}), 2, {"--time soon", "2h30m"});
+  expect_failure(reproduce({"mnist", "--time", "90"}), 2, {"--time 90", "2h30m"});
+}
+
 }  // namespace
 }  // namespace alma::test

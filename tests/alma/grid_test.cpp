@@ -50,6 +50,9 @@ TEST(Grid, ExcludesWhatAgreesInAllKeys) {
   EXPECT_EQ(grid(axes + "[[exclude]]\nseed = [1, 2]\ntrain.lr = 1\n").size(), 4u);
   EXPECT_EQ(grid(axes + "[[exclude]]\nseed = 1\n[[exclude]]\ntrain.lr = 0.5\n").size(), 2u);
   EXPECT_EQ(grid(axes + "[[exclude]]\nmodel.width = 4\n").size(), 6u) << "a key that is no axis: no point has the value";
+  EXPECT_EQ(
+      grid("[axes]\nlearner.method = [\"sm\", \"ens\", \"umix\"]\n[[exclude]]\nlearner.method = [\"ens\", 'umix']\n").size(),
+      1u);
 }
 
 TEST(Grid, HasEqualPointsOnce) { EXPECT_EQ(grid("[axes]\nseed = [3, 3]\nmodel.width = [64, 4]\n").size(), 2u); }

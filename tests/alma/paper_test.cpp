@@ -47,6 +47,19 @@ TEST_F(Paper, WaitingForTenGivesThePapersCumulativeError) {
   EXPECT_TRUE(records.back().train_macs == Count{100} * 54'000 * 7'920) << to_text(records.back().train_macs);
 }
 
+TEST_F(Paper, ReproduceRunsWhatFitsIntoTheTimeAndSaysWhatCannotBeTold) {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      run_alma(folder.path(), {"reproduce", "mnist", "--time", "15s", "--jobs", "2", "--device", "cpu", "--out", "all"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("of 189 runs do not fit into --time 15s"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("  done in "), std::string::npos) << outcome.out;
+  const std::string claims = read_text(folder / "all/claims.md").value_or("");
+  EXPECT_EQ(std::count(claims.begin(), claims.end(), '\n'), 2 + 7) << claims;
+  EXPECT_NE(claims.find("no runs to compare | cannot be told"), std::string::npos) << claims;
+  EXPECT_NE(outcome.out.find(claims), std::string::npos) << outcome.out;
+}
+
 // After two updates of one epoch every kind of work has been done: loading, training, validation and test.
 TEST(PaperCifar, TheRunAtWidth16StaysBelow400Megabytes) {
   if (const std::string reason = unavailable("cifar10"); !reason.empty()) GTEST_SKIP() << reason;
