@@ -3,7 +3,7 @@
 # installs; does nothing, and needs no root, when everything is there. CUDA is optional: without the toolkit the build has
 # the device `cpu` alone.
 #   setup.sh            to build, run and test
-#   setup.sh --dev      also what checks the code (formatting, other processors, Slurm)
+#   setup.sh --dev      also what checks the code (formatting, other processors, Slurm, TensorBoard)
 set -euo pipefail
 
 packages=(
@@ -16,7 +16,7 @@ packages=(
   dataset-fashion-mnist                        # the images of `make run`
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge)
+  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2
@@ -49,6 +49,14 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "error: apt-get failed" >&2
     exit 1
   fi
+fi
+
+# TensorBoard's reader checks the event files; it is no package of the distribution.
+here=$(cd "$(dirname "$0")" && pwd)
+if [ "${1:-}" = --dev ] && [ ! -e "$here/.venv/bin/tensorboard" ]; then
+  echo "setup.sh installs: tensorboard (in .venv)"
+  { python3 -m venv "$here/.venv" && "$here/.venv/bin/pip" install --quiet tensorboard; } >/dev/null 2>&1 ||
+    echo "warning: pip cannot install tensorboard; its test will be skipped"
 fi
 
 # The toolkit is often installed without its programs being on PATH.
