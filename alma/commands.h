@@ -51,6 +51,13 @@ struct ReproduceOptions {
 };
 int reproduce_command(const ReproduceOptions& options);
 
+/// `alma report`: finished runs as an HTML page and, where a path is given, in other forms.
+struct ReportOptions {
+  std::vector<std::filesystem::path> folders;  // run directories, or folders that hold some
+  std::filesystem::path out = "report.html", csv, svg, tensorboard;
+};
+int report_command(const ReportOptions& options);
+
 /// `alma eval` and `alma predict`: a run directory, or the checkpoint folder in it.
 struct EvalOptions {
   std::filesystem::path checkpoint;

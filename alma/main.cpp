@@ -79,6 +79,7 @@ struct Arguments {
   RunOptions run;
   SweepOptions sweep;
   ReproduceOptions reproduce;
+  ReportOptions report;
   EvalOptions eval;
   std::string data_set;
   FetchArguments fetch;
@@ -149,6 +150,17 @@ void add_reproduce(CLI::App& app, Arguments& arguments) {
   command->callback([&] { arguments.command = [&] { return reproduce_command(options); }; });
 }
 
+void add_report(CLI::App& app, Arguments& arguments) {
+  ReportOptions& options = arguments.report;
+  CLI::App* command = app.add_subcommand("report", "finished runs as one HTML page, and for other programs");
+  command->add_option("DIR", options.folders, "run directories, or folders that hold some")->required();
+  command->add_option("-o,--out", options.out, "the page")->type_name("FILE")->capture_default_str();
+  command->add_option("--csv", options.csv, "one line for each run")->type_name("FILE");
+  command->add_option("--svg", options.svg, "the figures as files, drawn by Node.js")->type_name("DIR");
+  command->add_option("--tensorboard", options.tensorboard, "an event file for each run")->type_name("DIR");
+  command->callback([&] { arguments.command = [&] { return report_command(options); }; });
+}
+
 void add_eval_and_predict(CLI::App& app, Arguments& arguments) {
   EvalOptions& options = arguments.eval;
   CLI::App* eval = app.add_subcommand("eval", "judge a trained model on its test set");
@@ -189,6 +201,7 @@ int run_program(int argc, char** argv) {
   add_run(app, arguments);
   add_sweep(app, arguments);
   add_reproduce(app, arguments);
+  add_report(app, arguments);
   add_eval_and_predict(app, arguments);
   add_data(app, arguments);
   app.add_subcommand("info", "version, build, devices, libraries")->callback([&] { arguments.command = info_command; });

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "alma/report/groups.h"
 #include "alma/text.h"
 
 namespace alma {
@@ -235,10 +236,7 @@ Measured measure(std::span<const RunRecord> runs) {
   Measured measured;
   for (const RunRecord& run : runs) {
     const Config::Learner& learner = run.config.learner;
-    PaperPoint point{"SM", run.config.model.width, learner.wait, learner.replay};
-    if (learner.method == "ens") point.learner = "Ens" + std::to_string(learner.members);
-    if (learner.method == "umix") point.learner = "UMix" + std::to_string(learner.members);
-    if (learner.method == "gens") point.learner = "gEns";
+    const PaperPoint point{learner_name(run.config), run.config.model.width, learner.wait, learner.replay};
     MeasuredPoint& at = measured[point];
     at.cer.push_back(run.measures.cer);
     at.first_error.push_back(run.records[static_cast<std::size_t>(learner.wait - 1)].error);

@@ -1,0 +1,126 @@
+#include "alma/report/groups.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace alma {
+
+namespace {
+
+// What runs of one group share.
+std::string group_key(Config config) {
+  config.seed = 0;
+  config.train.checkpoint_seconds = Config::Train{}.checkpoint_seconds;
+  return write_config(config);
+}
+
+template <class Value>
+std::vector<double> values_of(const RunGroup& group, const Value& value) {
+  std::vector<double> values;
+  for (const RunRecord* run : group.runs) values.push_back(value(*run));
+  return values;
+}
+
+std::vector<CurvePoint> curve_of(const RunGroup& group) {
+  std::vector<CurvePoint> points;
+  const std::size_t batches = group.runs.front()->records.size();
+  for (std::size_t t = 0; t < batches; ++t) {
+    const bool changes = std::any_of(group.runs.begin(), group.runs.end(), [t](const RunRecord* run) {
+      return t == 0 || run->records[t].error != run->records[t - 1].error;
+    });
+    if (!changes && t + 1 < batches) continue;
+    const Spread error = spread_of(values_of(group, [t](const RunRecord& run) { return run.records[t].error; }));
+    points.push_back({static_cast<std::int64_t>(t) + 1, error.mean, error.low, error.high});
+  }
+  if (points.size() <= kCurvePoints) return points;
+  std::vector<CurvePoint> thinned;
+  for (std::size_t i = 0; i < kCurvePoints; ++i) thinned.push_back(points[i * (points.size() - 1) / (kCurvePoints - 1)]);
+  return thinned;
+}
+
+void measure(RunGroup& group) {
+  const auto spread = [&](const auto& value) { return spread_of(values_of(group, value)); };
+  const auto count = [](Count c) { return static_cast<double>(c); };
+  group.cer = spread([](const RunRecord& run) { return run.measures.cer; });
+  group.final_error = spread([](const RunRecord& run) { return run.measures.final_error; });
+  group.seconds = spread([](const RunRecord& run) { return run.seconds; });
+  if (group.runs.front()->measures.paper_cer)
+    group.paper_cer = spread([](const RunRecord& run) { return *run.measures.paper_cer; });
+  group.mem = spread([&](const RunRecord& run) { return count(run.measures.mem); }).mean;
+  group.macs = spread([&](const RunRecord& run) { return count(run.measures.comp_macs); }).mean;
+  group.flops = spread([&](const RunRecord& run) { return count(run.measures.comp_flops); }).mean;
+  const MegaBatchRecord& last = group.runs.front()->records.back();
+  group.parameters = last.params;
+  group.inference_macs = count(last.inference_macs);
+  group.curve = curve_of(group);
+}
+
+std::string short_label(const Config& config) {
+  return learner_name(config) + " h=" + std::to_string(config.model.width) + " w=" + std::to_string(config.learner.wait) +
+         (config.learner.replay ? " replay" : "");
+}
+
+// Groups of one data set with the same short label get the keys in which they differ.
+void label(std::vector<RunGroup>& groups) {
+  std::map<std::string, std::vector<RunGroup*>> same;
+  for (RunGroup& group : groups) {
+    group.label = short_label(group.config());
+    same[group.config().stream.dataset + " " + group.label].push_back(&group);
+  }
+  for (const auto& [name, alike] : same) {
+    std::set<std::string> keys;
+    for (const RunGroup* group : alike)
+      for (const ConfigDifference& d : differences(alike.front()->config(), group->config()))
+        if (d.key != "seed" && d.key != "train.checkpoint_seconds") keys.insert(d.key);
+    for (RunGroup* group : alike)
+      for (const ConfigValue& value : list_config(group->config()))
+        if (keys.contains(value.key)) group->label += " " + value.key + "=" + value.value;
+  }
+}
+
+}  // namespace
+
+std::string learner_name(const Config& config) {
+  const Config::Learner& learner = config.learner;
+  const std::string members = std::to_string(learner.members);
+  if (learner.method == "ens") return "Ens" + members;
+  if (learner.method == "umix") return "UMix" + members;
+  if (learner.method == "gens") return learner.members == 1 ? "gEns" : "gEns" + members;
+  return "SM";
+}
+
+Spread spread_of(std::span<const double> values) {
+  Spread spread;
+  if (values.empty()) return spread;
+  const auto n = static_cast<double>(values.size());
+  for (double value : values) spread.mean += value / n;
+  for (double value : values) spread.s += (value - spread.mean) * (value - spread.mean);
+  spread.s = values.size() < 2 ? 0 : std::sqrt(spread.s / (n - 1));
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  spread.low = *low, spread.high = *high;
+  return spread;
+}
+
+std::vector<RunGroup> group_runs(std::span<const RunRecord> runs) {
+  std::map<std::string, RunGroup> by_key;
+  for (const RunRecord& run : runs) by_key[group_key(run.config)].runs.push_back(&run);
+  std::vector<RunGroup> groups;
+  for (auto& [key, group] : by_key) {
+    std::stable_sort(group.runs.begin(), group.runs.end(),
+                     [](const RunRecord* a, const RunRecord* b) { return a->config.seed < b->config.seed; });
+    measure(group);
+    groups.push_back(std::move(group));
+  }
+  const auto place = [](const RunGroup& group) {
+    const Config& c = group.config();
+    return std::tuple(c.stream.dataset, learner_name(c), c.model.width, c.learner.wait, c.learner.replay);
+  };
+  std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) { return place(a) < place(b); });
+  label(groups);
+  return groups;
+}
+
+}  // namespace alma

@@ -1,0 +1,46 @@
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "alma/report/run_records.h"
+
+namespace alma {
+
+/// The paper's name: "SM", "Ens4", "UMix4", "gEns" (with its members per growth if that is not 1).
+std::string learner_name(const Config& config);
+
+/// A measure over seeds.
+struct Spread {
+  double mean = 0;
+  double s = 0;  // sample standard deviation; 0 of a single seed
+  double low = 0, high = 0;
+};
+Spread spread_of(std::span<const double> values);
+
+/// The error at mega-batch t over seeds.
+struct CurvePoint {
+  std::int64_t t = 0;
+  double mean = 0, low = 0, high = 0;
+};
+
+/// Runs that differ in their seeds alone: a point of a figure.
+struct RunGroup {
+  std::string label;  // "Ens4 h=16 w=10 replay", and what else tells it from others
+  std::vector<const RunRecord*> runs;
+  Spread cer, final_error, seconds;
+  std::optional<Spread> paper_cer;
+  double mem = 0, macs = 0, flops = 0;  // means; see Aggregates
+  std::int64_t parameters = 0;          // of the learner at the end, of the first seed
+  double inference_macs = 0;            // likewise
+  std::vector<CurvePoint> curve;        // where the error changes, 1 and B, at most kCurvePoints; constant in between
+
+  const Config& config() const { return runs.front()->config; }
+};
+inline constexpr std::size_t kCurvePoints = 100;
+
+/// In the order of data set, learner, width, wait; within a group by seed. The runs outlive the groups.
+std::vector<RunGroup> group_runs(std::span<const RunRecord> runs);
+
+}  // namespace alma

@@ -1,0 +1,274 @@
+// The figures as Vega specifications: functions of groups of runs (`data`, see page_data() in report.cpp), without a page.
+
+// Okabe and Ito's colours, which colour-blind people can tell apart, and lighter ones of the same hues for a dark ground.
+const PALETTES = {
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08600", "#3a9fd8", "#6f5fc4", "#5c5c5c"],
+  dark: ["#56b4e9", "#ff9a5c", "#2bc59b", "#e59cc6", "#f0d14b", "#8ecdf0", "#b3a6ff", "#b8b8b8"],
+};
+// From short to long waits.
+const WAIT_COLOURS = {
+  light: ["#440154", "#3b528b", "#21908c", "#5aa83f", "#b58900", "#d55e00", "#8c2d04", "#555555"],
+  dark: ["#c9a2ff", "#8aa8ff", "#4fd1c9", "#9be37a", "#fde725", "#ff9a5c", "#ff6f61", "#bbbbbb"],
+};
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"];
+const DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]];
+const MEASURES = {
+  cer: "CER, Eq. 1 (sum of the test errors)",
+  paper: "CER as in the paper's figures",
+};
+// More at once cannot be told apart.
+const MOST_CURVES = 8, MOST_PANELS = 12;
+
+const NARROW = 480;  // pixels, of a phone
+const computeTitle = (width) => (width < NARROW ? "training compute (MACs forward)" : "training compute, multiply-adds forward (the paper's FLOPs)");
+
+const unique = (values) => [...new Set(values)];
+const byNumber = (a, b) => a - b;
+const family = (learner) => ["SM", "Ens", "UMix", "gEns"].indexOf(learner.replace(/\d+$/, ""));
+
+/// What stays the same for a data set whatever is filtered: colours of learners, shapes and colours of waits.
+function styleOf(groups, dark) {
+  const tone = dark ? "dark" : "light";
+  return {
+    tone,
+    ink: dark ? "#e6e6e6" : "#1f2328",
+    quiet: dark ? "#9aa4ae" : "#59636e",
+    grid: dark ? "#30363d" : "#e4e8ec",
+    ground: dark ? "#14181d" : "#ffffff",
+    learners: unique(groups.map((g) => g.learner)).sort((a, b) => family(a) - family(b) || (a < b ? -1 : 1)),
+    waits: unique(groups.map((g) => g.wait)).sort(byNumber),
+    widths: unique(groups.map((g) => g.h)).sort(byNumber),
+  };
+}
+
+const entryWidth = (labels) => 44 + 7 * Math.max(...labels.map((label) => String(label).length));
+const columnsFor = (width, labels) => Math.max(1, Math.floor(width / entryWidth(labels)));
+/// Side by side, learners and waits.
+const legendsFit = (style, width) =>
+  style.learners.length * entryWidth(style.learners) + Math.max(4, style.waits.length) * entryWidth(style.waits) < width;
+
+function frame(style, width, height, rest) {
+  const font = "system-ui, sans-serif";
+  return {
+    width,
+    height,
+    padding: { left: 4, right: 8, top: 8, bottom: 4 },
+    autosize: { type: "fit", contains: "padding" },
+    background: style.ground,
+    config: {
+      axis: {
+        labelColor: style.quiet, titleColor: style.ink, gridColor: style.grid, domainColor: style.quiet, tickColor: style.quiet,
+        labelFont: font, titleFont: font, titleFontWeight: "normal", titleFontSize: 12, labelFontSize: 11, titlePadding: 8,
+        labelOverlap: "greedy", labelSeparation: 6,
+      },
+      legend: { labelColor: style.ink, titleColor: style.quiet, labelFont: font, titleFont: font, titleFontWeight: "normal",
+                labelFontSize: 12, titleFontSize: 11, symbolSize: 80, columnPadding: 14, offset: 8,
+                layout: { bottom: { direction: legendsFit(style, width) ? "horizontal" : "vertical", margin: 14 } } },
+      title: { color: style.ink, font, fontSize: 12, fontWeight: 600 },
+    },
+    ...rest,
+  };
+}
+
+const colourOfLearner = (style) => ({
+  name: "learner", type: "ordinal", domain: style.learners, range: PALETTES[style.tone],
+});
+
+/// Points that no other one beats in both x and y, from left to right.
+function paretoFront(points) {
+  let best = Infinity;
+  return [...points].sort((a, b) => a.x - b.x || a.y - b.y).filter((p) => p.y < best && (best = p.y, true));
+}
+
+/// Fig. 2: CER against `cost`, "macs" or "mem", on log axes.
+function tradeoff(groups, measure, cost, style, width) {
+  const points = groups.filter((g) => g[measure] && g[cost] > 0).map((g) => ({
+    id: g.id, label: g.label, learner: g.learner, wait: g.wait, h: g.h, x: g[cost], y: g[measure][0],
+    low: Math.max(g[measure][0] - g[measure][1], g[measure][0] / 10), high: g[measure][0] + g[measure][1],
+  }));
+  if (points.length === 0) return null;
+  const title = cost === "macs" ? computeTitle(width)
+                : width < NARROW ? "memory (parameters, summed)" : "memory, parameters summed over the mega-batches";
+  return frame(style, width, Math.max(360, Math.min(440, width * 0.75)), {
+    data: [{ name: "points", values: points }, { name: "front", values: paretoFront(points) }],
+    scales: [
+      { name: "x", type: "log", domain: { data: "points", field: "x" }, range: "width", nice: false, padding: 16 },
+      { name: "y", type: "log", domain: { fields: [{ data: "points", field: "low" }, { data: "points", field: "high" }] },
+        range: "height", nice: false, padding: 12 },
+      colourOfLearner(style),
+      { name: "wait", type: "ordinal", domain: style.waits, range: SHAPES },
+      { name: "h", type: "point", domain: style.widths, range: [60, 240] },
+    ],
+    axes: [
+      { orient: "bottom", scale: "x", title, format: "~s", grid: true, tickCount: 5 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: "~s", grid: true, tickCount: 8 },
+    ],
+    legends: [
+      { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },
+      { shape: "wait", title: "waiting time w (size: width h)", orient: "bottom", direction: "horizontal",
+        columns: columnsFor(width, style.waits), symbolFillColor: "transparent", symbolStrokeColor: style.ink },
+    ],
+    marks: [
+      { type: "line", from: { data: "front" }, interactive: false, encode: { enter: {
+        x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { value: style.quiet }, strokeDash: { value: [5, 4] },
+        strokeWidth: { value: 1.2 } } } },
+      { type: "rule", from: { data: "points" }, interactive: false, encode: { enter: {
+        x: { scale: "x", field: "x" }, y: { scale: "y", field: "low" }, y2: { scale: "y", field: "high" },
+        stroke: { scale: "learner", field: "learner" }, strokeOpacity: { value: 0.6 } } } },
+      { type: "symbol", name: "marks", from: { data: "points" }, encode: {
+        enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { scale: "wait", field: "wait" },
+                 size: { scale: "h", field: "h" }, fill: { scale: "learner", field: "learner" }, tooltip: { signal: "datum" } },
+        update: { fillOpacity: { value: 0.8 }, stroke: { value: style.ground }, strokeWidth: { value: 1 } },
+        hover: { fillOpacity: { value: 1 }, stroke: { value: style.ink }, strokeWidth: { value: 2 } } } },
+    ],
+  });
+}
+
+const curveRows = (group, more) => group.curve.map(([t, mean, low, high]) => ({ id: group.id, t, mean, low, high, ...more }));
+
+function stepMark(type, data, colour, extra) {
+  const y = type === "area" ? { y: { scale: "y", field: "low" }, y2: { scale: "y", field: "high" } } : { y: { scale: "y", field: "mean" } };
+  return { type, from: { data }, encode: { enter: {
+    x: { scale: "x", field: "t" }, ...y, interpolate: { value: "step-after" }, [type === "area" ? "fill" : "stroke"]: colour,
+    ...extra } } };
+}
+
+/// Error over the mega-batches of a few groups, with the band from the least to the largest over seeds.
+function curves(groups, style, width) {
+  const shown = groups.slice(0, MOST_CURVES);
+  if (shown.length === 0) return null;
+  const labels = shown.map((g) => g.label);
+  const colour = { scale: "label", field: "label" };
+  const facet = (marks) => ({ type: "group", from: { facet: { name: "one", data: "curves", groupby: "label" } }, marks });
+  return frame(style, width, 340, {
+    data: [{ name: "curves", values: shown.flatMap((g) => curveRows(g, { label: g.label })) }],
+    scales: [
+      { name: "x", type: "linear", domain: { data: "curves", field: "t" }, range: "width", nice: false },
+      { name: "y", type: "linear", domain: { fields: [{ data: "curves", field: "low" }, { data: "curves", field: "high" }] },
+        range: "height", zero: true, nice: true },
+      { name: "label", type: "ordinal", domain: labels, range: PALETTES[style.tone] },
+      { name: "dash", type: "ordinal", domain: labels, range: labels.map((_, i) => DASHES[i % DASHES.length]) },
+    ],
+    axes: [
+      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), format: "d" },
+      { orient: "left", scale: "y", title: "test error", grid: true, tickCount: 6, format: ".2~f" },
+    ],
+    legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
+                direction: "horizontal", columns: columnsFor(width, labels), labelLimit: width - 60 }],
+    marks: [
+      facet([stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } })]),
+      facet([stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
+                                               tooltip: { signal: "datum" } })]),
+    ],
+  });
+}
+
+/// Fig. 3: learning curves by waiting time, one panel for each learner and width.
+function waits(groups, style, width) {
+  const of = new Map();
+  const order = (g) => style.learners.indexOf(g.learner) * 1e6 + g.h;
+  for (const g of groups.filter((one) => !one.replay).sort((a, b) => order(a) - order(b) || a.wait - b.wait)) {
+    const panel = `${g.learner} h=${g.h}`;
+    if (!of.has(panel)) of.set(panel, []);
+    of.get(panel).push(g);
+  }
+  const panels = [...of.keys()].slice(0, MOST_PANELS);
+  if (panels.length === 0) return null;
+  const columns = Math.min(panels.length, Math.max(1, Math.floor(width / 250)));
+  const inner = Math.floor((width - 8 - 18 * (columns - 1)) / columns) - 60;  // what an axis and half a label take
+  const rows = panels.flatMap((panel) => of.get(panel).flatMap((g) => curveRows(g, { panel, wait: g.wait, line: g.label })));
+  const colour = { scale: "wait", field: "wait" };
+  const spec = frame(style, undefined, undefined, {
+    autosize: "pad",
+    data: [{ name: "curves", values: rows }],
+    layout: { columns, padding: { column: 18, row: 18 }, bounds: "full", align: "all" },
+    scales: [{ name: "wait", type: "ordinal", domain: style.waits, range: WAIT_COLOURS[style.tone] }],
+    legends: [{ stroke: "wait", title: "waiting time w", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2.5,
+                orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.waits) }],
+    marks: [{
+      type: "group",
+      from: { facet: { name: "panel", data: "curves", groupby: "panel" } },
+      title: { text: { signal: "parent.panel" }, anchor: "start", offset: 4 },
+      encode: { update: { width: { value: inner }, height: { value: 150 } } },
+      signals: [{ name: "width", value: inner }, { name: "height", value: 150 }],
+      scales: [
+        { name: "x", type: "linear", domain: [1, Math.max(...rows.map((r) => r.t))], range: "width" },
+        { name: "y", type: "linear", domain: [0, Math.max(...rows.map((r) => r.high))], range: "height", nice: true },
+      ],
+      axes: [
+        { orient: "bottom", scale: "x", tickCount: 4, format: "d", title: "mega-batch t", titleFontSize: 11, titlePadding: 2 },
+        { orient: "left", scale: "y", tickCount: 4, format: ".1f", grid: true, title: "test error", titleFontSize: 11, titlePadding: 4 },
+      ],
+      marks: [
+        { type: "group", from: { facet: { name: "one", data: "panel", groupby: "line" } },
+          marks: [stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } }),
+                  stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, tooltip: { signal: "datum" } })] },
+      ],
+    }],
+  });
+  delete spec.width;
+  delete spec.height;
+  return spec;
+}
+
+/// Fig. 4: from a learner without replay to the same one with it.
+function replay(groups, measure, style, width) {
+  const same = (a, b) => a.learner === b.learner && a.h === b.h && a.wait === b.wait && a.label === b.label.replace(" replay", "");
+  const pairs = groups.filter((g) => g.replay && g[measure]).flatMap((after) => {
+    const before = groups.find((g) => !g.replay && g[measure] && same(g, after));
+    return before ? [{ pair: after.label, learner: after.learner, x: before.macs, y: before[measure][0], x2: after.macs,
+                       y2: after[measure][0], before: before.id, after: after.id }] : [];
+  });
+  if (pairs.length === 0) return null;
+  const ends = pairs.flatMap((p) => [
+    { id: p.before, learner: p.learner, what: "without replay", x: p.x, y: p.y },
+    { id: p.after, learner: p.learner, what: "with replay", x: p.x2, y: p.y2 },
+  ]);
+  return frame(style, width, 340, {
+    data: [{ name: "pairs", values: pairs }, { name: "ends", values: ends }],
+    scales: [
+      { name: "x", type: "log", domain: { data: "ends", field: "x" }, range: "width", nice: false, padding: 16 },
+      { name: "y", type: "log", domain: { data: "ends", field: "y" }, range: "height", nice: false, padding: 12 },
+      colourOfLearner(style),
+      { name: "what", type: "ordinal", domain: ["without replay", "with replay"], range: ["circle", "diamond"] },
+    ],
+    axes: [
+      { orient: "bottom", scale: "x", title: computeTitle(width), format: "~s", grid: true, tickCount: 5 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: "~s", grid: true, tickCount: 8 },
+    ],
+    legends: [
+      { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },
+      { shape: "what", orient: "bottom", direction: "horizontal", symbolFillColor: "transparent", symbolStrokeColor: style.ink },
+    ],
+    marks: [
+      { type: "rule", from: { data: "pairs" }, interactive: false, encode: { enter: {
+        x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, x2: { scale: "x", field: "x2" }, y2: { scale: "y", field: "y2" },
+        stroke: { scale: "learner", field: "learner" }, strokeWidth: { value: 1.5 } } } },
+      { type: "symbol", name: "marks", from: { data: "ends" }, encode: {
+        enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { scale: "what", field: "what" },
+                 size: { value: 120 }, fill: { scale: "learner", field: "learner" }, tooltip: { signal: "datum" } },
+        update: { stroke: { value: style.ground }, strokeWidth: { value: 1 } },
+        hover: { stroke: { value: style.ink }, strokeWidth: { value: 2 } } } },
+    ],
+  });
+}
+
+/// Of each learner the group with the least CER.
+function defaultSelection(groups) {
+  const best = new Map();
+  for (const g of groups) if (!best.has(g.learner) || g.cer[0] < best.get(g.learner).cer[0]) best.set(g.learner, g);
+  return [...best.values()].slice(0, MOST_CURVES);
+}
+
+/// By the names of their files; null where there is nothing to show.
+function allFigures(groups, selected, measure, style, width) {
+  return {
+    "tradeoff-compute": tradeoff(groups, measure, "macs", style, width),
+    "tradeoff-memory": tradeoff(groups, measure, "mem", style, width),
+    "curves": curves(selected, style, width),
+    "waits": waits(groups, style, width),
+    "replay": replay(groups, measure, style, width),
+  };
+}
+
+data.groups.forEach((group, id) => (group.id = id));

@@ -1,0 +1,9 @@
+#pragma once
+#include <string_view>
+
+namespace alma {
+
+// The sources of the report's page, alma/report/page/, as they were at build time.
+extern const std::string_view kPageHtml, kPageCss, kPageJs, kFiguresJs, kVegaJs, kSvgJs;
+
+}  // namespace alma

@@ -1,0 +1,184 @@
+#include "alma/report/report.h"
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "alma/build_info.h"
+#include "alma/files.h"
+#include "alma/report/page_files.h"
+#include "kernels/error.h"
+
+namespace alma {
+
+namespace {
+
+using nlohmann::json;
+
+// Each uses those before it. The package has no bundle of them.
+constexpr const char* kVegaModules[] = {"vega-util",
+                                        "vega-time",
+                                        "vega-format",
+                                        "vega-canvas",
+                                        "vega-loader",
+                                        "vega-statistics",
+                                        "vega-event-selector",
+                                        "vega-expression",
+                                        "vega-scale",
+                                        "vega-dataflow",
+                                        "vega-scenegraph",
+                                        "vega-selection",
+                                        "vega-functions",
+                                        "vega-runtime",
+                                        "vega-transforms",
+                                        "vega-view-transforms",
+                                        "vega-encode",
+                                        "vega-parser",
+                                        "vega-view"};
+
+json to_json(const Spread& spread) { return {spread.mean, spread.s, spread.low, spread.high}; }
+
+json to_json(const RunGroup& group) {
+  const Config& config = group.config();
+  json result = {{"label", group.label},
+                 {"dataset", config.stream.dataset},
+                 {"learner", learner_name(config)},
+                 {"h", config.model.width},
+                 {"wait", config.learner.wait},
+                 {"batches", config.stream.mega_batches},
+                 {"replay", config.learner.replay},
+                 {"cer", to_json(group.cer)},
+                 {"paper", group.paper_cer ? to_json(*group.paper_cer) : json()},
+                 {"final", to_json(group.final_error)},
+                 {"seconds", to_json(group.seconds)},
+                 {"mem", group.mem},
+                 {"macs", group.macs},
+                 {"flops", group.flops},
+                 {"parameters", group.parameters},
+                 {"inference", group.inference_macs}};
+  for (const ConfigValue& value : list_config(config))
+    if (!value.is_default && value.key != "seed") result["config"].push_back({value.key, value.value});
+  for (const CurvePoint& p : group.curve) result["curve"].push_back({p.t, p.mean, p.low, p.high});
+  for (const RunRecord* run : group.runs)
+    result["runs"].push_back({{"folder", run->folder.string()},
+                              {"seed", run->config.seed},
+                              {"cer", run->measures.cer},
+                              {"final", run->measures.final_error},
+                              {"seconds", run->seconds},
+                              {"device", run->device + " " + run->level}});
+  return result;
+}
+
+/// JSON that may stand inside a script element.
+std::string page_data(const RunCollection& collection) {
+  json data = {{"version", version()}, {"groups", json::array()}, {"left_out", json::array()}};
+  for (const RunGroup& group : group_runs(collection.runs)) data["groups"].push_back(to_json(group));
+  for (const LeftOut& left : collection.left_out)
+    data["left_out"].push_back({{"folder", left.folder.string()}, {"reason", left.reason}});
+  std::string text;
+  for (const char c : data.dump(-1, ' ', false, json::error_handler_t::replace))  // a folder's name need not be UTF-8
+    c == '<' ? text += "\\u003c" : text += c;
+  return text;
+}
+
+/// Vega as `vega.View` and `vega.parse`.
+std::string vega_scripts(const std::filesystem::path& folder) {
+  std::string text = "\"use strict\";\nconst modules = {};\n";
+  for (const char* name : kVegaModules) {
+    const std::filesystem::path path = folder / (std::string(name) + ".min.js");
+    auto script = read_text(path);
+    if (!script)
+      fail(ErrorKind::usage, "cannot read ", path.string(),
+           ", a part of Vega, which draws the report; install the package libjs-vega, or set ALMA_VEGA to the folder of its "
+           "scripts");
+    if (const std::size_t map = script->find("\n//# sourceMappingURL"); map != std::string::npos) script->resize(map);
+    text += "{ const module = { exports: {} };\n(function (module, exports, require) {\n" + *script +
+            "\n})(module, module.exports, (name) => modules[name]);\nmodules[\"" + name + "\"] = module.exports; }\n";
+    if (name == std::string_view("vega-selection")) text += "modules[\"vega-selections\"] = modules[\"vega-selection\"];\n";
+  }
+  return text + std::string(kVegaJs);
+}
+
+void put(std::string& page, std::string_view mark, std::string_view content) {
+  page.replace(page.find(mark), mark.size(), content);
+}
+
+// ---- CSV
+// ------------------------------------------------------------------------------------------------------------------
+
+std::string quoted(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string text = "\"";
+  for (const char c : field) text += c == '"' ? "\"\"" : std::string(1, c);
+  return text + "\"";
+}
+
+std::string line(const std::vector<std::string>& fields) {
+  std::string text;
+  for (const std::string& field : fields) text += (text.empty() ? "" : ",") + quoted(field);
+  return text + "\r\n";
+}
+
+}  // namespace
+
+std::string report_page(const RunCollection& collection, const std::filesystem::path& vega) {
+  std::string page(kPageHtml);
+  // The runs come last: what they hold is never looked at for marks.
+  put(page, "{{style}}", kPageCss);
+  put(page, "{{vega}}", vega_scripts(vega));
+  put(page, "{{figures}}", kFiguresJs);
+  put(page, "{{script}}", kPageJs);
+  put(page, "{{data}}", page_data(collection));
+  return page;
+}
+
+std::string report_csv(std::span<const RunRecord> runs) {
+  std::vector<std::string> names = {"folder", "learner"};
+  for (const ConfigValue& value : list_config(Config{})) names.push_back(value.key);
+  std::string text;
+  for (const RunRecord& run : runs) {
+    std::vector<std::string> fields = {run.folder.string(), learner_name(run.config)};
+    for (const ConfigValue& value : list_config(run.config)) {
+      const bool word = value.value.size() >= 2 && value.value.front() == '"';
+      fields.push_back(word ? value.value.substr(1, value.value.size() - 2) : value.value);
+    }
+    nlohmann::ordered_json measures = to_json(run.measures);
+    measures["parameters"] = run.records.back().params;
+    measures["inference_macs"] = count_to_json(run.records.back().inference_macs);
+    measures["seconds"] = run.seconds;
+    measures["device"] = run.device;
+    measures["level"] = run.level;
+    measures["version"] = run.version;
+    for (const auto& [name, value] : measures.items()) {
+      if (text.empty()) names.push_back(name);
+      fields.push_back(value.is_string() ? value.get<std::string>() : value.is_null() ? "" : value.dump());
+    }
+    if (text.empty()) text = line(names);
+    text += line(fields);
+  }
+  return text;
+}
+
+void write_figures(const RunCollection& collection, const std::filesystem::path& vega, const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const std::string script = vega_scripts(vega) + "const data = " + page_data(collection) +
+                             ";\nconst folder = " + json(folder.string()).dump() + ";\n" + std::string(kFiguresJs) +
+                             std::string(kSvgJs);
+  const std::filesystem::path file = folder / "draw.js";
+  write_atomically(file, script);
+  std::string program = "node", argument = file.string();
+  char* arguments[] = {program.data(), argument.data(), nullptr};
+  pid_t process = 0;
+  int status = ::posix_spawnp(&process, "node", nullptr, nullptr, arguments, environ);
+  const bool started = status == 0;
+  if (started) ::waitpid(process, &status, 0);
+  std::filesystem::remove(file);
+  if (!started)
+    fail(ErrorKind::usage, "cannot start node, which draws the SVG files: ", system_error_text(status),
+         "; install Node.js (package nodejs)");
+  if (status != 0) fail("node, which draws the SVG files, failed as said above; expected Node.js 18 or newer");
+}
+
+}  // namespace alma
