@@ -259,6 +259,7 @@ TEST(Config, AFileThatCannotBeReadIsWrongUsage) {
 TEST(Config, TheShippedOnesLoad) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ALMA_SOURCE_DIR "/alma/configs")) {
+    if (!entry.is_regular_file()) continue;  // sweeps/, see PaperGrids
     EXPECT_NO_THROW(load_config(entry.path())) << entry.path();
     ++count;
   }
