@@ -69,11 +69,12 @@ void Sweep::estimate() {
     const Config* config;
     std::unique_ptr<Worker<Probe>> worker;
     std::optional<Probe> probe;
+    std::string error;
   };
   std::map<std::string, Measurement> measurements;
   for (const SweepRun& run : runs_)
     if (run.state != State::found)
-      measurements.try_emplace(probe_key(run.point.config), Measurement{&run.point.config, {}, {}});
+      measurements.try_emplace(probe_key(run.point.config), Measurement{&run.point.config, {}, {}, {}});
   std::size_t done = 0;
   for (auto& [key, one] : measurements) {
     listener_.probing(done++, measurements.size());
@@ -85,12 +86,17 @@ void Sweep::estimate() {
     });
     while (one.worker->read() && !interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     if (interrupted()) return;
-    if (one.worker->code() == 0) one.probe = one.worker->report();
+    if (one.worker->code() == 0) {
+      one.probe = one.worker->report();
+    } else {
+      one.error = describe_failure(*one.worker);
+    }
   }
   for (SweepRun& run : runs_) {
     if (run.state == State::found) continue;
-    const auto& probe = measurements.at(probe_key(run.point.config)).probe;
-    if (probe) run.estimate = alma::estimate(run.point.config, *probe);
+    const Measurement& one = measurements.at(probe_key(run.point.config));
+    run.error = one.error;
+    if (one.probe) run.estimate = alma::estimate(run.point.config, *one.probe);
   }
   std::stable_sort(runs_.begin(), runs_.end(), [](const SweepRun& a, const SweepRun& b) {
     return (a.estimate ? a.estimate->seconds : 0) > (b.estimate ? b.estimate->seconds : 0);

@@ -27,7 +27,7 @@ struct SweepRun {
   State state = State::waiting;
   bool begun = false;                        // its run directory was there when the sweep started
   std::optional<Estimate> estimate;          // of runs that were to be done at the start
-  std::string error;                         // why it failed
+  std::string error;                         // why it failed, or cannot be measured
   double started = 0, seconds = 0;           // steady clock; what this sweep has spent on it
   std::unique_ptr<Worker<Progress>> worker;  // while it runs
   std::size_t text_read = 0;                 // of what it says

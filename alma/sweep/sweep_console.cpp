@@ -127,7 +127,7 @@ void SweepConsole::print_grid(const Sweep& sweep, int jobs) {
     }
     std::cout << (run.begun ? "begun     " : "new       ");
     if (!run.estimate) {
-      std::cout << "cannot run; alma sweep says why\n";
+      std::cout << "cannot run: " << run.error << '\n';
       continue;
     }
     const Estimate& e = *run.estimate;

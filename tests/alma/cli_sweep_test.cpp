@@ -96,6 +96,7 @@ TEST_F(CliSweep, ADryRunShowsTheGridAndTouchesNothing) {
 
 TEST_F(CliSweep, ARunThatFailsIsListedAndDoesNotStopTheOthers) {
   write("model.architecture = [\"vgg19\", \"mlp\"]\nseed = [0, 1]\n");
+  EXPECT_EQ(occurrences(run({"--dry-run"}).out, "cannot run: model.architecture = \"vgg19\" takes images of 32 x 32"), 2);
   const Outcome outcome = run();
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(occurrences(outcome.out, "  done in "), 2) << outcome.out;
