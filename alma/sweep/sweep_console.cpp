@@ -83,7 +83,8 @@ std::string SweepConsole::under_way(const SweepRun& run) const {
 std::string SweepConsole::summary() const {
   const auto count = [&](State state) { return sweep_->count(state); };
   std::string line = std::to_string(count(State::done) + count(State::found)) + " of " +
-                     std::to_string(sweep_->runs().size()) + " done, " + std::to_string(count(State::running)) + " running";
+                     std::to_string(sweep_->runs().size()) + " done, " + std::to_string(count(State::running)) +
+                     " running, " + std::to_string(count(State::waiting)) + " to come";
   if (count(State::elsewhere) > 0) line += ", " + std::to_string(count(State::elsewhere)) + " by other processes";
   if (count(State::failed) > 0) line += ", " + std::to_string(count(State::failed)) + " failed";
   if (const auto left = sweep_->seconds_left()) line += ", " + duration(*left) + " left";

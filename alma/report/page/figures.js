@@ -74,6 +74,12 @@ const colourOfLearner = (style) => ({
   name: "learner", type: "ordinal", domain: style.learners, range: PALETTES[style.tone],
 });
 
+/// At least a factor of 4, so that points of equal cost have an axis too.
+function logDomain(values) {
+  const low = Math.min(...values), high = Math.max(...values), room = Math.max(1, Math.sqrt((4 * low) / high));
+  return [low / room, high * room];
+}
+
 /// Points that no other one beats in both x and y, from left to right.
 function paretoFront(points) {
   let best = Infinity;
@@ -92,7 +98,7 @@ function tradeoff(groups, measure, cost, style, width) {
   return frame(style, width, Math.max(360, Math.min(440, width * 0.75)), {
     data: [{ name: "points", values: points }, { name: "front", values: paretoFront(points) }],
     scales: [
-      { name: "x", type: "log", domain: { data: "points", field: "x" }, range: "width", nice: false, padding: 16 },
+      { name: "x", type: "log", domain: logDomain(points.map((p) => p.x)), range: "width", nice: false, padding: 16 },
       { name: "y", type: "log", domain: { fields: [{ data: "points", field: "low" }, { data: "points", field: "high" }] },
         range: "height", nice: false, padding: 12 },
       colourOfLearner(style),
@@ -227,7 +233,7 @@ function replay(groups, measure, style, width) {
   return frame(style, width, 340, {
     data: [{ name: "pairs", values: pairs }, { name: "ends", values: ends }],
     scales: [
-      { name: "x", type: "log", domain: { data: "ends", field: "x" }, range: "width", nice: false, padding: 16 },
+      { name: "x", type: "log", domain: logDomain(ends.map((p) => p.x)), range: "width", nice: false, padding: 16 },
       { name: "y", type: "log", domain: { data: "ends", field: "y" }, range: "height", nice: false, padding: 12 },
       colourOfLearner(style),
       { name: "what", type: "ordinal", domain: ["without replay", "with replay"], range: ["circle", "diamond"] },
