@@ -1,20 +1,12 @@
 #include "alma/anytime.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "alma/build_info.h"
+#include "alma/clock.h"
 #include "alma/interrupt.h"
 
 namespace alma {
-
-namespace {
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 AnytimeRun::AnytimeRun(const Config& config, Context& context, const ImageData& data)
     : config_(config),

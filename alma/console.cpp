@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <string_view>
 
 #include "alma/build_info.h"
+#include "alma/clock.h"
 #include "alma/text.h"
 
 namespace alma {
@@ -31,11 +31,6 @@ int terminal_columns(int descriptor) {
   return ::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 80;
 }
 
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.resize(width, ' ');
-  return text;
-}
-
 }  // namespace
 
 ConsoleOptions console_options(std::ostream& stream, int descriptor, bool quiet) {
@@ -46,7 +41,7 @@ ConsoleOptions console_options(std::ostream& stream, int descriptor, bool quiet)
   options.terminal = ::isatty(descriptor) == 1 && term != nullptr && std::string_view(term) != "dumb";
   options.unicode = locale_is_utf8();
   options.columns = options.terminal ? terminal_columns(descriptor) : 80;
-  options.now = [] { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); };
+  options.now = steady_seconds;
   return options;
 }
 

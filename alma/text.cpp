@@ -44,4 +44,9 @@ std::string fixed(double value, int decimals) {
   return text;
 }
 
+std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.resize(width, ' ');
+  return text;
+}
+
 }  // namespace alma

@@ -14,6 +14,8 @@ std::string grouped(std::int64_t value);
 std::string scaled(Count value);
 /// "0.4s", "45s", "2m 10s", "3h 05m", "2d 04h".
 std::string duration(double seconds);
+/// With spaces up to a width.
+std::string padded(std::string text, std::size_t width);
 /// With so many decimals: "0.1234".
 std::string fixed(double value, int decimals);
 

@@ -3,37 +3,34 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "alma/assemble.h"
+#include "alma/clock.h"
 #include "data/stream.h"
 
 namespace alma {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr double kSeconds = 0.5;
 constexpr std::int64_t kSteps = 3;  // at least, the first of which does not count
 
 struct Enough {};
 
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 double seconds_to_train(Learner& learner, const MegaBatch& data) {
   std::int64_t steps = 0, first_samples = 0;
   double seconds_per_sample = 0;
-  Clock::time_point start;
+  double start = 0;
   try {
     learner.update(0, data, [&](const FitProgress& fit) {
       if (++steps == 1) {
-        start = Clock::now();
+        start = steady_seconds();
         first_samples = fit.samples;
         return;
       }
-      seconds_per_sample = since(start) / static_cast<double>(std::max<std::int64_t>(1, fit.samples - first_samples));
-      if (steps >= kSteps && since(start) >= kSeconds) throw Enough{};
+      seconds_per_sample =
+          (steady_seconds() - start) / static_cast<double>(std::max<std::int64_t>(1, fit.samples - first_samples));
+      if (steps >= kSteps && steady_seconds() - start >= kSeconds) throw Enough{};
     });
   } catch (const Enough&) {
   }
@@ -67,9 +64,9 @@ Probe probe(const Config& config, const std::string& device, int threads) {
   const std::int64_t tested = std::min<std::int64_t>(data.test.count(), 512);
   const auto evaluate = learner->evaluator(context, test, all_indices(context, tested));
   evaluate();
-  const Clock::time_point start = Clock::now();
+  const double start = steady_seconds();
   evaluate();
-  result.seconds_to_test = since(start) / static_cast<double>(tested);
+  result.seconds_to_test = (steady_seconds() - start) / static_cast<double>(tested);
   result.bytes = peak_bytes();
   return result;
 }

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "alma/clock.h"
 #include "alma/commands.h"
 #include "alma/interrupt.h"
 #include "kernels/error.h"
@@ -22,8 +23,6 @@ using State = SweepRun::State;
 constexpr int kElsewhere = 75;              // exit code of a worker whose run another process has
 constexpr double kSecondsBetweenLooks = 2;  // at runs of other processes
 constexpr int kTickMilliseconds = 200;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Lines of `text` that have ended, from `from` on, which moves behind them.
 std::vector<std::string> whole_lines(const std::string& text, std::size_t& from) {
@@ -148,8 +147,8 @@ bool Sweep::run() {
 
 // What another process has may be done by now, or have been left.
 void Sweep::look_elsewhere() {
-  if (now() - last_look_ < kSecondsBetweenLooks) return;
-  last_look_ = now();
+  if (steady_seconds() - last_look_ < kSecondsBetweenLooks) return;
+  last_look_ = steady_seconds();
   for (SweepRun& run : runs_)
     if (run.state == State::elsewhere) run.state = State::waiting;
 }
@@ -179,7 +178,7 @@ void Sweep::start(SweepRun& run) {
   });
   run.state = State::running;
   run.text_read = 0;
-  run.started = now();
+  run.started = steady_seconds();
 }
 
 void Sweep::follow(SweepRun& run) {
@@ -191,7 +190,7 @@ void Sweep::follow(SweepRun& run) {
 
 void Sweep::end(SweepRun& run) {
   const std::unique_ptr<Worker<Progress>> worker = std::move(run.worker);
-  run.seconds += now() - run.started;
+  run.seconds += steady_seconds() - run.started;
   switch (worker->code()) {
     // Without any progress, another process has ended it in the meantime.
     case 0: run.state = worker->report().mega_batches > 0 ? State::done : State::found; break;

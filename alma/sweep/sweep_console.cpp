@@ -12,11 +12,6 @@ namespace {
 
 using State = SweepRun::State;
 
-std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.resize(width, ' ');
-  return text;
-}
-
 std::string megabytes(double bytes) { return grouped(static_cast<std::int64_t>(bytes / 1e6)) + " MB"; }
 
 }  // namespace

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <iostream>
 
+#include "alma/clock.h"
 #include "alma/files.h"
 #include "kernels/error.h"
 
@@ -29,8 +29,6 @@ struct Pipe {
     ::fcntl(read, F_SETFL, O_NONBLOCK);
   }
 };
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 template <class Work>
 [[noreturn]] void run(pid_t parent, int text, const Work& work) {
@@ -60,7 +58,7 @@ WorkerProcess::WorkerProcess(std::size_t report_bytes, const std::function<int(c
     run(parent, text.write, [&] {
       double last = 0;
       return work([&](const void* report) {
-        const double time = now();
+        const double time = steady_seconds();
         if (time - last < kSecondsBetweenReports) return;
         last = time;
         // If the pipe is full this one is lost, and the work goes on.
