@@ -34,6 +34,7 @@ template <class Work>
 [[noreturn]] void run(pid_t parent, int text, const Work& work) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != parent) ::_exit(1);
+  ::signal(SIGPIPE, SIG_IGN);  // of a parent that was killed: there is still time to save
   const int nowhere = ::open("/dev/null", O_RDWR);
   ::dup2(nowhere, STDIN_FILENO);
   ::dup2(nowhere, STDOUT_FILENO);

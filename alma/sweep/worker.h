@@ -1,7 +1,6 @@
 #pragma once
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -18,8 +17,7 @@ class WorkerProcess {
   /// Kills what still runs.
   ~WorkerProcess();
 
-  /// Descriptors that become readable when there is something for read().
-  int report_descriptor() const { return reports_; }
+  /// Becomes readable when the work says something, or ends.
   int text_descriptor() const { return text_; }
   /// Takes in what has arrived; false once the process has ended.
   bool read();
