@@ -13,8 +13,7 @@ namespace {
 // What runs of one group share.
 std::string group_key(Config config) {
   config.seed = 0;
-  config.train.checkpoint_seconds = Config::Train{}.checkpoint_seconds;
-  return write_config(config);
+  return outcome_key(std::move(config));
 }
 
 template <class Value>
@@ -58,26 +57,51 @@ void measure(RunGroup& group) {
   group.curve = curve_of(group);
 }
 
-std::string short_label(const Config& config) {
-  return learner_name(config) + " h=" + std::to_string(config.model.width) + " w=" + std::to_string(config.learner.wait) +
-         (config.learner.replay ? " replay" : "");
+// Keys that say what is learned and how it is judged; those of the permutation and of the normalisation are not among them.
+bool is_of_stream(const std::string& key) {
+  static const std::set<std::string> others = {"stream.validation", "stream.seed", "stream.mean", "stream.std"};
+  return key.starts_with("stream.") && !others.contains(key);
 }
 
-// Groups of one data set with the same short label get the keys in which they differ.
-void label(std::vector<RunGroup>& groups) {
-  std::map<std::string, std::vector<RunGroup*>> same;
-  for (RunGroup& group : groups) {
-    group.label = short_label(group.config());
-    same[group.config().stream.dataset + " " + group.label].push_back(&group);
-  }
+// What the other parts of a label say, or nothing depends on.
+bool is_named(const std::string& key) {
+  static const std::set<std::string> keys = {"seed", "learner.wait", "learner.replay", "train.checkpoint_seconds"};
+  return keys.contains(key);
+}
+
+// Adds to the `text` of groups that have the same text and stream the keys in which they differ, of those that `counts`
+// wants.
+template <class Counts>
+void tell_apart(std::vector<RunGroup>& groups, std::string RunGroup::*text, const Counts& counts) {
+  std::map<std::pair<std::string, std::string>, std::vector<RunGroup*>> same;
+  for (RunGroup& group : groups) same[{group.stream, group.*text}].push_back(&group);
   for (const auto& [name, alike] : same) {
     std::set<std::string> keys;
     for (const RunGroup* group : alike)
       for (const ConfigDifference& d : differences(alike.front()->config(), group->config()))
-        if (d.key != "seed" && d.key != "train.checkpoint_seconds") keys.insert(d.key);
+        if (counts(d.key)) keys.insert(d.key);
     for (RunGroup* group : alike)
       for (const ConfigValue& value : list_config(group->config()))
-        if (keys.contains(value.key)) group->label += " " + value.key + "=" + value.value;
+        if (keys.contains(value.key)) group->*text += " " + value.key + "=" + value.value;
+  }
+}
+
+void name_streams(std::vector<RunGroup>& groups) {
+  for (RunGroup& group : groups) group.stream = group.config().stream.dataset;
+  tell_apart(groups, &RunGroup::stream, is_of_stream);
+}
+
+std::string model_name(const Config& config) { return learner_name(config) + " h=" + std::to_string(config.model.width); }
+
+// The keys that tell groups apart are the same for all waits, with replay and without.
+void label(std::vector<RunGroup>& groups) {
+  for (RunGroup& group : groups) group.panel = model_name(group.config());
+  tell_apart(groups, &RunGroup::panel, [](const std::string& key) { return !is_named(key); });
+  for (RunGroup& group : groups) {
+    const Config::Learner& learner = group.config().learner;
+    const std::string model = model_name(group.config());
+    group.label =
+        model + " w=" + std::to_string(learner.wait) + (learner.replay ? " replay" : "") + group.panel.substr(model.size());
   }
 }
 
@@ -114,13 +138,28 @@ std::vector<RunGroup> group_runs(std::span<const RunRecord> runs) {
     measure(group);
     groups.push_back(std::move(group));
   }
+  name_streams(groups);
+  label(groups);
   const auto place = [](const RunGroup& group) {
     const Config& c = group.config();
-    return std::tuple(c.stream.dataset, learner_name(c), c.model.width, c.learner.wait, c.learner.replay);
+    return std::tuple(group.stream, learner_name(c), c.model.width, c.learner.wait, c.learner.replay);
   };
   std::stable_sort(groups.begin(), groups.end(), [&](const RunGroup& a, const RunGroup& b) { return place(a) < place(b); });
-  label(groups);
   return groups;
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> replay_pairs(std::span<const RunGroup> groups) {
+  std::map<std::string, std::size_t> without;
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    if (!groups[i].config().learner.replay) without[group_key(groups[i].config())] = i;
+  std::vector<std::pair<std::size_t, std::size_t>> pairs;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    Config config = groups[i].config();
+    if (!config.learner.replay) continue;
+    config.learner.replay = false;
+    if (const auto found = without.find(group_key(config)); found != without.end()) pairs.emplace_back(found->second, i);
+  }
+  return pairs;
 }
 
 }  // namespace alma

@@ -2,6 +2,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "alma/report/run_records.h"
@@ -27,7 +28,9 @@ struct CurvePoint {
 
 /// Runs that differ in their seeds alone: a point of a figure.
 struct RunGroup {
-  std::string label;  // "Ens4 h=16 w=10 replay", and what else tells it from others
+  std::string stream;  // "mnist", and what tells it from others of that name: errors of two streams have no common scale
+  std::string panel;   // "Ens4 h=16", and what else tells it from others of its stream
+  std::string label;   // "Ens4 h=16 w=10 replay", likewise
   std::vector<const RunRecord*> runs;
   Spread cer, final_error, seconds;
   std::optional<Spread> paper_cer;
@@ -40,7 +43,10 @@ struct RunGroup {
 };
 inline constexpr std::size_t kCurvePoints = 100;
 
-/// In the order of data set, learner, width, wait; within a group by seed. The runs outlive the groups.
+/// In the order of stream, learner, width, wait; within a group by seed. The runs outlive the groups.
 std::vector<RunGroup> group_runs(std::span<const RunRecord> runs);
+
+/// Indices of groups that differ in learner.replay alone: without it, with it.
+std::vector<std::pair<std::size_t, std::size_t>> replay_pairs(std::span<const RunGroup> groups);
 
 }  // namespace alma

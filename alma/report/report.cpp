@@ -43,7 +43,8 @@ json to_json(const Spread& spread) { return {spread.mean, spread.s, spread.low, 
 json to_json(const RunGroup& group) {
   const Config& config = group.config();
   json result = {{"label", group.label},
-                 {"dataset", config.stream.dataset},
+                 {"stream", group.stream},
+                 {"panel", group.panel},
                  {"learner", learner_name(config)},
                  {"h", config.model.width},
                  {"wait", config.learner.wait},
@@ -73,8 +74,12 @@ json to_json(const RunGroup& group) {
 
 /// JSON that may stand inside a script element.
 std::string page_data(const RunCollection& collection) {
-  json data = {{"version", version()}, {"groups", json::array()}, {"left_out", json::array()}};
-  for (const RunGroup& group : group_runs(collection.runs)) data["groups"].push_back(to_json(group));
+  const std::vector<RunGroup> groups = group_runs(collection.runs);
+  json data = {{"version", version()},
+               {"groups", json::array()},
+               {"replay_pairs", replay_pairs(groups)},
+               {"left_out", json::array()}};
+  for (const RunGroup& group : groups) data["groups"].push_back(to_json(group));
   for (const LeftOut& left : collection.left_out)
     data["left_out"].push_back({{"folder", left.folder.string()}, {"reason", left.reason}});
   std::string text;

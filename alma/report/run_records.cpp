@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "alma/files.h"
 #include "alma/run_directory.h"
@@ -49,17 +51,41 @@ bool looks_like_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "result.json");
 }
 
-// Run directories at or below `folder`; they do not hold others.
-void find_runs(const fs::path& folder, std::vector<fs::path>& found) {
+// Run directories at or below `folder`; they do not hold others. What cannot be looked into is left out.
+void find_runs(const fs::path& folder, std::vector<fs::path>& found, std::vector<LeftOut>& left_out) try {
   if (looks_like_run(folder)) {
     found.push_back(folder);
     return;
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, fs::directory_options::skip_permission_denied))
-    if (entry.is_directory() && !entry.is_symlink()) find_runs(entry.path(), found);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.is_directory() && !entry.is_symlink()) find_runs(entry.path(), found, left_out);
+} catch (const fs::filesystem_error& error) {
+  left_out.push_back({folder, "cannot be looked into: " + error.code().message()});
+}
+
+// In the order of the paths, and each folder once, whatever its names.
+void order(std::vector<fs::path>& folders) {
+  std::sort(folders.begin(), folders.end());
+  std::set<fs::path> known;
+  std::erase_if(folders, [&](const fs::path& folder) { return !known.insert(fs::canonical(folder)).second; });
+}
+
+// No seed counts twice: of runs with the same configuration the first is kept.
+void leave_out_copies(RunCollection& collection) {
+  std::map<std::string, fs::path> known;
+  std::erase_if(collection.runs, [&](const RunRecord& run) {
+    const auto [first, is_new] = known.try_emplace(outcome_key(run.config), run.folder);
+    if (!is_new) collection.left_out.push_back({run.folder, "the same configuration and seed as " + first->second.string()});
+    return !is_new;
+  });
 }
 
 }  // namespace
+
+std::string outcome_key(Config config) {
+  config.train.checkpoint_seconds = Config::Train{}.checkpoint_seconds;
+  return write_config(config);
+}
 
 RunCollection read_runs(std::span<const fs::path> folders) {
   RunCollection collection;
@@ -68,17 +94,18 @@ RunCollection read_runs(std::span<const fs::path> folders) {
     if (!fs::is_directory(folder))
       fail(ErrorKind::usage, folder.string(), fs::exists(folder) ? " is no folder" : " does not exist",
            "; expected run directories, or folders that hold some");
-    const std::size_t before = found.size();
-    find_runs(folder, found);
-    if (found.size() == before) collection.left_out.push_back({folder, "holds no run directory"});
+    const std::size_t before = found.size() + collection.left_out.size();
+    find_runs(folder, found, collection.left_out);
+    if (found.size() + collection.left_out.size() == before)
+      collection.left_out.push_back({folder, "holds no run directory"});
   }
-  std::sort(found.begin(), found.end());
-  found.erase(std::unique(found.begin(), found.end()), found.end());
+  order(found);
   for (const fs::path& folder : found) try {
       collection.runs.push_back(read_run(folder));
     } catch (const std::exception& error) {
       collection.left_out.push_back({folder, error.what()});
     }
+  leave_out_copies(collection);
   return collection;
 }
 

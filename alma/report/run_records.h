@@ -31,8 +31,12 @@ struct RunCollection {
   std::vector<LeftOut> left_out;
 };
 
+/// The configuration without what no outcome depends on: equal for runs that must give the same numbers on one machine.
+std::string outcome_key(Config config);
+
 /// Reads run directories; a folder that is none is searched for them at any depth. What is damaged, unfinished or foreign is
-/// left out with the reason: never an error. Throws Error(ErrorKind::usage) for a path that does not exist.
+/// left out with the reason: never an error. So are copies of a run, and a folder counts once however often it is named.
+/// Throws Error(ErrorKind::usage) for a path that does not exist.
 RunCollection read_runs(std::span<const std::filesystem::path> folders);
 
 }  // namespace alma

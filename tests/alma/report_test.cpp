@@ -113,6 +113,60 @@ TEST_F(Report, LabelsTellGroupsApart) {
             (std::vector<std::string>{"Ens4 h=64 w=1 replay", "SM h=64 w=1 train.lr=0.5", "SM h=64 w=1 train.lr=1.0"}));
 }
 
+TEST_F(Report, NoSeedCountsTwice) {
+  const fs::path first = make("a", {.9, .5}, seeded(1));
+  Config saved_often = seeded(1);
+  saved_often.train.checkpoint_seconds = 1;
+  const fs::path copy = make("b", {.9, .5}, saved_often);
+  fs::create_directory_symlink(first, root() / "another name");
+  const std::vector<fs::path> folders = {first, root() / "another name", root() / "runs" / "." / "a", copy, first};
+  const RunCollection collection = read_runs(folders);
+  ASSERT_EQ(collection.runs.size(), 1u);
+  ASSERT_EQ(collection.left_out.size(), 1u);
+  EXPECT_EQ(collection.left_out[0].folder, copy);
+  EXPECT_EQ(collection.left_out[0].reason.find("the same configuration and seed as "), 0u);
+}
+
+TEST_F(Report, StreamsAreNeverMixed) {
+  make("a", {.9, .5});
+  make("b", {.9, .5, .4});
+  Config other = seeded(0);
+  other.stream.dataset = "cifar10";
+  other.stream.seed = 1;  // another permutation of the same stream
+  make("c", {.9, .5}, other);
+  other.stream.seed = 2;
+  make("d", {.9, .5}, other);
+  const RunCollection collection = read();
+  std::vector<std::string> names;
+  for (const RunGroup& group : group_runs(collection.runs)) names.push_back(group.stream + ": " + group.label);
+  EXPECT_EQ(names, (std::vector<std::string>{"cifar10: SM h=64 w=1 stream.seed=1", "cifar10: SM h=64 w=1 stream.seed=2",
+                                             "mnist stream.mega_batches=2: SM h=64 w=1",
+                                             "mnist stream.mega_batches=3: SM h=64 w=1"}));
+}
+
+TEST_F(Report, PairsDifferInReplayAlone) {
+  const auto config = [](double lr, std::int64_t wait, bool replay) {
+    Config made = seeded(0);
+    made.train.lr = lr;
+    made.learner.wait = wait;
+    made.learner.replay = replay;
+    return made;
+  };
+  make("a", {.9, .5}, config(1, 1, false));
+  make("b", {.9, .5}, config(.5, 1, false));
+  make("c", {.9, .5}, config(.5, 1, true));
+  make("d", {.9, .5}, config(.5, 2, true));  // nothing without replay waits like this
+  const RunCollection collection = read();
+  const auto groups = group_runs(collection.runs);
+  const auto pairs = replay_pairs(groups);
+  ASSERT_EQ(pairs.size(), 1u);
+  EXPECT_EQ(groups[pairs[0].first].label, "SM h=64 w=1 train.lr=0.5");
+  EXPECT_EQ(groups[pairs[0].second].label, "SM h=64 w=1 replay train.lr=0.5");
+  // Curves are compared among equals: a panel has one learning rate, at every wait.
+  EXPECT_EQ(groups[pairs[0].first].panel, "SM h=64 train.lr=0.5");
+  EXPECT_EQ(groups.back().label, "SM h=64 w=2 replay train.lr=0.5");
+}
+
 TEST_F(Report, LongCurvesAreThinnedAndKeepTheirEnds) {
   std::vector<double> errors;
   for (int t = 1; t <= 500; ++t) errors.push_back(1.0 / t);
@@ -142,6 +196,8 @@ TEST_F(Report, NamesWhatIsDamagedAndLeavesItOut) {
   fs::remove(make("unfinished", {.9}) / "result.json");
   fs::remove(make("lost", {.9}) / "metrics.jsonl");
   fs::create_directories(root() / "runs/something/else");
+  fs::create_directories(root() / "runs/locked");
+  fs::create_symlink("config.toml", root() / "runs/locked/config.toml");  // stops root too, unlike permissions
   const RunCollection collection = read();
   ASSERT_EQ(collection.runs.size(), 1u);
   EXPECT_EQ(collection.runs[0].folder.filename(), "good");
@@ -154,7 +210,8 @@ TEST_F(Report, NamesWhatIsDamagedAndLeavesItOut) {
                                                        {"future", "oracle"},
                                                        {"later", "future_key"},
                                                        {"unfinished", "alma run --resume --out"},
-                                                       {"lost", "No such file"}};
+                                                       {"lost", "No such file"},
+                                                       {"locked", "cannot be looked into"}};
   EXPECT_EQ(reasons.size(), expected.size());
   for (const auto& [name, part] : expected)
     EXPECT_NE(reasons[name].find(part), std::string::npos) << name << ": " << reasons[name];

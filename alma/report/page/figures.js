@@ -24,9 +24,11 @@ const computeTitle = (width) => (width < NARROW ? "training compute (MACs forwar
 
 const unique = (values) => [...new Set(values)];
 const byNumber = (a, b) => a - b;
+/// "mnist stream.mega_batches=50" as a part of a file's name.
+const fileName = (stream) => stream.replace(/[^\w=.-]+/g, "-");
 const family = (learner) => ["SM", "Ens", "UMix", "gEns"].indexOf(learner.replace(/\d+$/, ""));
 
-/// What stays the same for a data set whatever is filtered: colours of learners, shapes and colours of waits.
+/// What stays the same for a stream whatever is filtered: colours of learners, shapes and colours of waits.
 function styleOf(groups, dark) {
   const tone = dark ? "dark" : "light";
   return {
@@ -174,9 +176,8 @@ function waits(groups, style, width) {
   const of = new Map();
   const order = (g) => style.learners.indexOf(g.learner) * 1e6 + g.h;
   for (const g of groups.filter((one) => !one.replay).sort((a, b) => order(a) - order(b) || a.wait - b.wait)) {
-    const panel = `${g.learner} h=${g.h}`;
-    if (!of.has(panel)) of.set(panel, []);
-    of.get(panel).push(g);
+    if (!of.has(g.panel)) of.set(g.panel, []);
+    of.get(g.panel).push(g);
   }
   const panels = [...of.keys()].slice(0, MOST_PANELS);
   if (panels.length === 0) return null;
@@ -219,11 +220,11 @@ function waits(groups, style, width) {
 
 /// Fig. 4: from a learner without replay to the same one with it.
 function replay(groups, measure, style, width) {
-  const same = (a, b) => a.learner === b.learner && a.h === b.h && a.wait === b.wait && a.label === b.label.replace(" replay", "");
-  const pairs = groups.filter((g) => g.replay && g[measure]).flatMap((after) => {
-    const before = groups.find((g) => !g.replay && g[measure] && same(g, after));
-    return before ? [{ pair: after.label, learner: after.learner, x: before.macs, y: before[measure][0], x2: after.macs,
-                       y2: after[measure][0], before: before.id, after: after.id }] : [];
+  const shown = new Map(groups.filter((g) => g[measure]).map((g) => [g.id, g]));
+  const pairs = data.replay_pairs.filter((pair) => pair.every((id) => shown.has(id))).map((pair) => {
+    const [before, after] = pair.map((id) => shown.get(id));
+    return { learner: after.learner, x: before.macs, y: before[measure][0], x2: after.macs, y2: after[measure][0],
+             before: before.id, after: after.id };
   });
   if (pairs.length === 0) return null;
   const ends = pairs.flatMap((p) => [

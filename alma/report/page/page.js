@@ -1,6 +1,6 @@
 // The page around the figures: filters, tooltips, the table.
 const state = {
-  dataset: data.groups[0].dataset,
+  stream: data.groups[0].stream,
   off: { learner: new Set(), h: new Set(), wait: new Set(), replay: new Set() },
   measure: "cer",
   dark: matchMedia("(prefers-color-scheme: dark)").matches,
@@ -29,11 +29,11 @@ const spread = (s, digits) => (s ? s[0].toFixed(digits) + (s[1] > 0 ? " ± " + s
 const time = (s) => (s < 60 ? s.toFixed(1) + " s" : s < 3600 ? (s / 60).toFixed(1) + " min" : (s / 3600).toFixed(1) + " h");
 
 // ---- what is shown -----------------------------------------------------------------------------------------------------
-const ofDataset = () => data.groups.filter((g) => g.dataset === state.dataset);
-const shown = () => ofDataset().filter((g) => Object.entries(state.off).every(([key, off]) => !off.has(g[key])));
+const ofStream = () => data.groups.filter((g) => g.stream === state.stream);
+const shown = () => ofStream().filter((g) => Object.entries(state.off).every(([key, off]) => !off.has(g[key])));
 
 function drawFilters() {
-  const groups = ofDataset(), style = styleOf(groups, state.dark);
+  const groups = ofStream(), style = styleOf(groups, state.dark);
   const toggles = (key, title, values, text = String) => values.length < 2 ? [] : [element("fieldset", {}, element("legend", {}, title),
     ...values.map((value) => {
       const button = element("button", { type: "button", "aria-pressed": String(!state.off[key].has(value)), onclick: () => {
@@ -49,10 +49,10 @@ function drawFilters() {
     select.value = value;
     return select;
   })());
-  const datasets = unique(data.groups.map((g) => g.dataset));
+  const streams = unique(data.groups.map((g) => g.stream));
   $("#filters").replaceChildren(
-    ...(datasets.length < 2 ? [] : [choice("data set", state.dataset, datasets.map((d) => [d, d]), (value) => {
-      state.dataset = value;
+    ...(streams.length < 2 ? [] : [choice("stream", state.stream, streams.map((one) => [one, one]), (value) => {
+      state.stream = value;
       Object.values(state.off).forEach((off) => off.clear());
       select();
       drawFilters();
@@ -69,7 +69,7 @@ function drawFilters() {
 }
 
 function select() {
-  state.selected = new Set(defaultSelection(ofDataset()).map((g) => g.id));
+  state.selected = new Set(defaultSelection(ofStream()).map((g) => g.id));
 }
 
 // ---- tooltips ----------------------------------------------------------------------------------------------------------
@@ -97,9 +97,9 @@ function save(name, type, content) {
 }
 
 function drawFigures() {
-  const groups = shown(), style = styleOf(ofDataset(), state.dark);
+  const groups = shown(), style = styleOf(ofStream(), state.dark);
   const selected = groups.filter((g) => state.selected.has(g.id));
-  const panels = unique(groups.filter((g) => !g.replay).map((g) => `${g.learner} h=${g.h}`)).length;
+  const panels = unique(groups.filter((g) => !g.replay).map((g) => g.panel)).length;
   $("#panels").textContent = panels > MOST_PANELS ? `The first ${MOST_PANELS} of ${panels}; filter to see others.` : "";
   for (const section of document.querySelectorAll(".figure")) {
     const name = section.dataset.figure;
@@ -110,7 +110,7 @@ function drawFigures() {
     if (plot === null) {
       plot = element("div", { class: "plot" });
       section.append(plot, element("button", { type: "button", class: "save", onclick: async () =>
-        views.has(name) && save(`${state.dataset}-${name}.svg`, "image/svg+xml", await views.get(name).toSVG()) }, "Save SVG"));
+        views.has(name) && save(`${fileName(state.stream)}-${name}.svg`, "image/svg+xml", await views.get(name).toSVG()) }, "Save SVG"));
     }
     section.querySelector(".save").hidden = spec === null;
     views.delete(name);
@@ -223,7 +223,7 @@ if (data.left_out.length > 0) {
 }
 $("#theme").addEventListener("click", () => { state.dark = !state.dark; draw(); });
 $("#find").addEventListener("input", (event) => { state.find = event.target.value; drawTable(); });
-$("#csv").addEventListener("click", () => save(`${state.dataset}.csv`, "text/csv", csv()));
+$("#csv").addEventListener("click", () => save(`${fileName(state.stream)}.csv`, "text/csv", csv()));
 addEventListener("scroll", hideTip, true);
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawFigures(); } });

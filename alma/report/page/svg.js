@@ -1,13 +1,13 @@
 // The figures as files: run by Node.js after vega.js and figures.js, with `data` and `folder`.
 const { writeFileSync } = require("fs");
 async function drawAll() {
-  for (const dataset of [...new Set(data.groups.map((g) => g.dataset))]) {
-    const groups = data.groups.filter((g) => g.dataset === dataset);
+  for (const stream of unique(data.groups.map((g) => g.stream))) {
+    const groups = data.groups.filter((g) => g.stream === stream);
     const style = styleOf(groups, false);
     for (const [name, spec] of Object.entries(allFigures(groups, defaultSelection(groups), "cer", style, 720))) {
       if (spec === null) continue;
       const svg = await new vega.View(vega.parse(spec), { renderer: "none" }).toSVG();
-      writeFileSync(`${folder}/${dataset}-${name}.svg`, svg);
+      writeFileSync(`${folder}/${fileName(stream)}-${name}.svg`, svg);
     }
   }
 }
