@@ -88,6 +88,9 @@ std::string page_data(const RunCollection& collection) {
   return text;
 }
 
+// Vega's licence asks for it beside every copy.
+constexpr const char* kVegaCopyright = "/usr/share/doc/libjs-vega/copyright";
+
 /// Vega as `vega.View` and `vega.parse`.
 std::string vega_scripts(const std::filesystem::path& folder) {
   std::string text = "\"use strict\";\nconst modules = {};\n";
@@ -132,6 +135,7 @@ std::string report_page(const RunCollection& collection, const std::filesystem::
   std::string page(kPageHtml);
   // The runs come last: what they hold is never looked at for marks.
   put(page, "{{style}}", kPageCss);
+  put(page, "{{copyright}}", read_text(kVegaCopyright).value_or(""));
   put(page, "{{vega}}", vega_scripts(vega));
   put(page, "{{figures}}", kFiguresJs);
   put(page, "{{script}}", kPageJs);
@@ -146,8 +150,8 @@ std::string report_csv(std::span<const RunRecord> runs) {
   for (const RunRecord& run : runs) {
     std::vector<std::string> fields = {run.folder.string(), learner_name(run.config)};
     for (const ConfigValue& value : list_config(run.config)) {
-      const bool word = value.value.size() >= 2 && value.value.front() == '"';
-      fields.push_back(word ? value.value.substr(1, value.value.size() - 2) : value.value);
+      const bool word = value.value.starts_with('"');  // TOML's strings, as config_write.cpp writes them, are JSON's
+      fields.push_back(word ? json::parse(value.value).get<std::string>() : value.value);
     }
     nlohmann::ordered_json measures = to_json(run.measures);
     measures["parameters"] = run.records.back().params;
@@ -171,7 +175,8 @@ void write_figures(const RunCollection& collection, const std::filesystem::path&
   const std::string script = vega_scripts(vega) + "const data = " + page_data(collection) +
                              ";\nconst folder = " + json(folder.string()).dump() + ";\n" + std::string(kFiguresJs) +
                              std::string(kSvgJs);
-  const std::filesystem::path file = folder / "draw.js";
+  // A name that is nobody's, and of CommonJS wherever the folder lies.
+  const std::filesystem::path file = folder / ("alma-report-" + std::to_string(::getpid()) + ".cjs");
   write_atomically(file, script);
   std::string program = "node", argument = file.string();
   char* arguments[] = {program.data(), argument.data(), nullptr};

@@ -235,6 +235,8 @@ TEST_F(Report, IsOneFileWhateverTheFoldersAreCalled) {
   EXPECT_NE(page.find("\\u003c/script>\\u003cscript>alert(1)"), std::string::npos);
   EXPECT_EQ(page.find("{{style}}"), std::string::npos);
   EXPECT_EQ(page.find("<script src"), std::string::npos);
+  EXPECT_NE(page.find("Content-Security-Policy\" content=\"default-src 'none'"), std::string::npos);
+  EXPECT_NE(page.find("UW Interactive Data Lab"), std::string::npos) << "Vega's licence";
   // The data are JSON of two runs in one group.
   const std::string start = "type=\"application/json\">";
   const std::size_t begin = page.find(start) + start.size();
@@ -245,13 +247,17 @@ TEST_F(Report, IsOneFileWhateverTheFoldersAreCalled) {
 }
 
 TEST_F(Report, WritesCsvThatOthersRead) {
-  make("a, \"b\"", {.9, .5}, seeded(3));
+  Config config = seeded(3);
+  config.stream.dataset = "idx";
+  config.stream.train_images = "C:\\a \"b\"\t";
+  config.stream.train_labels = config.stream.test_images = config.stream.test_labels = "x";
+  make("a, \"b\"", {.9, .5}, config);
   const std::string csv = report_csv(read().runs);
   const std::string head = csv.substr(0, csv.find("\r\n"));
   for (const char* name :
        {"folder,learner,seed,stream.dataset", "learner.wait", "cer,final_error,mem,comp_macs", ",seconds,device"})
     EXPECT_NE(head.find(name), std::string::npos) << head;
-  EXPECT_NE(csv.find("a, \"\"b\"\"\",SM,3,mnist,"), std::string::npos) << csv;
+  EXPECT_NE(csv.find("a, \"\"b\"\"\",SM,3,idx,\"C:\\a \"\"b\"\"\t\",x,x,x,"), std::string::npos) << csv;
   EXPECT_NE(csv.find(",1.4,0.5,200,2000,"), std::string::npos) << csv;
   EXPECT_EQ(csv.substr(csv.size() - 2), "\r\n");
 }

@@ -75,6 +75,7 @@ function frame(style, width, height, rest) {
 const colourOfLearner = (style) => ({
   name: "learner", type: "ordinal", domain: style.learners, range: PALETTES[style.tone],
 });
+const learnerColour = (style, learner) => PALETTES[style.tone][style.learners.indexOf(learner) % PALETTES[style.tone].length];
 
 /// At least a factor of 4, so that points of equal cost have an axis too.
 function logDomain(values) {
@@ -91,14 +92,17 @@ function paretoFront(points) {
 /// Fig. 2: CER against `cost`, "macs" or "mem", on log axes.
 function tradeoff(groups, measure, cost, style, width) {
   const points = groups.filter((g) => g[measure] && g[cost] > 0).map((g) => ({
-    id: g.id, label: g.label, learner: g.learner, wait: g.wait, h: g.h, x: g[cost], y: g[measure][0],
+    id: g.id, learner: g.learner, wait: g.wait, h: g.h, replay: g.replay, x: g[cost], y: g[measure][0],
     low: Math.max(g[measure][0] - g[measure][1], g[measure][0] / 10), high: g[measure][0] + g[measure][1],
   }));
   if (points.length === 0) return null;
   const title = cost === "macs" ? computeTitle(width)
                 : width < NARROW ? "memory (parameters, summed)" : "memory, parameters summed over the mega-batches";
   return frame(style, width, Math.max(360, Math.min(440, width * 0.75)), {
-    data: [{ name: "points", values: points }, { name: "front", values: paretoFront(points) }],
+    data: [
+      { name: "points", values: points }, { name: "front", values: paretoFront(points) },
+      { name: "fronts", values: unique(points.map((p) => p.learner)).flatMap((one) => paretoFront(points.filter((p) => p.learner === one))) },
+    ],
     scales: [
       { name: "x", type: "log", domain: logDomain(points.map((p) => p.x)), range: "width", nice: false, padding: 16 },
       { name: "y", type: "log", domain: { fields: [{ data: "points", field: "low" }, { data: "points", field: "high" }] },
@@ -117,16 +121,22 @@ function tradeoff(groups, measure, cost, style, width) {
         columns: columnsFor(width, style.waits), symbolFillColor: "transparent", symbolStrokeColor: style.ink },
     ],
     marks: [
-      { type: "line", from: { data: "front" }, interactive: false, encode: { enter: {
-        x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { value: style.quiet }, strokeDash: { value: [5, 4] },
-        strokeWidth: { value: 1.2 } } } },
+      { type: "line", name: "whole-front", from: { data: "front" }, interactive: false, encode: { enter: {
+        x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, interpolate: { value: "step-after" },
+        stroke: { value: style.quiet }, strokeOpacity: { value: 0.25 }, strokeWidth: { value: 6 } } } },
+      { type: "group", interactive: false, from: { facet: { name: "learner-front", data: "fronts", groupby: "learner" } }, marks: [
+        { type: "line", name: "learner-fronts", from: { data: "learner-front" }, interactive: false, encode: { enter: {
+          x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, interpolate: { value: "step-after" },
+          stroke: { scale: "learner", field: "learner" }, strokeOpacity: { value: 0.6 }, strokeWidth: { value: 1 } } } }] },
       { type: "rule", from: { data: "points" }, interactive: false, encode: { enter: {
         x: { scale: "x", field: "x" }, y: { scale: "y", field: "low" }, y2: { scale: "y", field: "high" },
         stroke: { scale: "learner", field: "learner" }, strokeOpacity: { value: 0.6 } } } },
       { type: "symbol", name: "marks", from: { data: "points" }, encode: {
         enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, shape: { scale: "wait", field: "wait" },
-                 size: { scale: "h", field: "h" }, fill: { scale: "learner", field: "learner" }, tooltip: { signal: "datum" } },
-        update: { fillOpacity: { value: 0.8 }, stroke: { value: style.ground }, strokeWidth: { value: 1 } },
+                 size: { scale: "h", field: "h" }, tooltip: { signal: "datum" },
+                 fill: [{ test: "datum.replay", value: style.ground }, { scale: "learner", field: "learner" }] },
+        update: { fillOpacity: { value: 0.8 }, strokeWidth: { value: 1 },
+                  stroke: [{ test: "datum.replay", scale: "learner", field: "learner" }, { value: style.ground }] },
         hover: { fillOpacity: { value: 1 }, stroke: { value: style.ink }, strokeWidth: { value: 2 } } } },
     ],
   });
@@ -141,6 +151,9 @@ function stepMark(type, data, colour, extra) {
     ...extra } } };
 }
 
+/// How many groups before the i-th are of its learner: they have its colour and other dashes.
+const earlierOfLearner = (groups, i) => groups.slice(0, i).filter((g) => g.learner === groups[i].learner).length;
+
 /// Error over the mega-batches of a few groups, with the band from the least to the largest over seeds.
 function curves(groups, style, width) {
   const shown = groups.slice(0, MOST_CURVES);
@@ -154,8 +167,8 @@ function curves(groups, style, width) {
       { name: "x", type: "linear", domain: { data: "curves", field: "t" }, range: "width", nice: false },
       { name: "y", type: "linear", domain: { fields: [{ data: "curves", field: "low" }, { data: "curves", field: "high" }] },
         range: "height", zero: true, nice: true },
-      { name: "label", type: "ordinal", domain: labels, range: PALETTES[style.tone] },
-      { name: "dash", type: "ordinal", domain: labels, range: labels.map((_, i) => DASHES[i % DASHES.length]) },
+      { name: "label", type: "ordinal", domain: labels, range: shown.map((g) => learnerColour(style, g.learner)) },
+      { name: "dash", type: "ordinal", domain: labels, range: shown.map((g, i) => DASHES[earlierOfLearner(shown, i) % DASHES.length]) },
     ],
     axes: [
       { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), format: "d" },

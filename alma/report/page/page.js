@@ -139,6 +139,8 @@ const COLUMNS = [
   ["parameters", (g) => g.parameters, (g) => scaled(g.parameters)],
   ["memory", (g) => g.mem, (g) => scaled(g.mem)],
   ["training MACs", (g) => g.macs, (g) => scaled(g.macs)],
+  ["training FLOPs", (g) => g.flops, (g) => scaled(g.flops)],
+  ["MACs a prediction", (g) => g.inference, (g) => scaled(g.inference)],
   ["time of a run", (g) => g.seconds[0], (g) => time(g.seconds[0])],
 ];
 
@@ -186,7 +188,7 @@ function rowOf(group) {
   const blank = (n) => Array.from({ length: n }, () => element("td"));
   return [row, ...group.runs.map((run) => element("tr", { class: "single" }, element("td"),
     element("td", { class: "text" }, run.folder), ...blank(3), element("td", {}, `seed ${run.seed}`),
-    element("td", {}, run.final.toFixed(4)), element("td", {}, run.cer.toFixed(2)), ...blank(3), element("td", {}, run.device),
+    element("td", {}, run.final.toFixed(4)), element("td", {}, run.cer.toFixed(2)), ...blank(5), element("td", {}, run.device),
     element("td", {}, time(run.seconds))))];
 }
 
