@@ -68,6 +68,8 @@ MegaBatchRecord record_from_json(const std::string& line) {
     json.at("epochs").get_to(record.epochs);
     record.val_accuracy = read_optional(json.at("val_accuracy"));
     json.at("seconds").get_to(record.seconds);
+    if (!(record.error >= 0 && record.error <= 1)) fail(ErrorKind::data, "error is ", record.error, ", expected 0 .. 1");
+    if (record.params < 0) fail(ErrorKind::data, "params is ", record.params, ", expected a count");
     return record;
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::data, "not a record of a mega-batch: ", error.what());

@@ -162,9 +162,15 @@ TEST(Metrics, DamagedLinesAreRefused) {
   for (std::size_t length = 0; length < line.size(); ++length)
     EXPECT_THROW(record_from_json(line.substr(0, length)), Error) << length;
   for (const char* text : {"[]", "3", "{}", R"({"t":"1"})"}) EXPECT_THROW(record_from_json(text), Error) << text;
-  std::string negative = line;
-  negative.replace(negative.find("\"train_macs\":0"), 14, "\"train_macs\":-1");
-  EXPECT_THROW(record_from_json(negative), Error);
+  const std::pair<std::string, std::string> changes[] = {{"\"train_macs\":0", "\"train_macs\":-1"},
+                                                         {"\"params\":0", "\"params\":-1"},
+                                                         {"\"error\":0.0", "\"error\":-0.1"},
+                                                         {"\"error\":0.0", "\"error\":1.5"}};
+  for (const auto& [before, after] : changes) {
+    std::string changed = line;
+    changed.replace(changed.find(before), before.size(), after);
+    EXPECT_THROW(record_from_json(changed), Error) << changed;
+  }
 }
 
 }  // namespace

@@ -2,8 +2,8 @@
 
 // Okabe and Ito's colours, which colour-blind people can tell apart, and lighter ones of the same hues for a dark ground.
 const PALETTES = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08600", "#3a9fd8", "#6f5fc4", "#5c5c5c"],
-  dark: ["#56b4e9", "#ff9a5c", "#2bc59b", "#e59cc6", "#f0d14b", "#8ecdf0", "#b3a6ff", "#b8b8b8"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08600", "#6f5fc4", "#3a9fd8", "#5c5c5c"],
+  dark: ["#56b4e9", "#ff9a5c", "#2bc59b", "#e59cc6", "#f0d14b", "#b3a6ff", "#8ecdf0", "#b8b8b8"],
 };
 // From short to long waits.
 const WAIT_COLOURS = {
