@@ -83,13 +83,20 @@ function logDomain(values) {
   return [low / room, high * room];
 }
 
+/// Of CER: logarithmic where that gives round numbers enough, which it does not over less than half a decade.
+function errorScale(lows, highs) {
+  const low = Math.min(...lows), high = Math.max(...highs);
+  return { name: "y", type: low <= 0 || high < 3 * low ? "linear" : "log", domain: low < high ? [low, high] : [0.9 * low, 1.1 * high],
+           range: "height", zero: false, nice: false, padding: 12 };
+}
+
 /// Points that no other one beats in both x and y, from left to right.
 function paretoFront(points) {
   let best = Infinity;
   return [...points].sort((a, b) => a.x - b.x || a.y - b.y).filter((p) => p.y < best && (best = p.y, true));
 }
 
-/// Fig. 2: CER against `cost`, "macs" or "mem", on log axes.
+/// Fig. 2: CER against `cost`, "macs" or "mem".
 function tradeoff(groups, measure, cost, style, width) {
   const points = groups.filter((g) => g[measure] && g[cost] > 0).map((g) => ({
     id: g.id, learner: g.learner, wait: g.wait, h: g.h, replay: g.replay, x: g[cost], y: g[measure][0],
@@ -105,15 +112,14 @@ function tradeoff(groups, measure, cost, style, width) {
     ],
     scales: [
       { name: "x", type: "log", domain: logDomain(points.map((p) => p.x)), range: "width", nice: false, padding: 16 },
-      { name: "y", type: "log", domain: { fields: [{ data: "points", field: "low" }, { data: "points", field: "high" }] },
-        range: "height", nice: false, padding: 12 },
+      errorScale(points.map((p) => p.low), points.map((p) => p.high)),
       colourOfLearner(style),
       { name: "wait", type: "ordinal", domain: style.waits, range: SHAPES },
       { name: "h", type: "point", domain: style.widths, range: [60, 240] },
     ],
     axes: [
       { orient: "bottom", scale: "x", title, format: "~s", grid: true, tickCount: 5 },
-      { orient: "left", scale: "y", title: MEASURES[measure], format: "~s", grid: true, tickCount: 8 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: "~g", grid: true, tickCount: 8 },
     ],
     legends: [
       { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },
@@ -248,13 +254,13 @@ function replay(groups, measure, style, width) {
     data: [{ name: "pairs", values: pairs }, { name: "ends", values: ends }],
     scales: [
       { name: "x", type: "log", domain: logDomain(ends.map((p) => p.x)), range: "width", nice: false, padding: 16 },
-      { name: "y", type: "log", domain: { data: "ends", field: "y" }, range: "height", nice: false, padding: 12 },
+      errorScale(ends.map((p) => p.y), ends.map((p) => p.y)),
       colourOfLearner(style),
       { name: "what", type: "ordinal", domain: ["without replay", "with replay"], range: ["circle", "diamond"] },
     ],
     axes: [
       { orient: "bottom", scale: "x", title: computeTitle(width), format: "~s", grid: true, tickCount: 5 },
-      { orient: "left", scale: "y", title: MEASURES[measure], format: "~s", grid: true, tickCount: 8 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: "~g", grid: true, tickCount: 8 },
     ],
     legends: [
       { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },

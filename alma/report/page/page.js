@@ -140,8 +140,8 @@ const COLUMNS = [
   ["memory", (g) => g.mem, (g) => scaled(g.mem)],
   ["training MACs", (g) => g.macs, (g) => scaled(g.macs)],
   ["training FLOPs", (g) => g.flops, (g) => scaled(g.flops)],
-  ["MACs a prediction", (g) => g.inference, (g) => scaled(g.inference)],
-  ["time of a run", (g) => g.seconds[0], (g) => time(g.seconds[0])],
+  ["MACs a sample", (g) => g.inference, (g) => scaled(g.inference)],
+  ["time", (g) => g.seconds[0], (g) => time(g.seconds[0])],
 ];
 
 function tableGroups() {
