@@ -119,7 +119,7 @@ function tradeoff(groups, measure, cost, style, width) {
     ],
     axes: [
       { orient: "bottom", scale: "x", title, format: "~s", grid: true, tickCount: 5 },
-      { orient: "left", scale: "y", title: MEASURES[measure], format: "~g", grid: true, tickCount: 8 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: ",~f", grid: true, tickCount: 8 },
     ],
     legends: [
       { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },
@@ -260,7 +260,7 @@ function replay(groups, measure, style, width) {
     ],
     axes: [
       { orient: "bottom", scale: "x", title: computeTitle(width), format: "~s", grid: true, tickCount: 5 },
-      { orient: "left", scale: "y", title: MEASURES[measure], format: "~g", grid: true, tickCount: 8 },
+      { orient: "left", scale: "y", title: MEASURES[measure], format: ",~f", grid: true, tickCount: 8 },
     ],
     legends: [
       { fill: "learner", title: "learner", orient: "bottom", direction: "horizontal", columns: columnsFor(width, style.learners) },
