@@ -11,8 +11,7 @@ namespace alma {
 
 int report_command(const ReportOptions& options) {
   const RunCollection collection = read_runs(options.folders);
-  for (const LeftOut& left : collection.left_out)
-    std::cerr << "warning: left out " << left.folder.string() << ": " << left.reason << '\n';
+  warn_of_left_out(collection);
   if (collection.runs.empty())
     fail(ErrorKind::usage, "nothing to report: no finished run in ", options.folders.front().string(),
          options.folders.size() > 1 ? " and the other folders" : "");

@@ -67,8 +67,7 @@ int reproduce_command(const ReproduceOptions& options) {
   for (const GridPoint& point : points)
     if (is_finished(settings.out / point.name)) finished.push_back(settings.out / point.name);
   const RunCollection collection = read_runs(finished);
-  for (const LeftOut& left : collection.left_out)
-    std::cerr << "warning: left out " << left.folder.string() << ": " << left.reason << '\n';
+  warn_of_left_out(collection);
   const std::string table = markdown_table(check_claims(measure(collection.runs), options.data_set));
   write_atomically(settings.out / "claims.md", table);
   std::cout << '\n' << table;

@@ -25,7 +25,15 @@ void add_to(Tensor& sum, const Tensor& x) { sum = sum.defined() ? sum + x : x; }
 void CommitteeSum::add(Module& model, const Tensor& x) {
   const NoGrad off;
   const Tensor logits = model.forward(x);
-  if (models_++ == 0) first_ = logits;
+  if (models_++ == 0) {
+    first_ = logits;
+    return;
+  }
+  if (models_ == 2) count_in(first_);
+  count_in(logits);
+}
+
+void CommitteeSum::count_in(const Tensor& logits) {
   add_to(sum_, combine_ == Combine::logits ? logits : softmax(logits));
   if (combine_ != Combine::vote) return;
   if (!ballots_.defined()) ballots_ = ballots(logits.context(), logits.dim(1));

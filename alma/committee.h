@@ -19,16 +19,18 @@ class CommitteeSum {
  public:
   explicit CommitteeSum(Combine combine) : combine_(combine) {}
   void add(Module& model, const Tensor& x);
-  std::size_t models() const { return models_; }
   /// Logits [rows, classes], whose softmax is the prediction. One model says what it says; without models an Error. A vote's
   /// probabilities are (votes + mean probability / 2) / (models + 1/2): shares of votes, with half a vote left to decide
   /// between equals.
   Tensor logits() const;
 
  private:
+  void count_in(const Tensor& logits);
+
   Combine combine_;
   std::size_t models_ = 0;
-  Tensor first_, sum_, votes_, ballots_;  // ballots: row c is a vote for class c
+  Tensor first_;                  // logits; enters the sums with the second
+  Tensor sum_, votes_, ballots_;  // ballots: row c is a vote for class c
 };
 
 /// The same of all of `models`.

@@ -87,6 +87,9 @@ struct ConfigDifference {
 };
 std::vector<ConfigDifference> differences(const Config& a, const Config& b);
 
+/// The paper's name: "SM", "Ens4", "UMix4", "gEns" (with its members per growth if that is not 1).
+std::string learner_name(const Config& config);
+
 /// The version of toml++ that reads the files.
 std::string toml_library_version();
 

@@ -106,4 +106,13 @@ std::vector<ConfigDifference> differences(const Config& a, const Config& b) {
   return found;
 }
 
+std::string learner_name(const Config& config) {
+  const Config::Learner& learner = config.learner;
+  const std::string members = std::to_string(learner.members);
+  if (learner.method == "ens") return "Ens" + members;
+  if (learner.method == "umix") return "UMix" + members;
+  if (learner.method == "gens") return learner.members == 1 ? "gEns" : "gEns" + members;
+  return "SM";
+}
+
 }  // namespace alma

@@ -107,15 +107,6 @@ void label(std::vector<RunGroup>& groups) {
 
 }  // namespace
 
-std::string learner_name(const Config& config) {
-  const Config::Learner& learner = config.learner;
-  const std::string members = std::to_string(learner.members);
-  if (learner.method == "ens") return "Ens" + members;
-  if (learner.method == "umix") return "UMix" + members;
-  if (learner.method == "gens") return learner.members == 1 ? "gEns" : "gEns" + members;
-  return "SM";
-}
-
 Spread spread_of(std::span<const double> values) {
   Spread spread;
   if (values.empty()) return spread;

@@ -9,9 +9,6 @@
 
 namespace alma {
 
-/// The paper's name: "SM", "Ens4", "UMix4", "gEns" (with its members per growth if that is not 1).
-std::string learner_name(const Config& config);
-
 /// A measure over seeds.
 struct Spread {
   double mean = 0;

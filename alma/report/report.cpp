@@ -48,7 +48,6 @@ json to_json(const RunGroup& group) {
                  {"learner", learner_name(config)},
                  {"h", config.model.width},
                  {"wait", config.learner.wait},
-                 {"batches", config.stream.mega_batches},
                  {"replay", config.learner.replay},
                  {"cer", to_json(group.cer)},
                  {"paper", group.paper_cer ? to_json(*group.paper_cer) : json()},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <map>
 #include <set>
 
@@ -107,6 +108,11 @@ RunCollection read_runs(std::span<const fs::path> folders) {
     }
   leave_out_copies(collection);
   return collection;
+}
+
+void warn_of_left_out(const RunCollection& collection) {
+  for (const LeftOut& left : collection.left_out)
+    std::cerr << "warning: left out " << left.folder.string() << ": " << left.reason << '\n';
 }
 
 }  // namespace alma

@@ -39,4 +39,7 @@ std::string outcome_key(Config config);
 /// Throws Error(ErrorKind::usage) for a path that does not exist.
 RunCollection read_runs(std::span<const std::filesystem::path> folders);
 
+/// A line on standard error for each folder that was left out.
+void warn_of_left_out(const RunCollection& collection);
+
 }  // namespace alma

@@ -19,13 +19,8 @@ struct Mean {
 };
 
 Mean mean_of(const std::vector<double>& values) {
-  Mean mean;
-  mean.seeds = values.size();
-  for (double value : values) mean.value += value / static_cast<double>(values.size());
-  if (values.size() < 2) return mean;
-  for (double value : values) mean.squared_error += (value - mean.value) * (value - mean.value);
-  mean.squared_error /= static_cast<double>(values.size() * (values.size() - 1));
-  return mean;
+  const Spread spread = spread_of(values);
+  return {spread.mean, spread.s * spread.s / static_cast<double>(std::max<std::size_t>(1, values.size())), values.size()};
 }
 
 // "35.31 ± 0.63", the sample standard deviation; of one seed without it.

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -217,8 +218,8 @@ class GridReader {
 
 std::string run_name(const Config& config) {
   const Config::Learner& learner = config.learner;
-  std::string name = config.stream.dataset + "-" + learner.method;
-  if (learner.method != "sm" && !(learner.method == "gens" && learner.members == 1)) name += std::to_string(learner.members);
+  std::string name = config.stream.dataset + "-";
+  for (const char c : learner_name(config)) name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   name += "-h" + std::to_string(config.model.width) + "-w" + std::to_string(learner.wait);
   if (learner.replay) name += "-replay";
   name += "-s" + std::to_string(config.seed);
