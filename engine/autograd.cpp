@@ -49,8 +49,14 @@ bool Grads::wanted(std::size_t input) const { return node_.inputs_[input] != nul
 void Grads::add(std::size_t input, Tensor gradient) {
   if (!wanted(input)) return;
   Tensor& sum = node_.inputs_[input]->sum_;
-  const bool shared = sum.defined() && (sum.impl_.use_count() > 1 || sum.impl_->storage.use_count() > 1);
-  accumulate(sum, std::move(gradient), shared);
+  accumulate(sum, std::move(gradient), sum.defined() && is_shared(sum));
+}
+
+bool Grads::is_shared(const Tensor& tensor) { return tensor.impl_.use_count() > 1 || tensor.impl_->storage.use_count() > 1; }
+
+Tensor Grads::in_place_of(const Tensor& cotangent) {
+  return is_shared(cotangent) ? Tensor::empty(cotangent.context(), cotangent.shape(), cotangent.dtype(), cotangent.layout())
+                              : cotangent;
 }
 
 constinit thread_local bool Tape::enabled_ = true;

@@ -47,8 +47,12 @@ class Grads {
   bool wanted(std::size_t input) const;
   /// Adds to the cotangent of that input; without effect where none is wanted.
   void add(std::size_t input, Tensor gradient);
+  /// Where an input's cotangent, of the shape of the output's, may be written: over the output's if nobody else holds its
+  /// memory, which spares a pass through memory.
+  static Tensor in_place_of(const Tensor& cotangent);
 
  private:
+  static bool is_shared(const Tensor& tensor);
   Node& node_;
 };
 

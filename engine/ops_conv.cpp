@@ -74,7 +74,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, cons
   return record("batch_norm", {x, gamma, beta}, y,
                 [x = x.detach(), gamma = gamma.detach(), beta = beta.detach(), mean, rstd, relu = rule.relu, n](
                     const Tensor& dy, Grads& grads) {
-                  const Tensor dx = like(x), dgamma = per_channel(x), dbeta = per_channel(x);
+                  const Tensor dx = Grads::in_place_of(dy), dgamma = per_channel(x), dbeta = per_channel(x);
                   x.backend().batch_norm_backward(x, gamma, relu ? beta.in() : In{}, mean, rstd, dy, dx.out(), dgamma.out(),
                                                   dbeta.out());
                   x.context().add_cost({0, 11 * n, bytes_of(x, dy, dx)});

@@ -339,8 +339,9 @@ class Backend {
                                     const In& running_var, double epsilon, bool relu, const Out& y) = 0;
   /// Backward of the training mode. beta is given if the forward had ReLU, and null if not: where the output was 0 the
   /// gradient is, and computing the output's sign again costs less than reading it. With xh = (x - mean) * rstd and N = n *
-  /// h * w: dbeta = sum of dy, dgamma = sum of dy * xh, dx = gamma * rstd * (dy - dbeta / N - xh * dgamma / N). Minimum
-  /// bytes: x + dy + dx + the small ones; x and dy are read twice where a channel has more elements than a block holds.
+  /// h * w: dbeta = sum of dy, dgamma = sum of dy * xh, dx = gamma * rstd * (dy - dbeta / N - xh * dgamma / N). dx may
+  /// be dy. Minimum bytes: x + dy + dx + the small ones; x and dy are read twice where a channel has more elements than a
+  /// block holds.
   virtual void batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
                                    const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) = 0;
 

@@ -46,11 +46,16 @@ class BatchNorm : public LanesTest {
       device->batch_norm(x, gamma, beta, rule, new_mean, new_var, again, device.out(dtype, {c}), device.out(dtype, {c}));
       device->batch_norm_inference(x, gamma, beta, device.in(dtype, {c}, running_mean), device.in(dtype, {c}, running_var),
                                    rule.epsilon, relu, images_out(device, layout, dtype, shape));
+      const Out dx_over_dy = images_in_out(device, layout, dtype, shape, in.dy), dgamma_again = device.out(dtype, {c}),
+                dbeta_again = device.out(dtype, {c});
+      device->batch_norm_backward(x, gamma, relu ? beta : In{}, in_mean, in_rstd, dx_over_dy, dx_over_dy, dgamma_again,
+                                  dbeta_again);
     });
-    for (const std::size_t i : {0, 3, 8, 11}) outputs[i] = elements_of(layout, shape, outputs[i]);
+    for (const std::size_t i : {0, 3, 8, 11, 12}) outputs[i] = elements_of(layout, shape, outputs[i]);
     expect_norm(outputs, 0, dtype, in, groups);
     expect_norm_gradients(outputs, 3, dtype, masked, groups);
     expect_equal(outputs[8], outputs[0]);
+    for (const std::size_t i : {0, 1, 2}) expect_equal(outputs[12 + i], outputs[3 + i]);
     check_running(outputs, dtype, in, groups, running_mean, running_var);
     check_inference(outputs[11], dtype, in, groups, running_mean, running_var);
   }

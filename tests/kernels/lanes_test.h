@@ -32,6 +32,12 @@ class LanesTest : public KernelTest {
     out.layout = Layout::lanes16;
     return out;
   }
+  static Out lanes_in_out(Device& device, const Shape& shape, const Values& values, DType dtype = DType::f32) {
+    Out both = device.in_out(dtype, {stored(shape)}, to_lanes(shape, values, dtype));
+    both.shape = shape;
+    both.layout = Layout::lanes16;
+    return both;
+  }
   static std::int64_t stored(const Shape& shape) { return stored_count(shape, Layout::lanes16); }
   static In as_lanes(In in, const Shape& shape) {
     in.shape = shape;
@@ -72,6 +78,9 @@ class LanesTest : public KernelTest {
   }
   static Out images_out(Device& device, Layout layout, DType dtype, const Shape& shape) {
     return layout == Layout::lanes16 ? lanes_out(device, shape, dtype) : device.out(dtype, shape);
+  }
+  static Out images_in_out(Device& device, Layout layout, DType dtype, const Shape& shape, const Values& values) {
+    return layout == Layout::lanes16 ? lanes_in_out(device, shape, values, dtype) : device.in_out(dtype, shape, values);
   }
   static Values elements_of(Layout layout, const Shape& shape, const Values& output) {
     return layout == Layout::lanes16 ? from_lanes(shape, output) : output;
