@@ -16,12 +16,12 @@ struct PlanesConv {
 /// Whether the two algorithms below take a convolution of `channels` to `outputs` planes of images of this size, and are the
 /// faster ones.
 bool has_winograd(const LaneImages& z, std::int64_t channels, std::int64_t outputs);
-/// Winograd's minimal filtering F(2 x 2, 3 x 3) (Lavin & Gray 2016): 16 multiplications for 4 outputs instead of 36. Errs
-/// about as much as plain sums do.
+/// Winograd's minimal filtering F(2 x 4, 3 x 3) (Lavin & Gray 2016): 24 multiplications for 8 outputs instead of 72. Errs
+/// about as much as plain sums do; F(4 x 4), with 36 for 16, errs twice as much.
 void conv_winograd(ThreadPool* pool, Workspace& workspace, const PlanesConv& conv, const float* x, float* y);
 
-/// The gradients of that convolution's weights and, where dbias is not null, of its bias, in the same way: a correlation of
-/// 4 x 4 inputs with 2 x 2 slopes has 3 x 3 results and needs 16 multiplications too.
+/// The gradients of that convolution's weights and, where dbias is not null, of its bias, in the same form: a correlation of
+/// 4 x 6 inputs with 2 x 4 slopes has 3 x 3 results and needs 24 multiplications too.
 void gradient_winograd(ThreadPool* pool, Workspace& workspace, const LaneImages& x, std::int64_t outputs,
                        const float* from_x, const float* from_dy, float* dw, float* dbias);
 

@@ -92,13 +92,14 @@ TEST_P(ConvLanes, LargeLayers) {
   check({128, 16, 4, 4, 16, 3});
 }
 
-// Even sizes and some channels: Winograd's form, its strips of tiles within one row, over several rows and several blocks.
+// Tiles of 2 x 4 fit and there are some channels: Winograd's form, its strips of tiles within one row, over several rows and
+// several blocks.
 TEST_P(ConvLanes, LayersOfManyTiles) {
   for (const std::int64_t n : {1, 15, 17, 33}) {
-    check({n, 8, 16, 16, 8, 3});
-    check({n, 17, 8, 12, 13, 3});
-    check({n, 11, 2, 64, 9, 3});
-    check({n, 9, 64, 2, 11, 3});
+    check({n, 16, 16, 16, 16, 3});
+    check({n, 17, 8, 12, 19, 3});
+    check({n, 21, 2, 64, 18, 3});
+    check({n, 18, 64, 4, 21, 3});
   }
 }
 
