@@ -16,45 +16,49 @@ struct Scale {
   V operator()(const V& x) const { return (x - mean) * factor + shift; }
 };
 
-/// The sums of `Sums` terms over one channel: term(offset, sums) adds the terms of the vector there. Lanes that hold no
-/// image are left out. Each term of a row's even and odd columns has a sum of its own, which hides the latency of additions.
+/// The sums of `Sums` terms over one channel, see add_rows().
 template <int Sums, class Term>
 void sum_channel(const LaneImages& z, std::int64_t channel, double (&total)[Sums], const Term& term) {
-  for (int i = 0; i < Sums; ++i) total[i] = 0;
-  for (std::int64_t block = 0; block < z.blocks(); ++block) {
-    const std::int64_t lanes = z.lanes(block);
-    for (int part = 0; part < kLaneParts; ++part) {
-      const std::int64_t count = lanes_of_part(lanes, part);
-      if (count == 0) continue;
-      V even[Sums] = {}, odd[Sums] = {};
-      std::int64_t at = (block * z.c + channel) * z.plane() + z.inside() + part * kLanes<float>;
-      for (std::int64_t i = 0; i < z.h; ++i, at += z.row()) {
-        std::int64_t j = 0;
-        for (; j + 2 <= z.w; j += 2) {
-          term(at + j * kImageLanes, even);
-          term(at + (j + 1) * kImageLanes, odd);
-        }
-        if (j < z.w) term(at + j * kImageLanes, even);
-      }
-      for (int i = 0; i < Sums; ++i) {
-        float sums[kLanes<float>];
-        store_vector(sums, V(even[i] + odd[i]));
-        for (std::int64_t lane = 0; lane < count; ++lane) total[i] += sums[lane];
-      }
-    }
-  }
+  std::fill_n(total, Sums, 0.0);
+  for (std::int64_t block = 0; block < z.blocks(); ++block)
+    add_rows(z, (block * z.c + channel) * z.plane(), 0, z.h, z.lanes(block), total, term);
 }
 
-/// to[element] = map(offset of the element) for a channel, and its halo.
+struct Moments {
+  double mean, squares;  // sum of the squared distances from the mean
+};
+
+/// Of one channel, in one pass: by distances from the mean of the first block's images, which keeps the digits that are lost
+/// in a difference of large sums.
+Moments moments(const LaneImages& z, std::int64_t channel, const float* x) {
+  double first[1] = {}, sums[2];
+  add_rows(z, channel * z.plane(), 0, z.h, z.lanes(0), first,
+           [&](std::int64_t at, V(&sum)[1]) { sum[0] += load_vector(x + at); });
+  const float near = static_cast<float>(first[0] / static_cast<double>(z.lanes(0) * z.h * z.w));
+  sum_channel(z, channel, sums, [&](std::int64_t at, V(&sum)[2]) {
+    const V distance = load_vector(x + at) - near;
+    sum[0] += distance;
+    sum[1] += distance * distance;
+  });
+  const double distance = sums[0] / static_cast<double>(z.n * z.h * z.w);
+  return {near + distance, std::max(sums[1] - sums[0] * distance, 0.0)};
+}
+
+/// to[element] = map(offset of the element) for a channel, and its halo. The last block comes first: of what the sums have
+/// read, it is in the cache still where the first is not.
 template <class Map>
 void map_channel(const LaneImages& z, std::int64_t channel, float* to, const Map& map) {
-  for (std::int64_t block = 0; block < z.blocks(); ++block) {
-    const std::int64_t plane = (block * z.c + channel) * z.plane();
-    clear_halo(z, 0, z.h, to + plane);
+  for (std::int64_t block = z.blocks() - 1; block >= 0; --block) {
+    // Row by row with its halo: memory is written from one end to the other.
+    std::int64_t row = (block * z.c + channel) * z.plane();
+    std::fill_n(to + row, z.row(), 0.0f);
     for (std::int64_t i = 0; i < z.h; ++i) {
-      const std::int64_t row = plane + z.inside() + i * z.row();
-      for (std::int64_t at = row; at < row + z.w * kImageLanes; at += kLanes<float>) store_vector(to + at, map(at));
+      row += z.row();
+      clear_sides(z, to + row);
+      const std::int64_t end = row + (z.w + 1) * kImageLanes;
+      for (std::int64_t at = row + kImageLanes; at < end; at += kLanes<float>) store_vector(to + at, map(at));
     }
+    std::fill_n(to + row + z.row(), z.row(), 0.0f);
   }
 }
 
@@ -79,17 +83,12 @@ void batch_norm_lanes(ThreadPool* pool, const In& x, const In& gamma, const In& 
     average = static_cast<float>((1 - rule.momentum) * average + rule.momentum * value);
   };
   for_channels(pool, z, 2, [&](std::int64_t c) {
-    double sum[1], squares[1];
-    sum_channel(z, c, sum, [&](std::int64_t at, V(&sums)[1]) { sums[0] += load_vector(from + at); });
-    const float middle = static_cast<float>(sum[0] / count);
-    sum_channel(z, c, squares, [&](std::int64_t at, V(&sums)[1]) {
-      const V distance = load_vector(from + at) - middle;
-      sums[0] += distance * distance;
-    });
+    const Moments m = moments(z, c, from);
+    const float middle = static_cast<float>(m.mean);
     mean.as<float>()[c] = middle;
-    rstd.as<float>()[c] = static_cast<float>(1 / std::sqrt(squares[0] / count + rule.epsilon));
-    update(running_mean, c, sum[0] / count);
-    update(running_var, c, squares[0] / (count - 1));
+    rstd.as<float>()[c] = static_cast<float>(1 / std::sqrt(m.squares / count + rule.epsilon));
+    update(running_mean, c, m.mean);
+    update(running_var, c, m.squares / (count - 1));
     const Scale scale{middle, rstd.as<float>()[c] * gamma.as<float>()[c], beta.as<float>()[c]};
     map_channel(z, c, y.as<float>(), [&](std::int64_t at) { return relu_if(rule.relu, scale(load_vector(from + at))); });
   });
@@ -121,14 +120,15 @@ void batch_norm_lanes_backward(ThreadPool* pool, const In& x, const In& gamma, c
     sum_channel(z, c, sums, [&](std::int64_t at, V(&sum)[2]) {
       const V value = load_vector(x.as<float>() + at), g = cotangent(value, at);
       sum[0] += g;
-      sum[1] += g * ((value - middle) * spread);
+      sum[1] += g * (value - middle);
     });
+    const double dg = sums[1] * spread;
     dbeta.as<float>()[c] = static_cast<float>(sums[0]);
-    dgamma.as<float>()[c] = static_cast<float>(sums[1]);
-    const float centre = static_cast<float>(sums[0] / count), slope = static_cast<float>(sums[1] / count);
+    dgamma.as<float>()[c] = static_cast<float>(dg);
+    const float centre = static_cast<float>(sums[0] / count), slope = static_cast<float>(dg / count * spread);
     map_channel(z, c, dx.as<float>(), [&](std::int64_t at) {
       const V value = load_vector(x.as<float>() + at);
-      return V(factor * (cotangent(value, at) - centre - (value - middle) * spread * slope));
+      return V(factor * (cotangent(value, at) - centre - (value - middle) * slope));
     });
   });
 }

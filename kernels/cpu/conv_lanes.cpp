@@ -45,9 +45,9 @@ void tile(const Direct& d, const float* x, const float* weights, const float* bi
     const float* from = x;
     const float* factors = weights;
     for (std::int64_t c = 0; c < d.channels; ++c, from += plane) {
-#pragma GCC unroll 4
+#pragma GCC unroll 1
       for (int r = 0; r < Taps; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 1
         for (int s = 0; s < Taps; ++s, factors += kOut) {
 #pragma GCC unroll 32
           for (int i = 0; i < Rows * Columns; ++i) {
@@ -76,8 +76,9 @@ void tiles(const Direct& d, const float* x, float* y) {
                                 y + k * d.z.plane() + at);
   };
   std::int64_t column = 0;
+  // Two columns alone keep the multipliers less busy than four: 8 are 4 and 4, not 6 and 2.
   if constexpr (Rows == 1)
-    for (; column + kColumns <= d.z.w; column += kColumns) step.template operator()<kColumns>(column);
+    for (; column + kColumns <= d.z.w && column + 8 != d.z.w; column += kColumns) step.template operator()<kColumns>(column);
   if constexpr (Rows == 1 && kColumns > 4)
     for (; column + 4 <= d.z.w; column += 4) step.template operator()<4>(column);
   for (; column + 2 <= d.z.w; column += 2) step.template operator()<2>(column);

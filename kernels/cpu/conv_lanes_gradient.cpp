@@ -116,11 +116,12 @@ void add_band(const Gradient& g, const Band& band, float* sums) {
 /// Adds the sums of dy of a band, per channel.
 void add_bias(const Gradient& g, const Band& band, double* sums) {
   for (std::int64_t block = band.first_block; block < band.end_block; ++block)
-    for (std::int64_t k = 0; k < g.dy.c; ++k)
-      for (std::int64_t i = band.begin; i < band.end; ++i) {
-        const float* row = g.from_dy + block * g.dy.block() + k * g.dy.plane() + g.dy.inside() + i * g.dy.row();
-        sums[k] += sum_of_row(row, g.dy.w, g.dy.lanes(block));
-      }
+    for (std::int64_t k = 0; k < g.dy.c; ++k) {
+      double sum[1] = {};
+      add_rows(g.dy, (block * g.dy.c + k) * g.dy.plane(), band.begin, band.end, g.dy.lanes(block), sum,
+               [&](std::int64_t at, V(&of)[1]) { of[0] += load_vector(g.from_dy + at); });
+      sums[k] += sum[0];
+    }
 }
 
 /// Rows whose dy, and kGroup channels of x, fit into the cache.

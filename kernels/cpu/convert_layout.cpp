@@ -17,7 +17,8 @@ void CpuBackend::convert_layout(const In& x, const Out& y) {
       float* to = y.as<float>() + piece * z.plane();
       clear_halo(z, 0, z.h, to);
       for (std::int64_t i = 0; i < z.h; ++i)
-        rows_to_lanes(x.as<float>() + image + i * z.w, z.c * plane, lanes, z.w, to + z.inside() + i * z.row());
+        rows_to_lanes([&](int lane) { return x.as<float>() + image + i * z.w + lane * z.c * plane; }, lanes, z.w,
+                      to + z.inside() + i * z.row());
     } else {
       const float* from = x.as<float>() + piece * z.plane();
       for (std::int64_t i = 0; i < z.h; ++i)

@@ -5,6 +5,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/lanes_rows.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/pixels.h"
 #include "kernels/random_cut.h"
 
 namespace alma {
@@ -16,10 +17,13 @@ constexpr bool kFusedInHardware = true;
 constexpr bool kFusedInHardware = false;
 #endif
 
-/// One plane: x[i] = pixels[i] * scale + shift, rounded once.
+/// x[i] = pixels[i] * scale + shift, rounded once.
 void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, float* __restrict x) {
   if constexpr (kFusedInHardware) {
-    for (std::int64_t i = 0; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
+    std::int64_t i = 0;
+    for (; i + kLanes<float> <= n; i += kLanes<float>)
+      store_vector(x + i, Vector<float>(load_pixels(pixels + i) * scale + shift));
+    for (; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
   } else {  // fma is a library call here, and a pixel has only 256 values
     float table[256];
     for (int p = 0; p < 256; ++p) table[p] = std::fma(static_cast<float>(p), scale, shift);
@@ -61,40 +65,77 @@ void prefetch_image(const std::uint8_t* image, std::int64_t bytes) {
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(image + i);
 }
 
-/// One block of images in lanes16: a row of each becomes floats, and then lanes.
-struct BlockOfImages {
-  const In &images, &labels;
-  const PixelScale& pixels;
-  const ImageAugmentation& augmentation;
-  std::int64_t index[kImageLanes] = {};  // -1: none there
-  RandomCut cuts[kImageLanes] = {};
+void mirror(float* x, std::int64_t n) {
+  constexpr int lanes = kLanes<float>;
+  const auto reversed = [](const float* from) {
+    const auto at = []<int... I>(std::integer_sequence<int, I...>) { return Vector<std::int32_t>{lanes - 1 - I...}; };
+    return __builtin_shuffle(load_vector(from), at(std::make_integer_sequence<int, lanes>{}));
+  };
+  for (; n >= 2 * lanes; x += lanes, n -= 2 * lanes) {
+    const Vector<float> first = reversed(x), last = reversed(x + n - lanes);
+    store_vector(x, last);
+    store_vector(x + n - lanes, first);
+  }
+  std::reverse(x, x + n);
+}
 
+/// One block of images in lanes16: a row of each becomes floats between its padding, and then lanes.
+class BlockOfImages {
+ public:
+  /// `floats` has room for kImageLanes rows of row_floats().
   BlockOfImages(const In& from, const In& classes, const In& indices, std::int64_t first, std::int64_t lanes,
-                const PixelScale& scale, const ImageAugmentation& cut, std::int32_t* y)
-      : images(from), labels(classes), pixels(scale), augmentation(cut) {
-    const std::int64_t width = images.shape[1] * images.shape[2] * images.shape[3];
+                const PixelScale& scale, const ImageAugmentation& cut, std::int32_t* y, float* floats)
+      : images_(from), pixels_(scale), augmentation_(cut), lanes_(lanes), floats_(floats) {
+    const std::int64_t width = images_.shape[1] * images_.shape[2] * images_.shape[3];
     for (std::int64_t lane = 0; lane < lanes; ++lane) {
       const std::int64_t i = indices.as<std::int32_t>()[first + lane];
-      index[lane] = i >= 0 && i < images.shape[0] ? i : -1;
-      y[first + lane] = index[lane] < 0 ? -1 : labels.as<std::int32_t>()[i];
-      if (index[lane] >= 0) prefetch_image(images.as<std::uint8_t>() + i * width, width);
-      if (augmentation) cuts[lane] = random_cut(augmentation, augmentation.place.state->step, first + lane);
+      index_[lane] = i >= 0 && i < images_.shape[0] ? i : -1;
+      y[first + lane] = index_[lane] < 0 ? -1 : classes.as<std::int32_t>()[i];
+      if (index_[lane] >= 0) prefetch_image(images_.as<std::uint8_t>() + i * width, width);
+      if (augmentation_) cuts_[lane] = random_cut(augmentation_, augmentation_.place.state->step, first + lane);
     }
   }
-  /// Row `row` of channel c of the image in this lane.
-  void fill_row(std::int64_t lane, std::int64_t c, std::int64_t row, float* x) const {
-    const std::int64_t channels = images.shape[1], h = images.shape[2], w = images.shape[3];
-    if (index[lane] < 0) {
-      std::fill_n(x, w, not_there<float>());
-      return;
+  static std::int64_t row_floats(std::int64_t w, const ImageAugmentation& cut) { return w + 2 * cut.pad; }
+
+  /// Channel c, into its plane of lanes16.
+  void channel(const LaneImages& z, std::int64_t c, float* plane) const {
+    // What the rows of pixels leave as it is.
+    const float fill = augmentation_ ? augmentation_.fill[c] : 0.0f;
+    std::fill_n(floats_, lanes_ * row_floats(z.w, augmentation_), fill);
+    for (std::int64_t row = 0; row < z.h; ++row) {
+      for (std::int64_t lane = 0; lane < lanes_; ++lane) fill_row(z, lane, c, row, fill);
+      rows_to_lanes([&](int lane) { return row_of(z, lane); }, lanes_, z.w, plane + z.inside() + row * z.row());
     }
-    const std::uint8_t* plane = images.as<std::uint8_t>() + (index[lane] * channels + c) * h * w;
-    if (augmentation) {
-      normalise_cut(plane, h, w, pixels.scale[c], pixels.shift[c], augmentation.fill[c], cuts[lane], row, x);
+  }
+
+ private:
+  float* floats_of(const LaneImages& z, std::int64_t lane) const { return floats_ + lane * row_floats(z.w, augmentation_); }
+  /// The cut out of a row and its padding, which is mirrored as a whole.
+  const float* row_of(const LaneImages& z, std::int64_t lane) const {
+    const RandomCut& cut = cuts_[lane];
+    return floats_of(z, lane) + augmentation_.pad + (cut.mirrored ? -cut.column : cut.column);
+  }
+  void fill_row(const LaneImages& z, std::int64_t lane, std::int64_t c, std::int64_t row, float fill) const {
+    const std::int64_t from = row + cuts_[lane].row;
+    float* x = floats_of(z, lane) + augmentation_.pad;
+    if (index_[lane] < 0) {
+      std::fill_n(x - augmentation_.pad, row_floats(z.w, augmentation_), not_there<float>());
+    } else if (from < 0 || from >= z.h) {
+      std::fill_n(x, z.w, fill);
     } else {
-      normalise(plane + row * w, w, pixels.scale[c], pixels.shift[c], x);
+      const std::uint8_t* pixels = images_.as<std::uint8_t>() + ((index_[lane] * z.c + c) * z.h + from) * z.w;
+      normalise(pixels, z.w, pixels_.scale[c], pixels_.shift[c], x);
+      if (cuts_[lane].mirrored) mirror(x, z.w);
     }
   }
+
+  const In& images_;
+  const PixelScale& pixels_;
+  const ImageAugmentation& augmentation_;
+  std::int64_t lanes_;
+  float* floats_;
+  std::int64_t index_[kImageLanes] = {};  // -1: none there
+  RandomCut cuts_[kImageLanes] = {};
 };
 
 void gather_lanes(ThreadPool* pool, const In& images, const In& labels, const In& indices, const PixelScale& pixels,
@@ -102,17 +143,13 @@ void gather_lanes(ThreadPool* pool, const In& images, const In& labels, const In
   const LaneImages z(x.shape);
   const double nanoseconds = 8.0 * static_cast<double>(z.c * z.h * z.w) + 200;
   for_pieces(pool, z.blocks(), 1, nanoseconds, [&](std::int64_t block, std::int64_t) {
-    const std::int64_t lanes = z.lanes(block);
-    const BlockOfImages images_of_block(images, labels, indices, block * kImageLanes, lanes, pixels, augmentation,
-                                        y.as<std::int32_t>());
-    float* floats = rows + block * kImageLanes * z.w;
+    const BlockOfImages of_block(images, labels, indices, block * kImageLanes, z.lanes(block), pixels, augmentation,
+                                 y.as<std::int32_t>(),
+                                 rows + block * kImageLanes * BlockOfImages::row_floats(z.w, augmentation));
     for (std::int64_t c = 0; c < z.c; ++c) {
       float* plane = x.as<float>() + (block * z.c + c) * z.plane();
       clear_halo(z, 0, z.h, plane);
-      for (std::int64_t row = 0; row < z.h; ++row) {
-        for (std::int64_t lane = 0; lane < lanes; ++lane) images_of_block.fill_row(lane, c, row, floats + lane * z.w);
-        rows_to_lanes(floats, z.w, lanes, z.w, plane + z.inside() + row * z.row());
-      }
+      of_block.channel(z, c, plane);
     }
   });
 }
@@ -140,7 +177,7 @@ void CpuBackend::gather_images(const In& images, const In& labels, const In& ind
   check::gather_images(images, labels, indices, x, y, augmentation);
   if (x.layout == Layout::lanes16) {
     const LaneImages z(x.shape);
-    float* rows = workspace_.take<float>(z.blocks() * kImageLanes * z.w);
+    float* rows = workspace_.take<float>(z.blocks() * kImageLanes * BlockOfImages::row_floats(z.w, augmentation));
     return gather_lanes(pool_, images, labels, indices, pixels, x, y, augmentation, rows);
   }
   for_float("gather_images", x.dtype, [&](auto type) {

@@ -3,18 +3,18 @@
 
 namespace alma {
 
-/// Rows of `w` floats, one per image and `stride` apart, become one row of lanes16; lanes from `lanes` on become 0.
-inline void rows_to_lanes(const float* rows, std::int64_t stride, std::int64_t lanes, std::int64_t w, float* row) {
+/// Rows of `w` floats, row_of(lane) for each image, become one row of lanes16; lanes from `lanes` on become 0.
+template <class RowOf>
+inline void rows_to_lanes(const RowOf& row_of, std::int64_t lanes, std::int64_t w, float* row) {
   constexpr int n = kLanes<float>;
   for (int part = 0; part < kLaneParts; ++part) {
     const std::int64_t count = lanes_of_part(lanes, part);
-    const float* from = rows + part * n * stride;
     float* to = row + part * n;
     for (std::int64_t j = 0; j < w; j += n) {
       const std::int64_t columns = std::min<std::int64_t>(n, w - j);
       Vector<float> square[n];
 #pragma GCC unroll 16
-      for (int i = 0; i < n; ++i) square[i] = i < count ? load_part(from + i * stride + j, columns) : Vector<float>{};
+      for (int i = 0; i < n; ++i) square[i] = i < count ? load_part(row_of(part * n + i) + j, columns) : Vector<float>{};
       transpose<float>(square);
 #pragma GCC unroll 16
       for (int i = 0; i < n; ++i)

@@ -13,12 +13,12 @@ void* CpuBackend::allocate(std::size_t bytes) {
   // Large arrays lie in huge pages where the system gives them to those who ask: a page table of 4 KiB pages for the
   // activations of a network does not fit into the processor's cache of it.
   constexpr std::size_t huge = std::size_t{2} << 20;
-  const std::size_t alignment = bytes >= 2 * huge ? huge : 256;
+  const std::size_t alignment = bytes >= huge ? huge : 256;
   void* memory = bytes > SIZE_MAX - alignment
                      ? nullptr
                      : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (memory == nullptr) fail("[allocate] no memory for ", bytes, " bytes");
-  if (alignment == huge) ::madvise(memory, bytes, MADV_HUGEPAGE);  // refused without harm
+  if (alignment == huge) ::madvise(memory, bytes / huge * huge, MADV_HUGEPAGE);  // refused without harm
   return memory;
 }
 
