@@ -25,6 +25,7 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
   if (!std::filesystem::exists(run / "config.toml") && std::filesystem::exists(run / ".." / "config.toml")) run /= "..";
   Loaded loaded;
   loaded.config = read_run_config(run);
+  check_trainable(loaded.config);
   CheckpointStore store(run / "checkpoint");
   if (!store.exists())
     fail(ErrorKind::data, "no checkpoint in ", run, "; let the run go on with --resume until it has saved one");

@@ -31,6 +31,7 @@ void save_profile_of_part(const Profiler& profiler, const ProfileFacts& facts, c
 }  // namespace
 
 int run_command(const RunOptions& options) {
+  check_trainable(options.config);
   ConsoleOptions console_settings = console_options(options.quiet);
   console_settings.listener = options.listener;
   Console console(console_settings);

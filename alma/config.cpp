@@ -92,7 +92,10 @@ struct ReadValue {
     const auto value = found.node.value_exact<std::string>();
     if (!value) found.wrong_type("a string");
     const auto& choices = found.key.choices;
-    if (!choices.empty() && std::find(choices.begin(), choices.end(), *value) == choices.end())
+    const auto& report_only = found.key.report_only;
+    const bool known = std::find(choices.begin(), choices.end(), *value) != choices.end() ||
+                       std::find(report_only.begin(), report_only.end(), *value) != report_only.end();
+    if (!choices.empty() && !known)
       found.wrong("= " + toml_string(*value) + " is not known, expected " + allowed_values(found.key));
     *target = *value;
   }

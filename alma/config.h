@@ -87,7 +87,13 @@ struct ConfigDifference {
 };
 std::vector<ConfigDifference> differences(const Config& a, const Config& b);
 
-/// The paper's name: "SM", "Ens4", "UMix4", "gEns" (with its members per growth if that is not 1).
+/// Throws Error(ErrorKind::usage) for a configuration that can be read, such as that of a finished run, but neither
+/// trained nor evaluated by this version: language models, and learners that grow experts.
+void check_trainable(const Config& config);
+
+/// The paper's name: "SM", "Ens4", "UMix4", "gEns" (with its members per growth if that is not 1), "gMoE". Of language
+/// models the experts of a layer are part of it, as in the paper's Fig. 5: "SM12", "Ens4@2" (2 members of 4 experts),
+/// "gMoE4".
 std::string learner_name(const Config& config);
 
 /// The version of toml++ that reads the files.

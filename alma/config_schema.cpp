@@ -1,5 +1,7 @@
 #include "alma/config_schema.h"
 
+#include <algorithm>
+
 #include "kernels/error.h"
 
 namespace alma {
@@ -37,15 +39,16 @@ Field train(Config& config) {
 
 // Makes a Key with the fields that its type needs.
 Key flag(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc) {
-  return {section, name, field, doc, 0, 0, {}, {}};
+  return {section, name, field, doc, 0, 0, {}, {}, {}};
 }
 Key number(std::string_view section, std::string_view name, Field (*field)(Config&), double lowest, double highest,
            std::string_view doc, std::vector<std::string_view> planned = {}) {
-  return {section, name, field, doc, lowest, highest, {}, std::move(planned)};
+  return {section, name, field, doc, lowest, highest, {}, std::move(planned), {}};
 }
 Key text(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc,
-         std::vector<std::string_view> choices = {}, std::vector<std::string_view> planned = {}) {
-  return {section, name, field, doc, 0, 0, std::move(choices), std::move(planned)};
+         std::vector<std::string_view> choices = {}, std::vector<std::string_view> planned = {},
+         std::vector<std::string_view> report_only = {}) {
+  return {section, name, field, doc, 0, 0, std::move(choices), std::move(planned), std::move(report_only)};
 }
 
 std::vector<Key> general_keys() {
@@ -58,7 +61,7 @@ std::vector<Key> general_keys() {
 std::vector<Key> stream_keys() {
   return {
       text("stream", "dataset", stream<&Stream::dataset>, "what is learned; `alma data list` says which are installed",
-           {"mnist", "fashion-mnist", "cifar10", "idx", "synthetic-images"}, {"text"}),
+           {"mnist", "fashion-mnist", "cifar10", "idx", "synthetic-images"}, {}, {"text"}),
       text("stream", "train_images", stream<&Stream::train_images>,
            "idx: four files of your own (plain, .gz or .xz), relative to the current folder"),
       text("stream", "train_labels", stream<&Stream::train_labels>, "idx"),
@@ -89,8 +92,9 @@ std::vector<Key> learner_keys() {
       text("learner", "method", learner<&Learner::method>,
            "sm = one model, finetuned at each update; ens = independent models, all finetuned; umix = models under one loss "
            "on "
-           "their combined logits; gens = new models at each growth, and only the newest train (the paper's names)",
-           {"sm", "ens", "umix", "gens"}, {"gmoe", "ff"}),
+           "their combined logits; gens = new models at each growth, and only the newest train; gmoe = one model that gets "
+           "new experts (the paper's names)",
+           {"sm", "ens", "umix", "gens"}, {"ff"}, {"gmoe"}),
       number("learner", "wait", learner<&Learner::wait>, 1, 1e7,
              "w, how many mega-batches are collected before an update; 1 <= w <= B; the last update takes what is left",
              {"auto"}),
@@ -122,13 +126,16 @@ std::vector<Key> model_keys() {
       text("model", "architecture", model<&Model::architecture>,
            "mlp = two hidden layers with ReLU (the paper's \"three-layer\" network); vgg19 = 16 convolutions of equal width "
            "with "
-           "batch normalisation, for images of 32 x 32 (CIFAR-10)",
-           {"mlp", "vgg19"}, {"switch"}),
+           "batch normalisation, for images of 32 x 32 (CIFAR-10); switch = a transformer with top-1 experts, for text",
+           {"mlp", "vgg19"}, {}, {"switch"}),
       number("model", "width", model<&Model::width>, 1, 65536,
-             "h, units of a hidden layer, or channels of every convolution (paper: 4, 16, 32, 64, 128, 256)"),
-      number("model", "experts", model<&Model::experts>, 1, 16,
-             "> 1: each hidden layer of an mlp, or each of the blocks 2 to 5 of a vgg19, is a soft mixture of so many. The "
-             "paper's text says fully-connected (1), its MNIST figures use 2, for SM too"),
+             "h, units of a hidden layer, or channels of every convolution (paper: 4, 16, 32, 64, 128, 256); switch: of its "
+             "embedding (paper: 512, 768)"),
+      number(
+          "model", "experts", model<&Model::experts>, 1, 16,
+          "> 1: each hidden layer of an mlp, or each of the blocks 2 to 5 of a vgg19, is a soft mixture of so many. The "
+          "paper's text says fully-connected (1), its MNIST figures use 2, for SM too. switch: experts of a layer (paper: "
+          "4, 8, 12); gmoe: before it grows"),
   };
 }
 
@@ -197,7 +204,27 @@ void check_learner(const Learner& learner, const std::string& source) {
          ')');
 }
 
+void check_text(const Config& config, const std::string& source) {
+  const std::string &dataset = config.stream.dataset, &architecture = config.model.architecture;
+  if ((dataset == "text") != (architecture == "switch"))
+    fail(ErrorKind::usage, "model.architecture = \"", architecture, "\" does not go with stream.dataset = \"", dataset,
+         "\"; expected architecture = \"switch\" for \"text\", and another for images (", source, ')');
+}
+
 }  // namespace
+
+void check_trainable(const Config& config) {
+  Config copy = config;
+  for (const Key& key : config_keys()) {
+    const Field field = key.field(copy);
+    const auto* value = std::get_if<std::string*>(&field);
+    if (value == nullptr || std::find(key.report_only.begin(), key.report_only.end(), **value) == key.report_only.end())
+      continue;
+    fail(ErrorKind::usage, key.full_name(), " = ", toml_string(**value),
+         " can be neither trained nor evaluated by this version; expected ", allowed_values(key),
+         " (finished runs of it can be shown: alma report DIR)");
+  }
+}
 
 void check_together(const Config& config, const std::string& source) {
   const Stream& stream = config.stream;
@@ -207,6 +234,7 @@ void check_together(const Config& config, const std::string& source) {
     fail(ErrorKind::usage, "learner.wait = ", learner.wait, " is more than stream.mega_batches = ", stream.mega_batches,
          "; expected 1 <= wait <= mega_batches, since no update would ever happen (", source, ")");
   check_learner(learner, source);
+  check_text(config, source);
   if (train.momentum != 0 && train.optimizer != "sgd")
     fail(ErrorKind::usage, "train.momentum = ", train.momentum, " has no effect on train.optimizer = \"", train.optimizer,
          "\"; expected 0, or optimizer = \"sgd\" (", source, ")");

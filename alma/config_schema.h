@@ -19,6 +19,8 @@ struct Key {
   double lowest = 0, highest = 0;         // numbers, both allowed
   std::vector<std::string_view> choices;  // strings: the allowed names; empty: any text
   std::vector<std::string_view> planned;  // names that a later version will have
+  // Names that runs may have which `alma report` reads, and that this version cannot train: see check_trainable().
+  std::vector<std::string_view> report_only;
 
   std::string full_name() const {
     return section.empty() ? std::string(name) : std::string(section) + "." + std::string(name);

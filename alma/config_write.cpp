@@ -81,7 +81,10 @@ std::string write_config(const Config& config, bool docs) {
     }
     if (docs) {
       const std::string values = allowed_values(key);
-      text += comment(std::string(key.doc) + (values.empty() ? "" : "; " + values));
+      std::string doc = std::string(key.doc) + (values.empty() ? "" : "; " + values);
+      for (const std::string_view name : key.report_only)
+        doc += "; " + std::string(name) + ": not trained by this version, but alma report reads runs of it";
+      text += comment(doc);
     }
     text += std::string(key.name) + " = " + value_of(key, config) + "\n";
   }
@@ -109,10 +112,14 @@ std::vector<ConfigDifference> differences(const Config& a, const Config& b) {
 std::string learner_name(const Config& config) {
   const Config::Learner& learner = config.learner;
   const std::string members = std::to_string(learner.members);
-  if (learner.method == "ens") return "Ens" + members;
-  if (learner.method == "umix") return "UMix" + members;
-  if (learner.method == "gens") return learner.members == 1 ? "gEns" : "gEns" + members;
-  return "SM";
+  const bool language = config.stream.dataset == "text", single = learner.method == "gens" && learner.members == 1;
+  // What stands behind the name of a learner of many models.
+  const std::string experts = language ? std::to_string(config.model.experts) : "";
+  const std::string many = single ? experts : language ? experts + "@" + members : members;
+  if (learner.method == "ens") return "Ens" + many;
+  if (learner.method == "umix") return "UMix" + many;
+  if (learner.method == "gens") return "gEns" + many;
+  return (learner.method == "gmoe" ? "gMoE" : "SM") + experts;
 }
 
 }  // namespace alma

@@ -39,17 +39,20 @@ nlohmann::json count_to_json(Count count) {
 
 std::string to_json_line(const MegaBatchRecord& record) {
   const std::int64_t t = record.t;
-  const nlohmann::ordered_json json = {{"t", t},
-                                       {"updated", record.updated},
-                                       {"error", finite(record.error, "error", t)},
-                                       {"loss", or_null(record.loss, "loss", t)},
-                                       {"params", record.params},
-                                       {"inference_macs", count_to_json(record.inference_macs)},
-                                       {"train_macs", count_to_json(record.train_macs)},
-                                       {"train_flops", count_to_json(record.train_flops)},
-                                       {"epochs", record.epochs},
-                                       {"val_accuracy", or_null(record.val_accuracy, "val_accuracy", t)},
-                                       {"seconds", finite(record.seconds, "seconds", t)}};
+  if (record.ppl && record.error != 0) fail("mega-batch ", t, " has an error and a ppl, expected one of them");
+  const char* measure = record.ppl ? "ppl" : "error";
+  nlohmann::ordered_json json = {{"t", t},
+                                 {"updated", record.updated},
+                                 {measure, finite(judged_by(record), measure, t)},
+                                 {"loss", or_null(record.loss, "loss", t)},
+                                 {"params", record.params},
+                                 {"inference_macs", count_to_json(record.inference_macs)},
+                                 {"train_macs", count_to_json(record.train_macs)},
+                                 {"train_flops", count_to_json(record.train_flops)},
+                                 {"epochs", record.epochs},
+                                 {"val_accuracy", or_null(record.val_accuracy, "val_accuracy", t)},
+                                 {"seconds", finite(record.seconds, "seconds", t)}};
+  if (record.experts) json["experts"] = *record.experts;
   return json.dump();
 }
 
@@ -59,7 +62,10 @@ MegaBatchRecord record_from_json(const std::string& line) {
     MegaBatchRecord record;
     json.at("t").get_to(record.t);
     json.at("updated").get_to(record.updated);
-    json.at("error").get_to(record.error);
+    if (json.contains("error") == json.contains("ppl"))
+      fail(ErrorKind::data, json.contains("ppl") ? "both" : "neither", " of error and ppl found, expected one of them");
+    if (json.contains("ppl")) record.ppl = json.at("ppl").get<double>();
+    if (!record.ppl) json.at("error").get_to(record.error);
     record.loss = read_optional(json.at("loss"));
     json.at("params").get_to(record.params);
     record.inference_macs = count_from_json(json.at("inference_macs"));
@@ -69,6 +75,13 @@ MegaBatchRecord record_from_json(const std::string& line) {
     record.val_accuracy = read_optional(json.at("val_accuracy"));
     json.at("seconds").get_to(record.seconds);
     if (!(record.error >= 0 && record.error <= 1)) fail(ErrorKind::data, "error is ", record.error, ", expected 0 .. 1");
+    if (record.ppl && !(*record.ppl >= 1 && std::isfinite(*record.ppl)))
+      fail(ErrorKind::data, "ppl is ", *record.ppl, ", expected at least 1");
+    if (const auto experts = json.find("experts"); experts != json.end() && !experts->is_null()) {
+      if (!experts->is_number_integer() || experts->get<std::int64_t>() < 1)
+        fail(ErrorKind::data, "experts is ", experts->dump(), ", expected an integer of at least 1");
+      record.experts = experts->get<std::int64_t>();
+    }
     if (record.params < 0) fail(ErrorKind::data, "params is ", record.params, ", expected a count");
     return record;
   } catch (const nlohmann::json::exception& error) {
@@ -82,8 +95,17 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (records[i].t != static_cast<std::int64_t>(i) + 1)
       fail(ErrorKind::data, "record ", i + 1, " has t = ", records[i].t, ", expected ", i + 1);
-    sums.cer += records[i].error;
-    sums.mem += static_cast<Count>(records[i].params);
+    const MegaBatchRecord& record = records[i];
+    if (record.ppl.has_value() != records[0].ppl.has_value())
+      fail(ErrorKind::data, "record ", i + 1,
+           record.ppl ? " has a ppl, those before an error" : " has an error, those before a ppl",
+           "; expected one of them in all");
+    sums.cer += record.error;
+    if (record.ppl) {
+      sums.ppl.push_back(*record.ppl);
+      sums.mean_ppl += *record.ppl / static_cast<double>(records.size());
+    }
+    sums.mem += static_cast<Count>(record.params);
   }
   const MegaBatchRecord& last = records.back();
   sums.final_error = last.error;
@@ -92,7 +114,7 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
   // The figures hold the last model for w steps, like every other, take the mean over the B + w - 1 steps and multiply by 50
   // (the stages at w = 2), in percent.
   const auto batches = static_cast<std::int64_t>(records.size());
-  if (batches % wait == 0) {
+  if (batches % wait == 0 && !sums.of_language()) {
     const auto held = static_cast<double>(wait - 1);
     sums.paper_cer = 100 * 50 * (sums.cer + held * sums.final_error) / (static_cast<double>(batches) + held);
   }
@@ -100,6 +122,12 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
 }
 
 nlohmann::ordered_json to_json(const Aggregates& aggregates) {
+  if (aggregates.of_language())
+    return {{"ppl", aggregates.ppl},
+            {"mean_ppl", aggregates.mean_ppl},
+            {"mem", count_to_json(aggregates.mem)},
+            {"comp_macs", count_to_json(aggregates.comp_macs)},
+            {"comp_flops", count_to_json(aggregates.comp_flops)}};
   return {
       {"cer", aggregates.cer},
       {"final_error", aggregates.final_error},

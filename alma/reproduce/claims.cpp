@@ -230,6 +230,7 @@ Claim sequential(const Points& points, const std::string& paper) {
 Measured measure(std::span<const RunRecord> runs) {
   Measured measured;
   for (const RunRecord& run : runs) {
+    if (run.measures.of_language()) continue;
     const Config::Learner& learner = run.config.learner;
     const PaperPoint point{learner_name(run.config), run.config.model.width, learner.wait, learner.replay};
     MeasuredPoint& at = measured[point];

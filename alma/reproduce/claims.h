@@ -27,6 +27,7 @@ struct MeasuredPoint {
   double macs = 0;                          // of training
 };
 using Measured = std::map<PaperPoint, MeasuredPoint>;
+/// Runs of language models, which the claims are not about, are ignored.
 Measured measure(std::span<const RunRecord> runs);
 
 enum class Verdict { holds, does_not, cannot_tell };

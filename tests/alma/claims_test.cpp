@@ -121,6 +121,12 @@ TEST(Claims, AreMeasuredOverSeeds) {
   EXPECT_EQ(at.first_error, (std::vector<double>{.5, .4}));
   EXPECT_EQ(at.mem, 40);
   EXPECT_NEAR(at.cer[0], .9 + .5 + .5 + .25, 1e-12);
+  // A language model of the same name is no such point.
+  RunRecord language = runs[0];
+  for (MegaBatchRecord& record : language.records) record.error = 0, record.ppl = 30;
+  language.measures = aggregate(language.records, 2);
+  runs.push_back(language);
+  EXPECT_EQ(measure(runs).begin()->second.cer.size(), 2u);
 }
 
 TEST(Claims, AreATable) {

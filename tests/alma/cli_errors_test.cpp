@@ -51,12 +51,39 @@ TEST_F(Cli, WrongConfigurations) {
   expect_failure(run_with({"--set", "train.lr=-1"}), 2, {"train.lr = -1", "out of range"});
   expect_failure(run_with({"--set", "model.width=100000000"}), 2, {"model.width", "out of range"});
   expect_failure(run_with({"--set", "learner.wait=7"}), 2, {"learner.wait = 7", "stream.mega_batches = 6"});
-  expect_failure(run_with({"--set", "learner.method=gmoe"}), 2, {"not available", "sm"});
+  expect_failure(run_with({"--set", "learner.method=ff"}), 2, {"not available", "sm"});
   expect_failure(run_with({"--set", "learner.method=smm"}), 2, {"not known", "sm"});
   expect_failure(run_with({"--set", "learner.wait"}), 2, {"section.key=value"});
   std::ofstream(folder_ / "broken.toml") << "[stream\n";
   expect_failure(run({"run", "broken.toml"}), 2, {"broken.toml:1:", "not valid TOML"});
   expect_no_run();
+}
+
+TEST_F(Cli, LanguageModelsAreReportedAndNotTrained) {
+  const std::vector<std::string> refusal = {
+      "stream.dataset = \"text\" can be neither trained nor evaluated by this version; expected mnist |", "alma report DIR"};
+  const std::vector<std::string> text = {"--set", "stream.dataset=text", "--set", "model.architecture=switch"};
+  expect_failure(run_with(text), 2, refusal);
+  std::vector<std::string> with_out = text;
+  with_out.insert(with_out.end(), {"--out", "run"});
+  expect_failure(run_with(with_out), 2, refusal);
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+  expect_failure(run_with({"--set", "learner.method=gmoe"}), 2, {"learner.method = \"gmoe\" can be neither", "sm | ens"});
+  expect_failure(run_with({"--set", "stream.dataset=text"}), 2, {"model.architecture = \"mlp\" does not go with"});
+  std::ofstream(folder_ / "sweep.toml")
+      << "[axes]\nseed = [0, 1]\n[[zip]]\nstream.dataset = [\"synthetic-images\", \"text\"]\n"
+         "model.architecture = [\"mlp\", \"switch\"]\n";
+  expect_failure(run({"sweep", "sweep.toml", "--device", "cpu"}), 2, refusal);
+  expect_failure(run({"sweep", "sweep.toml", "--dry-run", "--device", "cpu"}), 2, refusal);
+  expect_no_run();
+  // A run directory that another program, or a later version, has made.
+  const Config config = parse_config("stream.dataset = \"text\"\nmodel.architecture = \"switch\"", "x");
+  { RunDirectory(folder_ / "language", config, OpenMode::create); }
+  expect_failure(run({"eval", "language", "--device", "cpu"}), 2, refusal);
+  expect_failure(run({"predict", "language", "file", "--device", "cpu"}), 2, refusal);
+  expect_failure(run({"run", "--resume", "--out", "language", "--device", "cpu"}), 2, refusal);
+  EXPECT_FALSE(fs::exists(folder_ / "language/result.json"));
+  EXPECT_EQ(run({"run", "--print-config", "--set", "stream.dataset=text", "--set", "model.architecture=switch"}).code, 0);
 }
 
 TEST_F(Cli, MoreMegaBatchesThanSamples) {

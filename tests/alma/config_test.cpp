@@ -202,11 +202,9 @@ TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
                    {"train.optimizer = \"sdg\" is not known, expected sgd | adadelta | adam | adamw"});
   expect_set_error("stream.dataset=imagenet", {"is not known", "fashion-mnist"});
   expect_set_error("stream.untrained=zero", {"chance | measured"});
-  expect_set_error("learner.method=gmoe",
-                   {"learner.method = \"gmoe\" is not available; this version has: sm | ens | umix | gens"});
-  expect_set_error("model.architecture=switch", {"is not available; this version has: mlp | vgg19"});
+  expect_set_error("learner.method=ff",
+                   {"learner.method = \"ff\" is not available; this version has: sm | ens | umix | gens"});
   expect_set_error("train.math=tf32", {"is not available; this version has: f32"});
-  expect_set_error("stream.dataset=text", {"is not available; this version has: mnist | fashion-mnist | cifar10"});
   expect_set_error("learner.wait=auto", {"learner.wait = \"auto\" is not available"});
 }
 
@@ -219,6 +217,44 @@ TEST(Config, KeysThatContradictEachOther) {
   expect_usage_error("stream.mean = [0.1]", {"stream.mean has 1", "stream.std 0"});
   expect_usage_error("stream.dataset = \"idx\"", {"stream.train_images is not set"});
   expect_usage_error("stream.test_labels = \"a\"", {"stream.test_labels is set", "mnist"});
+}
+
+TEST(Config, LanguageModelsAreReadAndNotTrained) {
+  const std::vector<std::string> text = {"stream.dataset=text", "model.architecture=switch", "model.experts=4"};
+  const auto with = [&](std::vector<std::string> sets) {
+    sets.insert(sets.begin(), text.begin(), text.end());
+    return parse_config("", "x", sets);
+  };
+  const Config config = with({});
+  EXPECT_TRUE(differences(config, parse_config(write_config(config, true), "written")).empty());
+  // The paper's names, Fig. 5.
+  EXPECT_EQ(learner_name(config), "SM4");
+  EXPECT_EQ(learner_name(with({"model.experts=12"})), "SM12");
+  EXPECT_EQ(learner_name(with({"learner.method=ens", "learner.members=2"})), "Ens4@2");
+  EXPECT_EQ(learner_name(with({"learner.method=umix"})), "UMix4@4");
+  EXPECT_EQ(learner_name(with({"learner.method=gens"})), "gEns4");
+  EXPECT_EQ(learner_name(with({"learner.method=gens", "learner.members=2"})), "gEns4@2");
+  EXPECT_EQ(learner_name(with({"learner.method=gmoe"})), "gMoE4");
+  EXPECT_EQ(learner_name(parse_config("learner.method = \"gmoe\"", "x")), "gMoE");
+  EXPECT_EQ(learner_name(parse_config("model.experts = 2", "x")), "SM");
+  EXPECT_EQ(learner_name(parse_config("learner.method = \"gens\"", "x")), "gEns");
+  // Text goes with switch, and nothing else does.
+  expect_set_error("stream.dataset=text", {"model.architecture = \"mlp\" does not go with stream.dataset = \"text\"",
+                                           "expected architecture = \"switch\" for \"text\"", "x.toml with --set"});
+  expect_set_error("model.architecture=switch",
+                   {"model.architecture = \"switch\" does not go with stream.dataset = \"mnist\""});
+  // Read, and not more.
+  EXPECT_NO_THROW(check_trainable(Config{}));
+  EXPECT_NO_THROW(check_trainable(unusual()));
+  expect_error(ErrorKind::usage,
+               {"stream.dataset = \"text\" can be neither trained nor evaluated by this version",
+                "expected mnist | fashion-mnist | cifar10 | idx | synthetic-images", "alma report DIR"},
+               [&] { check_trainable(config); });
+  expect_error(ErrorKind::usage, {"learner.method = \"gmoe\" can be neither", "expected sm | ens | umix | gens"},
+               [] { check_trainable(parse_config("learner.method = \"gmoe\"", "x")); });
+  const std::string docs = write_config({}, true);
+  for (const char* name : {"text", "switch", "gmoe"})
+    EXPECT_NE(docs.find(name + std::string(": not trained by this version")), std::string::npos) << name << docs;
 }
 
 TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {

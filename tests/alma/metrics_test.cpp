@@ -110,6 +110,58 @@ TEST(Metrics, ALineHasTheKeysOfTheContract) {
   EXPECT_FALSE(record_from_json(line).val_accuracy);
 }
 
+TEST(Metrics, ALanguageModelHasAPerplexityInstead) {
+  MegaBatchRecord record;
+  record.t = 2;
+  record.ppl = 100.0 / 3;
+  const std::string line = to_json_line(record);
+  EXPECT_EQ(line.substr(0, line.find(",\"loss\"")), R"({"t":2,"updated":false,"ppl":33.333333333333336)");
+  EXPECT_EQ(line.find("experts"), line.npos);
+  EXPECT_EQ(line.find("\"error\""), line.npos);
+  EXPECT_EQ(record_from_json(line).ppl, record.ppl);
+  EXPECT_EQ(record_from_json(line).error, 0);
+  EXPECT_EQ(judged_by(record_from_json(line)), 100.0 / 3);
+  EXPECT_FALSE(record_from_json(line).experts);
+  record.experts = 6;
+  EXPECT_EQ(record_from_json(to_json_line(record)).experts, 6);
+  // Exactly one of error and perplexity.
+  record.error = 0.5;
+  expect_error(ErrorKind::failed, {"mega-batch 2", "an error and a ppl"}, [&] { to_json_line(record); });
+  record.ppl.reset();
+  EXPECT_FALSE(record_from_json(to_json_line(record)).ppl);
+  EXPECT_EQ(judged_by(record), 0.5);
+  const std::string both = R"("error":0.5,"ppl":20.0)";
+  std::string changed = line;
+  changed.replace(changed.find("\"ppl\":33.333333333333336"), 24, both);
+  expect_error(ErrorKind::data, {"both of error and ppl"}, [&] { record_from_json(changed); });
+  changed.replace(changed.find(both), both.size() + 1, "");
+  expect_error(ErrorKind::data, {"neither of error and ppl"}, [&] { record_from_json(changed); });
+}
+
+TEST(Metrics, PerplexitiesAreAveragedAndKept) {
+  // The paper's Fig. 5, 4 experts: 27.365 on average.
+  std::vector<MegaBatchRecord> records(4);
+  const double ppl[] = {28.57, 27.45, 26.91, 26.53};
+  for (std::size_t i = 0; i < 4; ++i) {
+    records[i].t = static_cast<std::int64_t>(i) + 1;
+    records[i].ppl = ppl[i];
+    records[i].params = 65'000'000;
+  }
+  const Aggregates sums = aggregate(records, 1);
+  EXPECT_TRUE(sums.of_language());
+  EXPECT_NEAR(sums.mean_ppl, 27.365, 1e-9);
+  EXPECT_EQ(sums.ppl, (std::vector<double>{28.57, 27.45, 26.91, 26.53}));
+  EXPECT_FALSE(sums.paper_cer);
+  const auto json = to_json(sums);
+  EXPECT_EQ(json.at("ppl").size(), 4u);
+  EXPECT_EQ(json.at("mean_ppl"), sums.mean_ppl);
+  EXPECT_EQ(json.at("mem"), 260'000'000);
+  for (const char* name : {"cer", "final_error", "paper_cer"}) EXPECT_FALSE(json.contains(name)) << name;
+  records[2].ppl.reset();
+  expect_error(ErrorKind::data, {"record 3 has an error, those before a ppl"}, [&] { aggregate(records, 1); });
+  EXPECT_FALSE(aggregate(records_of({.5}, 1), 1).of_language());
+}
+
 TEST(Metrics, DoublesReadBackToTheSameBits) {
   RandomStream random(1, "metrics test");
   for (int i = 0; i < 2000; ++i) {
@@ -154,6 +206,9 @@ TEST(Metrics, NumbersThatAreNotFiniteNeverReachAFile) {
     record.loss.reset();
     record.error = value;
     expect_error(ErrorKind::failed, {"mega-batch 5", "error", "finite"}, [&] { to_json_line(record); });
+    record.error = 0;
+    record.ppl = value;
+    expect_error(ErrorKind::failed, {"mega-batch 5", "ppl", "finite"}, [&] { to_json_line(record); });
   }
 }
 
@@ -165,7 +220,12 @@ TEST(Metrics, DamagedLinesAreRefused) {
   const std::pair<std::string, std::string> changes[] = {{"\"train_macs\":0", "\"train_macs\":-1"},
                                                          {"\"params\":0", "\"params\":-1"},
                                                          {"\"error\":0.0", "\"error\":-0.1"},
-                                                         {"\"error\":0.0", "\"error\":1.5"}};
+                                                         {"\"error\":0.0", "\"error\":1.5"},
+                                                         {"\"error\":0.0", "\"ppl\":0.999"},
+                                                         {"\"error\":0.0", "\"ppl\":-20"},
+                                                         {"\"error\":0.0", "\"ppl\":null"},
+                                                         {"\"error\":0.0", "\"error\":0.0,\"experts\":0"},
+                                                         {"\"error\":0.0", "\"error\":0.0,\"experts\":1.5"}};
   for (const auto& [before, after] : changes) {
     std::string changed = line;
     changed.replace(changed.find(before), before.size(), after);
