@@ -23,21 +23,78 @@ std::vector<double> values_of(const RunGroup& group, const Value& value) {
   return values;
 }
 
+/// The error or perplexity of the i-th mega-batch.
+Spread measure_at(const RunGroup& group, std::size_t i) {
+  return spread_of(values_of(group, [i](const RunRecord& run) { return judged_by(run.records[i]); }));
+}
+
+/// At most kCurvePoints, evenly spaced, the first and the last among them.
+template <class Point>
+std::vector<Point> thinned(std::vector<Point> points) {
+  if (points.size() <= kCurvePoints) return points;
+  for (std::size_t i = 0; i < kCurvePoints; ++i) points[i] = points[i * (points.size() - 1) / (kCurvePoints - 1)];
+  points.resize(kCurvePoints);
+  return points;
+}
+
 std::vector<CurvePoint> curve_of(const RunGroup& group) {
   std::vector<CurvePoint> points;
   const std::size_t batches = group.runs.front()->records.size();
   for (std::size_t t = 0; t < batches; ++t) {
     const bool changes = std::any_of(group.runs.begin(), group.runs.end(), [t](const RunRecord* run) {
-      return t == 0 || run->records[t].error != run->records[t - 1].error;
+      return t == 0 || judged_by(run->records[t]) != judged_by(run->records[t - 1]);
     });
     if (!changes && t + 1 < batches) continue;
-    const Spread error = spread_of(values_of(group, [t](const RunRecord& run) { return run.records[t].error; }));
-    points.push_back({static_cast<std::int64_t>(t) + 1, error.mean, error.low, error.high});
+    const Spread spread = measure_at(group, t);
+    points.push_back({static_cast<std::int64_t>(t) + 1, spread.mean, spread.low, spread.high});
   }
-  if (points.size() <= kCurvePoints) return points;
-  std::vector<CurvePoint> thinned;
-  for (std::size_t i = 0; i < kCurvePoints; ++i) thinned.push_back(points[i * (points.size() - 1) / (kCurvePoints - 1)]);
-  return thinned;
+  return thinned(std::move(points));
+}
+
+/// Of each mega-batch: experts of a layer in all members. An ensemble that grows has `members` more at every growth, the
+/// first of which is there before any update. 0 where it is not known.
+std::vector<double> experts_of(const RunRecord& run) {
+  const Config::Learner& learner = run.config.learner;
+  const bool one_model = learner.method == "sm" || learner.method == "gmoe";
+  std::vector<double> experts;
+  std::int64_t updates = 0;
+  for (const MegaBatchRecord& record : run.records) {
+    updates += record.updated;
+    const std::int64_t growths =
+        learner.method == "gens" ? 1 + std::max<std::int64_t>(0, updates - 1) / learner.grow_every : 1;
+    const std::int64_t configured =
+        learner.method == "gmoe" ? 0 : run.config.model.experts * growths * (one_model ? 1 : learner.members);
+    experts.push_back(static_cast<double>(record.experts.value_or(configured)));
+  }
+  return experts;
+}
+
+std::vector<Stage> stages_of(const RunGroup& group) {
+  struct Means {  // of a run, over the mega-batches so far
+    double ppl = 0, params = 0;
+    std::vector<double> experts;  // of each mega-batch
+  };
+  std::vector<Means> means;
+  for (const RunRecord* run : group.runs) means.push_back({0, 0, experts_of(*run)});
+  std::vector<Stage> stages;
+  const double seeds = static_cast<double>(group.runs.size());
+  for (std::size_t i = 0; i < group.runs.front()->records.size(); ++i) {
+    const auto t = static_cast<double>(i + 1);
+    Stage stage{static_cast<std::int64_t>(i) + 1, measure_at(group, i), {}, 0, 0, 0};
+    std::vector<double> ppl;
+    for (std::size_t s = 0; s < means.size(); ++s) {
+      const MegaBatchRecord& record = group.runs[s]->records[i];
+      means[s].ppl += (judged_by(record) - means[s].ppl) / t;  // no sum, which could overflow
+      means[s].params += (static_cast<double>(record.params) - means[s].params) / t;
+      ppl.push_back(means[s].ppl);
+      stage.flops += static_cast<double>(record.train_flops) / seeds;
+      stage.params += means[s].params / seeds;
+      stage.experts += means[s].experts[i] / seeds;
+    }
+    stage.mean_ppl = spread_of(ppl);
+    stages.push_back(stage);
+  }
+  return thinned(std::move(stages));
 }
 
 void measure(RunGroup& group) {
@@ -55,6 +112,7 @@ void measure(RunGroup& group) {
   group.parameters = last.params;
   group.inference_macs = count(last.inference_macs);
   group.curve = curve_of(group);
+  if (group.runs.front()->measures.of_language()) group.stages = stages_of(group);
 }
 
 // Keys that say what is learned and how it is judged; those of the permutation and of the normalisation are not among them.
@@ -149,6 +207,23 @@ std::vector<std::pair<std::size_t, std::size_t>> replay_pairs(std::span<const Ru
     if (!config.learner.replay) continue;
     config.learner.replay = false;
     if (const auto found = without.find(group_key(config)); found != without.end()) pairs.emplace_back(found->second, i);
+  }
+  return pairs;
+}
+
+std::vector<UnionPair> union_pairs(std::span<const RunGroup> groups) {
+  std::map<std::string, std::size_t> sequential;
+  const auto counts = [](const RunGroup& group) { return !group.stages.empty() && !group.config().learner.replay; };
+  for (std::size_t i = 0; i < groups.size(); ++i)
+    if (counts(groups[i]) && groups[i].config().learner.wait == 1) sequential[group_key(groups[i].config())] = i;
+  std::vector<UnionPair> pairs;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    Config config = groups[i].config();
+    const std::int64_t k = std::exchange(config.learner.wait, 1);
+    const auto found = sequential.find(group_key(config));
+    if (k == 1 || !counts(groups[i]) || found == sequential.end()) continue;
+    const auto at = static_cast<std::size_t>(k - 1);
+    pairs.push_back({found->second, i, k, measure_at(groups[found->second], at), measure_at(groups[i], at)});
   }
   return pairs;
 }

@@ -49,25 +49,38 @@ json to_json(const RunGroup& group) {
                  {"h", config.model.width},
                  {"wait", config.learner.wait},
                  {"replay", config.learner.replay},
-                 {"cer", to_json(group.cer)},
-                 {"paper", group.paper_cer ? to_json(*group.paper_cer) : json()},
-                 {"final", to_json(group.final_error)},
                  {"seconds", to_json(group.seconds)},
                  {"mem", group.mem},
                  {"macs", group.macs},
                  {"flops", group.flops},
                  {"parameters", group.parameters},
                  {"inference", group.inference_macs}};
+  if (group.stages.empty()) {
+    result["cer"] = to_json(group.cer);
+    result["paper"] = group.paper_cer ? to_json(*group.paper_cer) : json();
+    result["final"] = to_json(group.final_error);
+  } else {
+    result["ppl"] = to_json(group.stages.back().mean_ppl);
+    result["final"] = to_json(group.stages.back().ppl);
+    for (const Stage& s : group.stages)
+      result["stages"].push_back({{"t", s.t},
+                                  {"ppl", to_json(s.ppl)},
+                                  {"mean", to_json(s.mean_ppl)},
+                                  {"flops", s.flops},
+                                  {"params", s.params},
+                                  {"experts", s.experts}});
+  }
   for (const ConfigValue& value : list_config(config))
     if (!value.is_default && value.key != "seed") result["config"].push_back({value.key, value.value});
   for (const CurvePoint& p : group.curve) result["curve"].push_back({p.t, p.mean, p.low, p.high});
   for (const RunRecord* run : group.runs)
-    result["runs"].push_back({{"folder", run->folder.string()},
-                              {"seed", run->config.seed},
-                              {"cer", run->measures.cer},
-                              {"final", run->measures.final_error},
-                              {"seconds", run->seconds},
-                              {"device", run->device + " " + run->level}});
+    result["runs"].push_back(
+        {{"folder", run->folder.string()},
+         {"seed", run->config.seed},
+         {group.stages.empty() ? "cer" : "ppl", group.stages.empty() ? run->measures.cer : run->measures.mean_ppl},
+         {"final", judged_by(run->records.back())},
+         {"seconds", run->seconds},
+         {"device", run->device + " " + run->level}});
   return result;
 }
 
@@ -77,8 +90,15 @@ std::string page_data(const RunCollection& collection) {
   json data = {{"version", version()},
                {"groups", json::array()},
                {"replay_pairs", replay_pairs(groups)},
+               {"union_pairs", json::array()},
                {"left_out", json::array()}};
   for (const RunGroup& group : groups) data["groups"].push_back(to_json(group));
+  for (const UnionPair& pair : union_pairs(groups))
+    data["union_pairs"].push_back({{"sequential", pair.sequential},
+                                   {"iid", pair.iid},
+                                   {"k", pair.k},
+                                   {"sequential_ppl", to_json(pair.sequential_ppl)},
+                                   {"iid_ppl", to_json(pair.iid_ppl)}});
   for (const LeftOut& left : collection.left_out)
     data["left_out"].push_back({{"folder", left.folder.string()}, {"reason", left.reason}});
   std::string text;
@@ -152,7 +172,10 @@ std::string report_csv(std::span<const RunRecord> runs) {
       const bool word = value.value.starts_with('"');  // TOML's strings, as config_write.cpp writes them, are JSON's
       fields.push_back(word ? json::parse(value.value).get<std::string>() : value.value);
     }
-    nlohmann::ordered_json measures = to_json(run.measures);
+    nlohmann::ordered_json measures;  // those that a run does not have stay empty
+    for (const char* name : {"cer", "final_error", "mem", "comp_macs", "comp_flops", "paper_cer", "ppl", "mean_ppl"})
+      measures[name] = nullptr;
+    measures.update(to_json(run.measures));
     measures["parameters"] = run.records.back().params;
     measures["inference_macs"] = count_to_json(run.records.back().inference_macs);
     measures["seconds"] = run.seconds;

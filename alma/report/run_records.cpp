@@ -20,6 +20,24 @@ namespace {
   fail(ErrorKind::data, file.string(), ": ", what);
 }
 
+/// result.json must say what the records give.
+void check_measure(const fs::path& file, const std::string& name, const nlohmann::json& found, double expected) {
+  const double value = found.get<double>();
+  if (!(std::abs(value - expected) <= 1e-9 * expected))
+    damaged(file, name + " is " + std::to_string(value) + ", the records in metrics.jsonl give " + std::to_string(expected));
+}
+
+void check_measures(const fs::path& file, const nlohmann::json& result, const Aggregates& measures) {
+  if (!measures.of_language()) return check_measure(file, "cer", result.at("cer"), measures.cer);
+  check_measure(file, "mean_ppl", result.at("mean_ppl"), measures.mean_ppl);
+  const auto found = result.at("ppl").get<std::vector<double>>();
+  if (found.size() != measures.ppl.size())
+    damaged(file,
+            "ppl has " + std::to_string(found.size()) + " values, metrics.jsonl " + std::to_string(measures.ppl.size()));
+  for (std::size_t i = 0; i < found.size(); ++i)
+    check_measure(file, "ppl of mega-batch " + std::to_string(i + 1), found[i], measures.ppl[i]);
+}
+
 RunRecord read_run(const fs::path& folder) {
   RunRecord run;
   run.folder = folder;
@@ -32,16 +50,17 @@ RunRecord read_run(const fs::path& folder) {
     damaged(folder / "metrics.jsonl", std::to_string(run.records.size()) + " mega-batches, config.toml has " +
                                           std::to_string(run.config.stream.mega_batches));
   run.measures = aggregate(run.records, run.config.learner.wait);
+  if (run.measures.of_language() != (run.config.stream.dataset == "text"))
+    damaged(folder / "metrics.jsonl", std::string(run.measures.of_language() ? "perplexities" : "errors") +
+                                          ", which a run with stream.dataset = \"" + run.config.stream.dataset +
+                                          "\" does not have");
   try {
     const nlohmann::json result = nlohmann::json::parse(*text);
     result.at("seconds").get_to(run.seconds);
     result.at("device").get_to(run.device);
     result.at("level").get_to(run.level);
     result.at("version").get_to(run.version);
-    const double cer = result.at("cer");
-    if (!(std::abs(cer - run.measures.cer) <= 1e-9 * run.measures.cer))
-      damaged(result_file, "cer is " + std::to_string(cer) + ", the errors in metrics.jsonl add up to " +
-                               std::to_string(run.measures.cer));
+    check_measures(result_file, result, run.measures);
   } catch (const nlohmann::json::exception& error) {
     damaged(result_file, std::string("not the result of a run: ") + error.what());
   }

@@ -8,8 +8,9 @@
 
 namespace alma {
 
-/// A run as an event file of TensorBoard: of each mega-batch the scalars error, CER (so far), loss, parameters, train_macs,
-/// epochs and val_accuracy, those that are known, at step t and at its time. TensorBoard holds values in single precision.
+/// A run as an event file of TensorBoard: of each mega-batch the scalars error and CER (so far), or ppl, and loss,
+/// parameters, train_macs, epochs and val_accuracy, those that are known, at step t and at its time. TensorBoard holds
+/// values in single precision.
 std::string tensorboard_events(const RunRecord& run);
 
 /// FOLDER/NAME of the run's folder/events.out.tfevents.alma of each run; a name that is taken gets -2, -3, ...

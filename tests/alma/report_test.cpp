@@ -1,8 +1,5 @@
 // What the report says: groups and their numbers, CSV, the page's data, and folders that are not what they seem. How the
 // page looks is tested in a browser: report_browser_test.
-#include "alma/report/report.h"
-
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -10,49 +7,15 @@
 
 #include "alma/commands.h"
 #include "alma/files.h"
-#include "tests/data/files.h"
+#include "alma/report/report.h"
+#include "tests/alma/report_runs.h"
 
 namespace alma::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kVega = "/usr/share/javascript/vega";
-
-class Report : public ::testing::Test {
- protected:
-  fs::path root() const { return folder_.path(); }
-
-  /// A finished run of as many mega-batches as there are errors, updated wherever the error changes.
-  fs::path make(const std::string& name, const std::vector<double>& errors, Config config = {}) const {
-    config.stream.mega_batches = static_cast<std::int64_t>(errors.size());
-    RunDirectory directory(root() / "runs" / name, config, OpenMode::create);
-    std::vector<MegaBatchRecord> records;
-    for (std::size_t i = 0; i < errors.size(); ++i) {
-      MegaBatchRecord record;
-      record.t = static_cast<std::int64_t>(i) + 1;
-      record.error = errors[i];
-      record.params = 100;
-      record.train_macs = 1000 * (i + 1);
-      record.seconds = 0.5 * static_cast<double>(i + 1);
-      directory.append(record);
-      records.push_back(record);
-    }
-    nlohmann::ordered_json result = to_json(aggregate(records, config.learner.wait));
-    result["seconds"] = 2.5;
-    result["device"] = "cpu";
-    result["level"] = "generic";
-    result["version"] = "1";
-    directory.write_result(result);
-    return directory.path();
-  }
-  RunCollection read() const {
-    const fs::path runs = root() / "runs";
-    return read_runs({&runs, 1});
-  }
-
-  TemporaryFolder folder_;
-};
+using nlohmann::json;
+using Report = ReportRuns;
 
 Config seeded(std::int64_t seed, std::int64_t width = 64) {
   Config config;
@@ -237,12 +200,9 @@ TEST_F(Report, IsOneFileWhateverTheFoldersAreCalled) {
   EXPECT_EQ(page.find("<script src"), std::string::npos);
   EXPECT_NE(page.find("Content-Security-Policy\" content=\"default-src 'none'"), std::string::npos);
   EXPECT_NE(page.find("UW Interactive Data Lab"), std::string::npos) << "Vega's licence";
-  // The data are JSON of two runs in one group.
-  const std::string start = "type=\"application/json\">";
-  const std::size_t begin = page.find(start) + start.size();
-  const auto json = nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
-  ASSERT_EQ(json.at("groups").size(), 1u);
-  EXPECT_EQ(json["groups"][0]["runs"].size(), 2u);
+  const json data = page_json(page);  // two runs in one group
+  ASSERT_EQ(data.at("groups").size(), 1u);
+  EXPECT_EQ(data["groups"][0]["runs"].size(), 2u);
   expect_error(ErrorKind::usage, {"vega-util.min.js", "libjs-vega", "ALMA_VEGA"}, [&] { report_page(read(), "/nowhere"); });
 }
 

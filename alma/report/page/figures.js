@@ -2,8 +2,8 @@
 
 // Okabe and Ito's colours, which colour-blind people can tell apart, and lighter ones of the same hues for a dark ground.
 const PALETTES = {
-  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08600", "#6f5fc4", "#3a9fd8", "#5c5c5c"],
-  dark: ["#56b4e9", "#ff9a5c", "#2bc59b", "#e59cc6", "#f0d14b", "#b3a6ff", "#8ecdf0", "#b8b8b8"],
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b08600", "#6f5fc4", "#5c5c5c", "#3a9fd8"],
+  dark: ["#56b4e9", "#ff9a5c", "#2bc59b", "#e59cc6", "#f0d14b", "#b3a6ff", "#b8b8b8", "#8ecdf0"],
 };
 // From short to long waits.
 const WAIT_COLOURS = {
@@ -22,22 +22,31 @@ const MOST_CURVES = 8, MOST_PANELS = 12;
 const NARROW = 480;  // pixels, of a phone
 const computeTitle = (width) => (width < NARROW ? "training compute (MACs forward)" : "training compute, multiply-adds forward (the paper's FLOPs)");
 
+const perplexityTitle = "test perplexity";
+/// At most 6 digits: 24.15, 51,200, 1e+9.
+const perplexityFormat = ",.6~g";
+/// Where a model that has diverged beyond it is drawn, since no axis reaches from 20 to 1e308.
+const MOST_PERPLEXITY = 1e9;
+const drawn = (value) => Math.min(value, MOST_PERPLEXITY);  // errors are below 1
+
 const unique = (values) => [...new Set(values)];
 const byNumber = (a, b) => a - b;
 /// "mnist stream.mega_batches=50" as a part of a file's name.
 const fileName = (stream) => stream.replace(/[^\w=.-]+/g, "-");
-const family = (learner) => ["SM", "Ens", "UMix", "gEns"].indexOf(learner.replace(/\d+$/, ""));
+const family = (learner) => ["SM", "Ens", "UMix", "gEns", "gMoE"].indexOf(learner.replace(/[\d@]+$/, ""));
+const byLearner = (a, b) => family(a) - family(b) || a.localeCompare(b, "en", { numeric: true });
 
 /// What stays the same for a stream whatever is filtered: colours of learners, shapes and colours of waits.
 function styleOf(groups, dark) {
   const tone = dark ? "dark" : "light";
   return {
     tone,
+    language: groups.some((g) => g.stages),  // a stream of text: perplexity, not error
     ink: dark ? "#e6e6e6" : "#1f2328",
     quiet: dark ? "#9aa4ae" : "#59636e",
     grid: dark ? "#30363d" : "#e4e8ec",
     ground: dark ? "#14181d" : "#ffffff",
-    learners: unique(groups.map((g) => g.learner)).sort((a, b) => family(a) - family(b) || (a < b ? -1 : 1)),
+    learners: unique(groups.map((g) => g.learner)).sort(byLearner),
     waits: unique(groups.map((g) => g.wait)).sort(byNumber),
     widths: unique(groups.map((g) => g.h)).sort(byNumber),
   };
@@ -83,7 +92,7 @@ function logDomain(values) {
   return [low / room, high * room];
 }
 
-/// Of CER: logarithmic where that gives round numbers enough, which it does not over less than half a decade.
+/// Of CER or perplexity: logarithmic where that gives round numbers enough, which it does not over less than half a decade.
 function errorScale(lows, highs) {
   const low = Math.min(...lows), high = Math.max(...highs);
   return { name: "y", type: low <= 0 || high < 3 * low ? "linear" : "log", domain: low < high ? [low, high] : [0.9 * low, 1.1 * high],
@@ -148,7 +157,8 @@ function tradeoff(groups, measure, cost, style, width) {
   });
 }
 
-const curveRows = (group, more) => group.curve.map(([t, mean, low, high]) => ({ id: group.id, t, mean, low, high, ...more }));
+const curveRows = (group, more) => group.curve.map(([t, mean, low, high]) =>
+  ({ id: group.id, t, mean: drawn(mean), low: drawn(low), high: drawn(high), ...more }));
 
 function stepMark(type, data, colour, extra) {
   const y = type === "area" ? { y: { scale: "y", field: "low" }, y2: { scale: "y", field: "high" } } : { y: { scale: "y", field: "mean" } };
@@ -160,25 +170,27 @@ function stepMark(type, data, colour, extra) {
 /// How many groups before the i-th are of its learner: they have its colour and other dashes.
 const earlierOfLearner = (groups, i) => groups.slice(0, i).filter((g) => g.learner === groups[i].learner).length;
 
-/// Error over the mega-batches of a few groups, with the band from the least to the largest over seeds.
+/// Error or perplexity over the mega-batches of a few groups, with the band from the least to the largest over seeds.
 function curves(groups, style, width) {
   const shown = groups.slice(0, MOST_CURVES);
   if (shown.length === 0) return null;
-  const labels = shown.map((g) => g.label);
+  const labels = shown.map((g) => g.label), rows = shown.flatMap((g) => curveRows(g, { label: g.label }));
   const colour = { scale: "label", field: "label" };
   const facet = (marks) => ({ type: "group", from: { facet: { name: "one", data: "curves", groupby: "label" } }, marks });
   return frame(style, width, 340, {
-    data: [{ name: "curves", values: shown.flatMap((g) => curveRows(g, { label: g.label })) }],
+    data: [{ name: "curves", values: rows }],
     scales: [
-      { name: "x", type: "linear", domain: { data: "curves", field: "t" }, range: "width", nice: false },
-      { name: "y", type: "linear", domain: { fields: [{ data: "curves", field: "low" }, { data: "curves", field: "high" }] },
-        range: "height", zero: true, nice: true },
+      { name: "x", type: "linear", domain: { data: "curves", field: "t" }, range: "width", nice: false, zero: rows.every((r) => r.t === 1) },
+      style.language ? errorScale(rows.map((r) => r.low), rows.map((r) => r.high))
+      : { name: "y", type: "linear", domain: { fields: [{ data: "curves", field: "low" }, { data: "curves", field: "high" }] },
+          range: "height", zero: true, nice: true },
       { name: "label", type: "ordinal", domain: labels, range: shown.map((g) => learnerColour(style, g.learner)) },
       { name: "dash", type: "ordinal", domain: labels, range: shown.map((g, i) => DASHES[earlierOfLearner(shown, i) % DASHES.length]) },
     ],
     axes: [
-      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), format: "d" },
-      { orient: "left", scale: "y", title: "test error", grid: true, tickCount: 6, format: ".2~f" },
+      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), tickMinStep: 1, format: "d" },
+      { orient: "left", scale: "y", title: style.language ? perplexityTitle : "test error", grid: true, tickCount: 6,
+        format: style.language ? perplexityFormat : ".2~f" },
     ],
     legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
                 direction: "horizontal", columns: columnsFor(width, labels), labelLimit: width - 60 }],
@@ -186,6 +198,10 @@ function curves(groups, style, width) {
       facet([stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } })]),
       facet([stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
                                                tooltip: { signal: "datum" } })]),
+      // Of few mega-batches, the last of which would have no line.
+      ...(style.language ? [{ type: "symbol", name: "marks", from: { data: "curves" }, encode: { enter: {
+        x: { scale: "x", field: "t" }, y: { scale: "y", field: "mean" }, size: { value: 36 }, fill: colour, stroke: { value: style.ground },
+        strokeWidth: { value: 1 }, tooltip: { signal: "{ id: datum.id, stage: datum.t }" } } } }] : []),
     ],
   });
 }
@@ -279,21 +295,80 @@ function replay(groups, measure, style, width) {
   });
 }
 
-/// Of each learner the group with the least CER.
-function defaultSelection(groups) {
-  const best = new Map();
-  for (const g of groups) if (!best.has(g.learner) || g.cer[0] < best.get(g.learner).cer[0]) best.set(g.learner, g);
-  return [...best.values()].slice(0, MOST_CURVES);
+/// Fig. 5: the mean perplexity over the mega-batches so far against `cost`, "flops", "params" or "experts" of a stage.
+function perplexity(groups, cost, style, width) {
+  const wait = leastWait(groups);
+  const points = groups.filter((g) => g.wait === wait).flatMap((g) => g.stages.filter((s) => s[cost] > 0).map((s, i, all) => ({
+    id: g.id, learner: g.learner, h: g.h, replay: g.replay, stage: s.t, x: s[cost], y: drawn(s.mean[0]),
+    low: drawn(Math.max(1, s.mean[0] - s.mean[1])), high: drawn(s.mean[0] + s.mean[1]), last: i + 1 === all.length,
+  })));
+  if (points.length === 0) return null;
+  const title = {
+    flops: width < NARROW ? "training compute (FLOPs)" : "training compute, FLOPs forward and backward",
+    params: width < NARROW ? "parameters, mean so far" : "parameters, mean over the mega-batches so far",
+    experts: "experts of a layer, all members",
+  }[cost];
+  const costs = points.map((p) => p.x), least = Math.min(...costs), most = Math.max(...costs);
+  const x = cost === "experts" ? { type: "linear", domain: least < most ? [least, most] : [least - 1, most + 1], zero: false }
+                               : { type: "log", domain: logDomain(costs) };
+  const ends = points.filter((p) => p.last), ys = points.map((p) => p.y);
+  return frame(style, width, 360, {
+    data: [{ name: "points", values: points }, { name: "ends", values: ends }],
+    scales: [
+      { name: "x", range: "width", nice: false, padding: 16, ...x },
+      errorScale([...ys, ...ends.map((p) => p.low)], [...ys, ...ends.map((p) => p.high)]),
+      colourOfLearner(style),
+      { name: "h", type: "point", domain: style.widths, range: style.widths.length > 1 ? [50, 150] : [80, 80] },
+    ],
+    axes: [
+      { orient: "bottom", scale: "x", title, grid: true, tickCount: 5, labelFlush: 16,
+        ...(cost === "experts" ? { format: "d", tickMinStep: 1 } : { format: "~s" }) },
+      { orient: "left", scale: "y", title: "mean test perplexity so far", format: perplexityFormat, grid: true, tickCount: 8 },
+    ],
+    legends: [{ fill: "learner", title: style.widths.length > 1 ? "learner (size: width h)" : "learner", orient: "bottom",
+                direction: "horizontal", columns: columnsFor(width, style.learners) }],
+    marks: [
+      { type: "group", interactive: false, from: { facet: { name: "one", data: "points", groupby: "id" } }, marks: [
+        { type: "line", name: "paths", from: { data: "one" }, interactive: false, encode: { enter: {
+          x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, stroke: { scale: "learner", field: "learner" },
+          strokeOpacity: { value: 0.7 }, strokeWidth: { value: 1.5 } } } }] },
+      { type: "rule", from: { data: "ends" }, interactive: false, encode: { enter: {
+        x: { scale: "x", field: "x" }, y: { scale: "y", field: "low" }, y2: { scale: "y", field: "high" },
+        stroke: { scale: "learner", field: "learner" } } } },
+      { type: "symbol", name: "marks", from: { data: "points" }, encode: {
+        enter: { x: { scale: "x", field: "x" }, y: { scale: "y", field: "y" }, size: { scale: "h", field: "h" },
+                 tooltip: { signal: "datum" }, fill: [{ test: "datum.replay", value: style.ground }, { scale: "learner", field: "learner" }] },
+        update: { strokeWidth: { value: 1 }, stroke: [{ test: "datum.replay", scale: "learner", field: "learner" }, { value: style.ground }] },
+        hover: { stroke: { value: style.ink }, strokeWidth: { value: 2 } } } },
+    ],
+  });
 }
 
-/// By the names of their files; null where there is nothing to show.
-function allFigures(groups, selected, measure, style, width) {
+/// Learners that wait longer, with the perplexity of an untrained model until then, have no common scale with those that do not.
+const leastWait = (groups) => Math.min(...groups.map((g) => g.wait));
+
+/// Of each learner the group with the least CER or mean perplexity.
+function defaultSelection(groups) {
+  const best = new Map(), quality = (g) => (g.ppl ?? g.cer)[0];
+  for (const g of groups) if (!best.has(g.learner) || quality(g) < quality(best.get(g.learner))) best.set(g.learner, g);
+  return [...best.values()].sort((a, b) => byLearner(a.learner, b.learner)).slice(0, MOST_CURVES);
+}
+
+/// The figures of a stream by the names of their files: each makes a specification, or null where there is nothing to show.
+function figuresOf(style) {
+  if (style.language)
+    return {
+      "ppl-compute": (groups, selected, measure, width) => perplexity(groups, "flops", style, width),
+      "ppl-parameters": (groups, selected, measure, width) => perplexity(groups, "params", style, width),
+      "ppl-experts": (groups, selected, measure, width) => perplexity(groups, "experts", style, width),
+      "curves": (groups, selected, measure, width) => curves(selected, style, width),
+    };
   return {
-    "tradeoff-compute": tradeoff(groups, measure, "macs", style, width),
-    "tradeoff-memory": tradeoff(groups, measure, "mem", style, width),
-    "curves": curves(selected, style, width),
-    "waits": waits(groups, style, width),
-    "replay": replay(groups, measure, style, width),
+    "tradeoff-compute": (groups, selected, measure, width) => tradeoff(groups, measure, "macs", style, width),
+    "tradeoff-memory": (groups, selected, measure, width) => tradeoff(groups, measure, "mem", style, width),
+    "curves": (groups, selected, measure, width) => curves(selected, style, width),
+    "waits": (groups, selected, measure, width) => waits(groups, style, width),
+    "replay": (groups, selected, measure, width) => replay(groups, measure, style, width),
   };
 }
 

@@ -4,7 +4,8 @@ async function drawAll() {
   for (const stream of unique(data.groups.map((g) => g.stream))) {
     const groups = data.groups.filter((g) => g.stream === stream);
     const style = styleOf(groups, false);
-    for (const [name, spec] of Object.entries(allFigures(groups, defaultSelection(groups), "cer", style, 720))) {
+    for (const [name, figure] of Object.entries(figuresOf(style))) {
+      const spec = figure(groups, defaultSelection(groups), "cer", 720);
       if (spec === null) continue;
       const svg = await new vega.View(vega.parse(spec), { renderer: "none" }).toSVG();
       writeFileSync(`${folder}/${fileName(stream)}-${name}.svg`, svg);
