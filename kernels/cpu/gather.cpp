@@ -20,9 +20,10 @@ constexpr bool kFusedInHardware = false;
 /// x[i] = pixels[i] * scale + shift, rounded once.
 void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, float* __restrict x) {
   if constexpr (kFusedInHardware) {
+    const Vector<float> scales = Vector<float>{} + scale, shifts = Vector<float>{} + shift;
     std::int64_t i = 0;
     for (; i + kLanes<float> <= n; i += kLanes<float>)
-      store_vector(x + i, Vector<float>(load_pixels(pixels + i) * scale + shift));
+      store_vector(x + i, fused_multiply_add(load_pixels(pixels + i), scales, shifts));
     for (; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
   } else {  // fma is a library call here, and a pixel has only 256 values
     float table[256];

@@ -1,4 +1,5 @@
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -85,6 +86,19 @@ inline void store_part(T* target, const Vector<T>& v, std::int64_t count) {
     std::memcpy(target + done, part + done, static_cast<std::size_t>(width) * sizeof(T));
     done += width;
   }
+#endif
+}
+
+/// a * b + c, rounded once, whatever the compiler makes of the plain expression.
+inline Vector<float> fused_multiply_add(const Vector<float>& a, const Vector<float>& b, const Vector<float>& c) {
+#if defined(__AVX512F__)
+  return (Vector<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (Vector<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  Vector<float> sum;
+  for (int i = 0; i < kLanes<float>; ++i) sum[i] = std::fma(a[i], b[i], c[i]);
+  return sum;
 #endif
 }
 
