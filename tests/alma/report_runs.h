@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,15 @@ class ReportRuns : public ::testing::Test {
   RunCollection read() const {
     const std::filesystem::path runs = root() / "runs";
     return read_runs({&runs, 1});
+  }
+
+  /// Exactly the folders with these names were left out, each for a reason that says this.
+  static void expect_left_out(const RunCollection& collection, const std::map<std::string, std::string>& expected) {
+    std::map<std::string, std::string> reasons;
+    for (const LeftOut& left : collection.left_out) reasons[left.folder.filename()] = left.reason;
+    EXPECT_EQ(reasons.size(), expected.size());
+    for (const auto& [name, part] : expected)
+      EXPECT_NE(reasons[name].find(part), std::string::npos) << name << ": " << reasons[name];
   }
 
   TemporaryFolder folder_;
