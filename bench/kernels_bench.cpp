@@ -1,7 +1,7 @@
 // Every primitive of kernels/backend.h at the shapes of the workload, without the engine above: kernels/<primitive>/<shape>.
 #include "bench/kernels_bench.h"
 
-#include "kernels/random.h"
+#include "base/random.h"
 
 namespace alma::bench {
 

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <iostream>
 
-#include "alma/files.h"
+#include "base/files.h"
 #include "bench/bench.h"
 #include "bench/report.h"
 

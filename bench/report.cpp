@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "alma/build_info.h"
-#include "alma/files.h"
+#include "alma/config/build_info.h"
+#include "base/files.h"
 
 namespace alma::bench {
 

@@ -1,8 +1,8 @@
 // The parts of a run of the MNIST networks: complete training steps at batch 128 (gather, forward, backward, Adadelta), the
 // validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images; and complete training steps of
 // the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum).
-#include "alma/evaluate.h"
-#include "alma/trainer.h"
+#include "alma/learn/evaluate.h"
+#include "alma/learn/trainer.h"
 #include "bench/bench.h"
 #include "models/mlp.h"
 #include "models/vgg.h"

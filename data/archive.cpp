@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "data/checksum.h"
-#include "kernels/error.h"
+#include "base/checksum.h"
+#include "base/error.h"
 
 namespace alma {
 namespace {

@@ -4,12 +4,12 @@
 #include <filesystem>
 #include <sstream>
 
+#include "base/error.h"
 #include "data/archive.h"
 #include "data/cifar.h"
 #include "data/idx.h"
 #include "data/published.h"
 #include "data/search.h"
-#include "kernels/error.h"
 
 namespace alma {
 namespace {

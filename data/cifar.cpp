@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "data/file.h"
-#include "kernels/error.h"
 
 namespace alma {
 

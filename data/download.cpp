@@ -4,8 +4,8 @@
 #include <chrono>
 #include <thread>
 
+#include "base/error.h"
 #include "data/transfer.h"
-#include "kernels/error.h"
 
 namespace alma {
 namespace {

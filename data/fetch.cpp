@@ -1,4 +1,5 @@
 #include "data/fetch.h"
+#include "data/verify.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,9 +14,9 @@
 #include <sstream>
 #include <thread>
 
+#include "base/error.h"
 #include "data/archive.h"
 #include "data/part_file.h"
-#include "kernels/error.h"
 
 namespace alma {
 namespace {

@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/error.h"
 #include "data/unpack.h"
-#include "kernels/error.h"
 
 namespace alma {
 namespace {

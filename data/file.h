@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/checksum.h"
+#include "base/checksum.h"
 
 namespace alma {
 

@@ -8,8 +8,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/error.h"
 #include "data/file.h"
-#include "kernels/error.h"
 
 namespace alma {
 namespace {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma {
 

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma {
 namespace {

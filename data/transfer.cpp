@@ -7,7 +7,7 @@
 #include <memory>
 #include <string_view>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma {
 namespace {

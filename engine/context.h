@@ -2,11 +2,11 @@
 #include <memory>
 #include <string>
 
+#include "base/thread_pool.h"
 #include "engine/allocator.h"
 #include "engine/cost.h"
 #include "engine/profiler.h"
 #include "kernels/backend.h"
-#include "kernels/thread_pool.h"
 
 namespace alma {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "engine/tensor.h"
-#include "kernels/random.h"
 
 namespace alma {
 

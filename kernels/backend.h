@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "kernels/thread_pool.h"
+#include "base/thread_pool.h"
 #include "kernels/views.h"
 
 namespace alma {

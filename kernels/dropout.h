@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/philox.h"
+#include "base/philox.h"
 
 namespace alma {
 

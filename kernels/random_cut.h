@@ -1,6 +1,6 @@
 #pragma once
+#include "base/philox.h"
 #include "kernels/backend.h"
-#include "kernels/philox.h"
 
 namespace alma {
 

@@ -5,8 +5,8 @@
 #include <initializer_list>
 #include <ostream>
 
+#include "base/error.h"
 #include "kernels/bf16.h"
-#include "kernels/error.h"
 
 namespace alma {
 

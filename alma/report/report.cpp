@@ -6,10 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "alma/build_info.h"
-#include "alma/files.h"
+#include "alma/config/build_info.h"
 #include "alma/report/page_files.h"
-#include "kernels/error.h"
+#include "base/error.h"
+#include "base/files.h"
 
 namespace alma {
 

@@ -6,9 +6,9 @@
 #include <map>
 #include <set>
 
-#include "alma/files.h"
-#include "alma/run_directory.h"
-#include "kernels/error.h"
+#include "alma/run/run_directory.h"
+#include "base/error.h"
+#include "base/files.h"
 
 namespace alma {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "alma/config.h"
-#include "alma/metrics.h"
+#include "alma/config/config.h"
+#include "alma/learn/metrics.h"
 
 namespace alma {
 

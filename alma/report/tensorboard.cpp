@@ -7,7 +7,7 @@
 #include <chrono>
 #include <set>
 
-#include "alma/files.h"
+#include "base/files.h"
 
 namespace alma {
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <set>
 
+#include "alma/console/text.h"
 #include "alma/report/groups.h"
-#include "alma/text.h"
 
 namespace alma {
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "alma/assemble.h"
-#include "alma/clock.h"
+#include "alma/learn/from_config.h"
+#include "base/clock.h"
 #include "data/stream.h"
 
 namespace alma {

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <string>
 
-#include "alma/config.h"
+#include "alma/config/config.h"
 #include "engine/cost.h"
 
 namespace alma {

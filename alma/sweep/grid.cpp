@@ -9,10 +9,10 @@
 #include <set>
 #include <sstream>
 
-#include "alma/config_schema.h"
-#include "alma/files.h"
-#include "data/checksum.h"
-#include "kernels/error.h"
+#include "alma/config/config_schema.h"
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/files.h"
 
 namespace alma {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "alma/config.h"
+#include "alma/config/config.h"
 
 namespace alma {
 

@@ -9,10 +9,11 @@
 #include <set>
 #include <thread>
 
-#include "alma/clock.h"
-#include "alma/commands.h"
-#include "alma/interrupt.h"
-#include "kernels/error.h"
+#include "alma/run/interrupt.h"
+#include "alma/run/run.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/exit_code.h"
 
 namespace alma {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "alma/console.h"
+#include "alma/console/console.h"
 #include "alma/sweep/estimate.h"
 #include "alma/sweep/grid.h"
 #include "alma/sweep/worker.h"

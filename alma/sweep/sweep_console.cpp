@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <iostream>
 
-#include "alma/text.h"
-#include "kernels/error.h"
+#include "alma/console/text.h"
+#include "base/error.h"
 
 namespace alma {
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "alma/console.h"
+#include "alma/console/console.h"
 #include "alma/sweep/sweep.h"
 
 namespace alma {

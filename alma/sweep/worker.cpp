@@ -9,9 +9,9 @@
 #include <csignal>
 #include <iostream>
 
-#include "alma/clock.h"
-#include "alma/files.h"
-#include "kernels/error.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/files.h"
 
 namespace alma {
 

@@ -2,8 +2,8 @@
 
 #include <unordered_map>
 
+#include "base/error.h"
 #include "bench/peers/gemm_systems.h"
-#include "kernels/error.h"
 #include "oneapi/dnnl/dnnl.hpp"
 
 namespace alma::bench {

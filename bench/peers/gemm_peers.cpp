@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
+#include "base/random.h"
 #include "bench/ceiling_loops.h"
 #include "bench/peers/gemm_systems.h"
 #include "kernels/open_backend.h"
-#include "kernels/random.h"
 
 namespace alma::bench {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "kernels/thread_pool.h"
+#include "base/thread_pool.h"
 #include "kernels/views.h"
 
 namespace alma {

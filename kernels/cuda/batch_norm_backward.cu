@@ -1,8 +1,8 @@
 // Batch normalisation, backward of the training mode.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/cuda/backend.h"
 #include "kernels/cuda/batch_norm_tiles.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 namespace {

@@ -1,7 +1,7 @@
 // The primitives of convolution, where the build has cuDNN.
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
 #include "kernels/cuda/conv.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/grid.h"
 
 namespace alma {

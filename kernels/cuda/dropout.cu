@@ -4,7 +4,7 @@
 #include "kernels/cuda/launch.h"
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 
 namespace alma {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 namespace {

@@ -1,5 +1,5 @@
 // What libalma_cuda.so exports.
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 
 extern "C" __attribute__((visibility("default"))) alma::Backend* alma_backend_create(const alma::BackendOptions&, int abi) {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
 #include "kernels/cuda/tensor_table.h"

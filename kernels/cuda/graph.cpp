@@ -1,6 +1,6 @@
 // Work that is captured from the backend's stream and launched as a whole.
-#include "kernels/cuda/backend.h"
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <source_location>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma {
 

@@ -2,7 +2,7 @@
 #include "kernels/cuda/launch.h"
 
 #include "kernels/checks_layers.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/layer_norm_rows.h"
 
 namespace alma {

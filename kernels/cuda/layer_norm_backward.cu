@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "kernels/checks_layers.h"
-#include "kernels/cuda/backend.h"
 #include "kernels/cuda/columns.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/layer_norm_rows.h"
 
 namespace alma {

@@ -1,5 +1,5 @@
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 namespace {

@@ -1,5 +1,5 @@
 // The primitives of convolution, where the build has no cuDNN.
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 namespace {

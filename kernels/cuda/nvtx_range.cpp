@@ -2,7 +2,7 @@
 
 #include <nvtx3/nvToolsExt.h>
 
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tensor_table.h"
 
 namespace alma {

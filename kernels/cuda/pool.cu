@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "kernels/checks_layers.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/reductions.h"
 
 namespace alma {

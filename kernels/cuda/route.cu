@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/rows.h"
 
 namespace alma {

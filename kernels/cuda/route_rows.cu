@@ -2,7 +2,7 @@
 #include "kernels/cuda/launch.h"
 
 #include "kernels/checks.h"
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
 

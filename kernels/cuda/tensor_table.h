@@ -1,6 +1,6 @@
 #pragma once
 // Many tensors in one launch, because most of a model's are small. Included after launch.h.
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/memory.h"
 #include "kernels/sim/stream_order.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/handles.h"
 #include "kernels/sim/sgemm.h"
 

@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/handles.h"
 
 namespace alma::sim {

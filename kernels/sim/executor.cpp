@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/report.h"
 #include "kernels/sim/sanitizer.h"
 #include "kernels/sim/sites.h"

@@ -1,6 +1,6 @@
 // What libalma_cuda_sim.so exports. Compiled for every x86-64 processor, while the rest of the library is not: the check
 // comes before anything else.
-#include "kernels/cuda/backend.h"
+#include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/sim/control.h"
 #include "kernels/sim/stream.h"

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/sanitizer.h"
 
 namespace alma::sim {

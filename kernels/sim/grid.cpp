@@ -2,7 +2,7 @@
 #include <numeric>
 #include <string>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/executor.h"
 #include "kernels/sim/graph.h"
 #include "kernels/sim/report.h"

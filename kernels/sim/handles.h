@@ -3,7 +3,7 @@
 #include <memory>
 #include <mutex>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma::sim {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <memory>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/control.h"
 
 namespace alma::sim {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/control.h"
 #include "kernels/sim/graph.h"
 #include "kernels/sim/handles.h"

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace alma::sim {
 

@@ -5,7 +5,7 @@
 #include <source_location>
 #include <vector>
 
-#include "kernels/error.h"
+#include "base/error.h"
 
 namespace alma::sim {
 

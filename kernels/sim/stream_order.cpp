@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/control.h"
 
 namespace alma::sim {

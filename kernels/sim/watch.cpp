@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/error.h"
+#include "base/error.h"
 #include "kernels/sim/report.h"
 #include "kernels/sim/symbols.h"
 

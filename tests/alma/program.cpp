@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "alma/files.h"
+#include "base/files.h"
 
 namespace alma::test {
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "alma/files.h"
+#include "base/files.h"
 #include "tests/data/files.h"
 #include "tests/simulator.h"
 

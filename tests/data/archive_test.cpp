@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "data/checksum.h"
+#include "base/checksum.h"
 #include "data/file.h"
 #include "tests/data/files.h"
 #include "tests/data/tar.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/published.h"
+#include "data/verify.h"
 #include "tests/data/files.h"
 
 namespace alma::test {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <set>
 
-#include "data/checksum.h"
+#include "base/checksum.h"
 #include "data/file.h"
 #include "tests/data/files.h"
 #include "tests/data/http_server.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/published.h"
+#include "data/verify.h"
 #include "tests/data/real_data.h"
 
 namespace alma::test {

@@ -5,8 +5,8 @@
 #include <functional>
 #include <vector>
 
+#include "base/random.h"
 #include "engine/autograd.h"
-#include "kernels/random.h"
 #include "tests/tolerances.h"
 
 namespace alma::test {

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <set>
 
+#include "base/random.h"
 #include "engine/context.h"
 #include "engine/tensor.h"
-#include "kernels/random.h"
 #include "tests/simulator.h"
 
 namespace alma::test {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "kernels/open_backend.h"
-#include "kernels/random.h"
 #include "tests/tolerances.h"
 
 namespace alma::test {

@@ -1,8 +1,8 @@
 // Whole grids: counting, pools, equal bits in every order.
 #include <numeric>
 
+#include "base/thread_pool.h"
 #include "kernels/sim/stream.h"
-#include "kernels/thread_pool.h"
 #include "tests/sim/sim_test.h"
 
 namespace alma::test {

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "alma/commands/commands.h"
+#include "alma/learn/from_config.h"
+#include "alma/run/checkpoint.h"
+#include "alma/run/run_directory.h"
+#include "data/cifar.h"
+#include "data/idx.h"
+
+namespace alma {
+
+namespace {
+
+/// A learner as a checkpoint left it.
+struct Loaded {
+  Config config;
+  InputDescription input;
+  DeviceImages no_training_images;
+  std::unique_ptr<Learner> learner;
+};
+
+Loaded load_learner(const EvalOptions& options, Context& context) {
+  // The run directory, or the checkpoint folder in it.
+  std::filesystem::path run = options.checkpoint;
+  if (!std::filesystem::exists(run / "config.toml") && std::filesystem::exists(run / ".." / "config.toml")) run /= "..";
+  Loaded loaded;
+  loaded.config = read_run_config(run);
+  check_trainable(loaded.config);
+  CheckpointStore store(run / "checkpoint");
+  if (!store.exists())
+    fail(ErrorKind::data, "no checkpoint in ", run, "; let the run go on with --resume until it has saved one");
+  Checkpoint checkpoint = store.load(context);
+  if (!checkpoint.note.empty()) std::fprintf(stderr, "warning: %s\n", checkpoint.note.c_str());
+  loaded.input = input_from_json(checkpoint.state.at("input"));
+  loaded.learner = make_learner(loaded.config, context, loaded.input, loaded.no_training_images);
+  loaded.learner->load(std::move(checkpoint.tensors), checkpoint.state.at("learner"));
+  return loaded;
+}
+
+void require_fit(const InputDescription& input, const ImageSet& set, const std::string& what) {
+  if (set.channels != input.channels || set.height != input.height || set.width != input.width)
+    fail(ErrorKind::data, what, ": images of ", set.channels, " x ", set.height, " x ", set.width, ", the model takes ",
+         input.channels, " x ", input.height, " x ", input.width);
+}
+
+// Of an IDX file, or of one of CIFAR-10's binary version (NAME.bin, packed or not).
+ImageSet read_images(const std::string& file) {
+  const std::filesystem::path path = file;
+  const bool packed = path.extension() == ".gz" || path.extension() == ".xz";
+  if ((packed ? path.stem() : path).extension() != ".bin") return read_idx_images(file);
+  CifarReader reader(file, 0);
+  read_cifar_file(file, reader);
+  return reader.finish();
+}
+
+}  // namespace
+
+int eval_command(const EvalOptions& options) {
+  Context context(options.device, options.threads);
+  const Loaded loaded = load_learner(options, context);
+  const ImageData data = load_data(loaded.config);
+  require_fit(loaded.input, data.test, data.test.name);
+  const DeviceImages test = upload_images(context, data.test, loaded.input.mean, loaded.input.std);
+  const Evaluation result = loaded.learner->evaluator(context, test, all_indices(context, data.test.count()))();
+  std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
+              static_cast<long long>(result.count - result.hits), static_cast<long long>(result.count), result.loss());
+  return 0;
+}
+
+int predict_command(const EvalOptions& options) {
+  Context context(options.device, options.threads);
+  const Loaded loaded = load_learner(options, context);
+  std::printf("file\timage\tclass\tprobability\n");
+  constexpr std::int64_t batch = 512;
+  for (const std::string& file : options.files) {
+    ImageSet set = read_images(file);
+    require_fit(loaded.input, set, file);
+    const std::int64_t count = static_cast<std::int64_t>(set.pixels.size()) / set.pixels_per_image();
+    set.labels.assign(static_cast<std::size_t>(count), 0);
+    const DeviceImages images = upload_images(context, set, loaded.input.mean, loaded.input.std);
+    const Tensor indices = all_indices(context, count);
+    for (std::int64_t first = 0; first < count; first += batch) {
+      const Tensor part = indices.part(first, {std::min(batch, count - first)});
+      const std::vector<float> p = loaded.learner->predict(batch_of_images(images, part).x).to_vector<float>();
+      const auto classes = static_cast<std::ptrdiff_t>(loaded.input.classes);
+      for (std::int64_t i = 0; i < part.count(); ++i) {
+        const auto row = p.begin() + i * classes;
+        const auto best = std::max_element(row, row + classes);
+        std::printf("%s\t%lld\t%lld\t%.6f\n", file.c_str(), static_cast<long long>(first + i),
+                    static_cast<long long>(best - row), static_cast<double>(*best));
+      }
+    }
+  }
+  return 0;
+}
+
+}  // namespace alma

@@ -1,0 +1,37 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "alma/learn/evaluate.h"
+#include "alma/learn/fit.h"
+
+namespace alma {
+
+/// One way to learn from a stream (Caccia et al. 2022, section 4): how it trains on a collected data set, how it grows, how
+/// it predicts, what it weighs and what it costs. The stream, waiting, replay, evaluation and bookkeeping are the same for
+/// all.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  /// Update number `update`, counted from 0, on `data`. After load() of a state inside an update, goes on with that one.
+  virtual FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) = 0;
+  /// Error and loss of the learner as it is now on the samples that `indices` names, by a copy in `context`, where images
+  /// and indices must be: it may run on another thread while this learner goes on. What members that no longer train say
+  /// about the samples is remembered, so that evaluations of one context, images and indices must follow one another.
+  using Evaluate = std::function<Evaluation()>;
+  virtual Evaluate evaluator(Context& context, const DeviceImages& images, const Tensor& indices) = 0;
+  /// Probabilities [rows, classes] of normalised inputs x.
+  virtual Tensor predict(const Tensor& x) = 0;
+  virtual std::int64_t parameters() = 0;
+  /// Forward multiply-adds of a prediction for one sample of so many features, by the paper's count.
+  virtual Count macs_per_sample(std::int64_t features) = 0;
+
+  /// Everything that the learner needs to go on, between updates and, called from AfterStep, inside one.
+  virtual std::vector<NamedTensor> tensors() = 0;
+  virtual nlohmann::json state() = 0;
+  virtual void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) = 0;
+};
+
+}  // namespace alma

@@ -1,0 +1,208 @@
+#include "alma/run/anytime.h"
+
+#include <cmath>
+
+#include "alma/config/build_info.h"
+#include "alma/run/interrupt.h"
+#include "base/clock.h"
+
+namespace alma {
+
+AnytimeRun::AnytimeRun(const Config& config, Context& context, const ImageData& data)
+    : config_(config),
+      context_(context),
+      input_(describe_input(data)),
+      train_(upload_images(context, data.train, data.mean, data.std)),
+      beside_(context.beside("judging")),
+      test_context_(beside_ ? *beside_ : context),
+      test_(upload_images(test_context_, data.test, data.mean, data.std)),
+      test_indices_(all_indices(test_context_, data.test.count())),
+      stream_(data.train.count(), config.stream.mega_batches, config.stream.validation,
+              static_cast<std::uint64_t>(config.stream.seed)),
+      schedule_(config.stream.mega_batches, config.learner.wait),
+      learner_(make_learner(config, context, input_, train_)) {
+  judgement_.error = 1 - 1.0 / input_.classes;
+  for (std::int64_t u = 0; u < schedule_.updates(); ++u) samples_planned_ += planned_samples(u);
+}
+
+double AnytimeRun::planned_samples(std::int64_t update) const {
+  const UpdateSpan span = schedule_[update];
+  double samples = 0;
+  for (std::int64_t t = config_.learner.replay ? 0 : span.first; t < span.last; ++t)
+    samples += static_cast<double>(stream_[t].train.size()) * static_cast<double>(config_.train.max_epochs);
+  return samples;
+}
+
+RunFacts AnytimeRun::facts() {
+  RunFacts facts;
+  facts.backend = context_.backend().info();
+  for (std::int64_t t = 0; t < stream_.size(); ++t) {
+    facts.train_samples += static_cast<std::int64_t>(stream_[t].train.size());
+    facts.validation_samples += static_cast<std::int64_t>(stream_[t].validation.size());
+  }
+  facts.test_samples = test_indices_.count();
+  facts.classes = input_.classes;
+  facts.parameters = learner_->parameters();
+  facts.macs_per_sample = learner_->macs_per_sample(input_.features());
+  return facts;
+}
+
+double AnytimeRun::seconds() const { return seconds_before_ + steady_seconds() - started_; }
+
+void AnytimeRun::run(RunDirectory& directory, Console& console) {
+  started_ = last_save_ = steady_seconds();
+  store_ = std::make_unique<CheckpointStore>(directory.checkpoint_folder());
+  if (store_->exists()) {
+    resume(directory, console);
+  } else {
+    directory.truncate_metrics(0);  // of a run that was killed before its first checkpoint
+    if (config_.stream.untrained == "measured") judge(0);
+    settle(directory);
+  }
+  const BackendInfo info = context_.backend().info();
+  const nlohmann::json here = {
+      {"device", info.device}, {"level", info.level}, {"hardware", info.hardware}, {"version", version()}};
+  if (!history_.empty() && history_.back() != here)
+    console.warn("this run goes on elsewhere: was " + history_.back().dump() + ", is " + here.dump() +
+                 "; its numbers are not those of either alone");
+  if (history_.empty() || history_.back() != here) history_.push_back(here);
+  try {
+    for (auto t = static_cast<std::int64_t>(records_.size()) + 1; t <= stream_.size(); ++t) arrive(t, directory, console);
+  } catch (const Error&) {
+    settle(directory);  // what the run has reached before it failed
+    throw;
+  }
+  finish(directory, console);
+}
+
+void AnytimeRun::resume(RunDirectory& directory, Console& console) {
+  Checkpoint checkpoint = store_->load(context_);
+  if (!checkpoint.note.empty()) console.warn(checkpoint.note);
+  directory.truncate_metrics(checkpoint.metrics_bytes);
+  records_ = read_metrics(directory.path());
+  const nlohmann::json& state = checkpoint.state;
+  judgement_.error = state.at("error");
+  if (!state.at("loss").is_null()) judgement_.loss = state.at("loss");
+  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), 0};
+  samples_ = state.at("samples");
+  seconds_before_ = state.at("seconds");
+  history_ = state.at("history");
+  for (const MegaBatchRecord& record : records_) cer_ += record.error;
+  learner_->load(std::move(checkpoint.tensors), state.at("learner"));
+}
+
+// Judges the learner as it is now, or begins to: settle() has the result.
+void AnytimeRun::judge(std::int64_t updates_done) {
+  struct TakeBack {
+    Context& context;
+    ~TakeBack() { context.lend_threads(0); }
+  };
+  const auto work = [this, evaluate = learner_->evaluator(test_context_, test_, test_indices_)] {
+    const TakeBack take_back{context_};
+    const ProfileSpan span(test_context_, "test evaluation");
+    return evaluate();
+  };
+  // Beside the next update if that is the longer of the two: a training sample costs about three evaluations. Otherwise all
+  // threads judge first.
+  const auto tested = static_cast<double>(test_indices_.count());
+  if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
+    context_.lend_threads(1);
+    judging_ = std::async(std::launch::async, work);
+  } else {
+    take(work());
+  }
+}
+
+void AnytimeRun::take(const Evaluation& test) {
+  judgement_.error = test.error();
+  judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
+}
+
+// Waits for the evaluation under way, and writes the records that it judges.
+void AnytimeRun::settle(RunDirectory& directory) {
+  if (judging_.valid()) take(judging_.get());
+  for (MegaBatchRecord& record : waiting_) {
+    record.error = judgement_.error;
+    record.loss = judgement_.loss;
+    directory.append(record);
+    records_.push_back(record);
+    cer_ += record.error;
+  }
+  waiting_.clear();
+}
+
+void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done) {
+  console.progress({t, stream_.size(), fit.epoch, fit.max_epochs, judgement_.error, cer_,
+                    samples_ + static_cast<double>(fit.samples), samples_planned_, done});
+}
+
+void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& console) {
+  const auto after_step = [&](const FitProgress& fit) {
+    show_progress(console, t, fit, false);
+    const bool stop = interrupted();
+    if (stop || steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory);
+    if (stop) throw Interrupted{};
+  };
+  MegaBatchRecord record;
+  record.t = t;
+  record.updated = schedule_.updates_at(t);
+  if (record.updated) {
+    const std::int64_t update = (t - 1) / schedule_.wait();
+    const UpdateSpan span = schedule_[update];
+    const MegaBatch data = collect(stream_, span.first, span.last, config_.learner.replay);
+    const FitResult fit = learner_->update(update, data, after_step);
+    cost_ += fit.cost;
+    samples_ += static_cast<double>(data.train.size()) * static_cast<double>(config_.train.max_epochs);
+    record.epochs = fit.epochs;
+    if (fit.best_accuracy >= 0) record.val_accuracy = fit.best_accuracy;
+    settle(directory);
+    judge(update + 1);
+  }
+  record.params = learner_->parameters();
+  record.inference_macs = learner_->macs_per_sample(input_.features());
+  record.train_macs = cost_.macs;
+  record.train_flops = cost_.flops;
+  record.seconds = seconds();
+  waiting_.push_back(record);
+  if (!judging_.valid()) settle(directory);
+  show_progress(console, t, {record.epochs, config_.train.max_epochs, 0}, true);
+  if (interrupted()) {
+    save(directory);
+    throw Interrupted{};
+  }
+}
+
+void AnytimeRun::save(RunDirectory& directory) {
+  settle(directory);
+  const ProfileSpan span(context_, "checkpoint");
+  const nlohmann::json learner = learner_->state();
+  const nlohmann::json state = {
+      {"error", judgement_.error},   {"loss", judgement_.loss ? nlohmann::json(*judgement_.loss) : nlohmann::json()},
+      {"macs", to_text(cost_.macs)}, {"flops", to_text(cost_.flops)},
+      {"samples", samples_},         {"seconds", seconds()},
+      {"history", history_},         {"input", to_json(input_)},
+      {"learner", learner}};
+  directory.sync_metrics();
+  store_->save(learner_->tensors(), state, directory.metrics_bytes());
+  last_save_ = steady_seconds();
+}
+
+void AnytimeRun::finish(RunDirectory& directory, Console& console) {
+  save(directory);
+  const Aggregates aggregates = aggregate(records_, config_.learner.wait);
+  const BackendInfo info = context_.backend().info();
+  nlohmann::ordered_json result = to_json(aggregates);
+  result["seconds"] = seconds();
+  result["device"] = info.device;
+  result["level"] = info.level;
+  result["hardware"] = info.hardware;
+  result["libraries"] = info.versions;
+  result["threads"] = context_.threads();
+  result["seed"] = config_.seed;
+  result["version"] = version();
+  if (history_.size() > 1) result["history"] = history_;  // the run went on elsewhere
+  directory.write_result(result);
+  console.finish(aggregates, records_, directory.path());
+}
+
+}  // namespace alma

@@ -1,0 +1,77 @@
+#pragma once
+#include <future>
+#include <memory>
+#include <vector>
+
+#include "alma/console/console.h"
+#include "alma/learn/from_config.h"
+#include "alma/learn/metrics.h"
+#include "alma/run/checkpoint.h"
+#include "alma/run/run_directory.h"
+#include "data/stream.h"
+
+namespace alma {
+
+/// Thrown out of a run that was interrupted, after it has saved.
+struct Interrupted {};
+
+/// Anytime learning at macroscale, Algorithm 1 of Caccia et al. 2022: mega-batches arrive one after the other, the learner
+/// waits, collects and updates, and the environment judges it after each arrival. The test set is touched here alone.
+class AnytimeRun {
+ public:
+  /// `data` may be let go afterwards; `context` outlives the run.
+  AnytimeRun(const Config& config, Context& context, const ImageData& data);
+
+  /// For the start-up table; threads and folder are the caller's to fill in.
+  RunFacts facts();
+  /// From the last checkpoint of the directory, if there is one, to the end of the stream; then writes result.json.
+  /// Throws Interrupted when a signal has arrived (the state is saved), and Error when the run fails.
+  void run(RunDirectory& directory, Console& console);
+
+ private:
+  /// The test result that holds between updates.
+  struct Judgement {
+    double error = 0;
+    std::optional<double> loss;
+  };
+
+  void resume(RunDirectory& directory, Console& console);
+  void arrive(std::int64_t t, RunDirectory& directory, Console& console);
+  double planned_samples(std::int64_t update) const;
+  void judge(std::int64_t updates_done);
+  void take(const Evaluation& test);
+  void settle(RunDirectory& directory);
+  void save(RunDirectory& directory);
+  void finish(RunDirectory& directory, Console& console);
+  void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);
+  double seconds() const;
+
+  Config config_;
+  Context& context_;
+  InputDescription input_;
+  DeviceImages train_;
+  // The test set and who is judged on it live in a context of their own where one can work beside the training: judging then
+  // overlaps with the next update. Elsewhere it is the training's.
+  std::unique_ptr<Context> beside_;
+  Context& test_context_;
+  DeviceImages test_;
+  Tensor test_indices_;
+  MegaBatchStream stream_;
+  Schedule schedule_;
+  std::unique_ptr<Learner> learner_;
+
+  std::unique_ptr<CheckpointStore> store_;
+  std::vector<MegaBatchRecord> records_;  // of the mega-batches that have been judged
+  Judgement judgement_;
+  Cost cost_;                                         // of finished updates
+  double cer_ = 0;                                    // so far
+  double samples_ = 0;                                // planned for the updates before the one under way
+  double samples_planned_ = 0;                        // for all updates
+  nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has worked on
+  double seconds_before_ = 0;                         // of earlier processes
+  double started_ = 0, last_save_ = 0;                // steady clock
+  std::vector<MegaBatchRecord> waiting_;              // judged by the evaluation under way; not written yet
+  std::future<Evaluation> judging_;                   // last: its thread ends before what it uses goes
+};
+
+}  // namespace alma

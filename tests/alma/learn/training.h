@@ -1,0 +1,75 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "alma/run/anytime.h"
+#include "tests/data/files.h"
+
+namespace alma::test {
+
+/// A small stream of synthetic images that trains in a moment: 10 mega-batches of 30, two steps per epoch.
+inline Config small_config() {
+  Config config;
+  config.stream.dataset = "synthetic-images";
+  config.stream.synthetic_train = 300;
+  config.stream.synthetic_test = 100;
+  config.stream.mega_batches = 10;
+  config.model.width = 8;
+  config.model.experts = 2;
+  config.train.batch_size = 16;
+  config.train.max_epochs = 4;
+  return config;
+}
+
+/// The first `train` of `count` images train, the others validate.
+inline MegaBatch first_images(std::int32_t train, std::int32_t count) {
+  MegaBatch split;
+  for (std::int32_t i = 0; i < count; ++i) (i < train ? split.train : split.validation).push_back(i);
+  return split;
+}
+
+/// Random pixels of 3 x 32 x 32 in 10 classes, as VGG19 takes them.
+inline DeviceImages colour_images(Context& context, std::int32_t count) {
+  ImageSet set;
+  set.channels = 3;
+  set.height = set.width = 32;
+  set.classes = 10;
+  RandomStream random(1, "colour images");
+  for (std::int64_t i = 0; i < count * set.pixels_per_image(); ++i)
+    set.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
+  for (std::int32_t i = 0; i < count; ++i) set.labels.push_back(i % 10);
+  return upload_images(context, set, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+}
+
+/// What a run has left behind.
+struct Trained {
+  std::vector<MegaBatchRecord> records;
+  std::vector<NamedTensor> tensors;
+};
+
+/// Runs a configuration to its end in a folder of its own. The tensors live in `context`.
+inline Trained run_to_end(const Config& config, Context& context) {
+  const TemporaryFolder folder;
+  RunDirectory directory(std::filesystem::path(folder.path()) / "run", config, OpenMode::create);
+  std::ostringstream warnings;
+  Console console({nullptr, &warnings, false, false, 80, [] { return 0.0; }});
+  AnytimeRun run(config, context, load_data(config));
+  run.run(directory, console);
+  return {read_metrics(directory.path()), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
+}
+
+/// All tensors as raw bytes, in order of their names.
+inline std::string bits(const std::vector<NamedTensor>& tensors) {
+  std::map<std::string, std::string> sorted;
+  for (const auto& [name, tensor] : tensors) {
+    std::string bytes(tensor.bytes(), '\0');
+    tensor.backend().download(tensor.in().data, bytes.data(), bytes.size());
+    sorted[name] = bytes;
+  }
+  std::string all;
+  for (const auto& [name, bytes] : sorted) all += name + '\0' + bytes;
+  return all;
+}
+
+}  // namespace alma::test
