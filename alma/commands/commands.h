@@ -8,8 +8,17 @@
 
 namespace alma {
 
-// What main() has read from the command line. A command returns the exit code: 0, or 130 if it was interrupted; anything
-// else that goes wrong is thrown.
+/// The program: reads the command line, runs the command and returns the exit code; errors are printed, never thrown. A
+/// program of one's own adds its kinds first (alma/config/kinds.h) and is then `alma` with these:
+///
+///     int main(int argc, char** argv) {
+///       alma::add_learner_kind(my_learner());
+///       return alma::alma_main(argc, argv);
+///     }
+int alma_main(int argc, char** argv);
+
+// Each command with what alma_main() has read from the command line. A command returns the exit code: 0, or 130 if it was
+// interrupted; anything else that goes wrong is thrown.
 
 /// `alma sweep`: a grid of runs. Throws Error(ErrorKind::failed) if a run failed.
 struct SweepOptions {

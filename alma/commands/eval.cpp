@@ -2,7 +2,7 @@
 #include <cstdio>
 
 #include "alma/commands/commands.h"
-#include "alma/learn/from_config.h"
+#include "alma/learn/kinds.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"
 #include "data/cifar.h"

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "alma/console/console.h"
-#include "alma/learn/from_config.h"
+#include "alma/learn/kinds.h"
 #include "alma/learn/metrics.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"

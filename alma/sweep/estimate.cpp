@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "alma/learn/from_config.h"
+#include "alma/learn/kinds.h"
 #include "base/clock.h"
 #include "data/stream.h"
 

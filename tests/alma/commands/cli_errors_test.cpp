@@ -28,7 +28,6 @@ class Cli : public testing::Test {
 };
 
 TEST_F(Cli, MisuseOfTheCommandLine) {
-  expect_failure(run({}), 2, {"subcommand is required", "--help"});
   expect_failure(run({"rnu"}), 2, {"unknown command rnu", "did you mean run?"});
   expect_failure(run({"--nonsense"}), 2, {"--help"});
   expect_failure(run({"run"}), 2, {"no configuration was given", "alma run CONFIG.toml"});
@@ -42,6 +41,22 @@ TEST_F(Cli, MisuseOfTheCommandLine) {
   expect_failure(run({"data", "verify"}), 2, {"NAME"});
   expect_failure(run({"data", "verify", "nothing"}), 2, {"nothing", "fashion-mnist"});
   expect_no_run();
+}
+
+TEST_F(Cli, HelpInEverySpelling) {
+  const auto helps = [&](const std::vector<std::string>& arguments, const std::string& part) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_NE(outcome.out.find(part), std::string::npos) << outcome.out;
+    return outcome.out;
+  };
+  const std::string all = helps({"--help"}, "Usage: alma");
+  EXPECT_EQ(helps({}, "sweep"), all);
+  EXPECT_EQ(helps({"help"}, "reproduce"), all);
+  EXPECT_EQ(helps({"help", "sweep"}, "--dry-run"), helps({"sweep", "--help"}, "SWEEP"));
+  EXPECT_EQ(helps({"help", "data", "fetch"}, "--mirror"), helps({"data", "fetch", "--help"}, "NAME"));
+  expect_failure(run({"help", "swep"}), 2, {"unknown command swep", "did you mean sweep?"});
 }
 
 TEST_F(Cli, WrongConfigurations) {

@@ -8,6 +8,7 @@
 
 #include "data/file.h"
 #include "data/published.h"
+#include "data/verify.h"
 #include "tests/alma/program.h"
 #include "tests/data/files.h"
 #include "tests/data/http_server.h"

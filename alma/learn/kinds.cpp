@@ -1,4 +1,4 @@
-#include "alma/learn/from_config.h"
+#include "alma/learn/kinds.h"
 
 #include <algorithm>
 
