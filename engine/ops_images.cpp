@@ -1,6 +1,6 @@
 #include "engine/ops_images.h"
 
-#include "engine/image_storage.h"
+#include "engine/deferred_images.h"
 #include "engine/ops_check.h"
 #include "engine/ops_conv.h"
 
@@ -46,15 +46,6 @@ Count gathered_bytes(const Tensor& indices, const Batch& batch) {
   return bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(batch.x.count());
 }
 
-// The floats of image_rows. No FLOPs: what a training step costs does not depend on whether its device normalises pixels
-// apart.
-Tensor gather(const ImageStorage& rows, const Shape& shape, Layout layout) {
-  const Batch batch = empty_batch(rows.indices.context(), shape, DType::f32, layout);
-  gather({rows.pixels, rows.labels, rows.scale}, rows.indices, rows.augmentation, batch);
-  rows.indices.context().add_cost({0, 0, gathered_bytes(rows.indices, batch)});
-  return batch.x;
-}
-
 // With the cost of reading and normalising; an augmentation for each of equal parts of the indices.
 Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> augmentations,
                      DType dtype) {
@@ -73,6 +64,25 @@ Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::spa
 
 }  // namespace
 
+// No FLOPs: what a training step costs does not depend on whether its device normalises pixels apart.
+Tensor DeferredImages::gather(const Shape& shape, Layout layout) const {
+  const Batch batch = empty_batch(indices.context(), shape, DType::f32, layout);
+  alma::gather({pixels, labels, scale}, indices, augmentation, batch);
+  indices.context().add_cost({0, 0, gathered_bytes(indices, batch)});
+  return batch.x;
+}
+
+const Tensor& DeferredImages::dense() {
+  if (!dense_.defined()) dense_ = gather(rows_of(pixels, indices), Layout::row_major);
+  return dense_;
+}
+
+const Tensor& DeferredImages::images() {
+  const Shape shape{indices.dim(0), pixels.dim(1), pixels.dim(2), pixels.dim(3)};
+  if (!images_.defined()) images_ = gather(shape, indices.backend().image_layout());
+  return images_;
+}
+
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype, const ImageAugmentation& augmentation) {
   check("gather_images", images, indices);
   return gather_eagerly(images, indices, {&augmentation, 1}, dtype);
@@ -87,7 +97,8 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const I
   const Tensor y = Tensor::empty(context, {n}, DType::i32);
   context.backend().gather_rows(images.labels.view({count, 1}), indices, y.view({n, 1}).out());
   context.add_cost({0, 0, bytes_of(indices, y, y)});
-  return {Tensor(std::make_shared<ImageStorage>(images.pixels, images.labels, indices, images.scale, augmentation)), y};
+  auto floats = std::make_shared<DeferredImages>(images.pixels, images.labels, indices, images.scale, augmentation);
+  return {Tensor::deferred(std::move(floats), rows_of(images.pixels, indices), DType::f32), y};
 }
 
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> members) {
@@ -99,30 +110,21 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::sp
   return gather_eagerly(images, indices, members, DType::f32);
 }
 
-Tensor dense(const Tensor& x) {
-  if (x.layout() != Layout::image_rows) return x;
-  ImageStorage& images = x.images();
-  if (!images.dense.defined()) images.dense = gather(images, x.shape(), Layout::row_major);
-  return images.dense;
-}
-
 Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width) {
   const Shape shape{x.dim(0), channels, height, width};
   const auto wrong = [&](const Shape& found) {
     fail("[images_of] expected images of ", channels, " x ", height, " x ", width, ", got ", found);
   };
-  const Layout wanted = x.dtype() == DType::f32 ? x.backend().image_layout() : Layout::row_major;
-  if (x.layout() == Layout::image_rows) {
-    ImageStorage& rows = x.images();
-    const Shape stored{x.dim(0), rows.pixels.dim(1), rows.pixels.dim(2), rows.pixels.dim(3)};
-    if (stored != shape) wrong(stored);
-    if (!rows.images.defined()) rows.images = gather(rows, shape, wanted);
-    return rows.images;
+  if (DeferredImages* deferred = deferred_images(x)) {
+    const Tensor& pixels = deferred->pixels;
+    const Shape found{x.dim(0), pixels.dim(1), pixels.dim(2), pixels.dim(3)};
+    if (found != shape) wrong(found);
+    return deferred->images();
   }
   if (x.shape() != shape && x.shape() != Shape{x.dim(0), shape.count() / std::max<std::int64_t>(1, x.dim(0))})
     wrong(x.shape());
   const Tensor images = x.layout() == Layout::row_major ? x.view(shape) : x.detach();
-  return to_layout(images, wanted);
+  return to_layout(images, x.dtype() == DType::f32 ? x.backend().image_layout() : Layout::row_major);
 }
 
 }  // namespace alma

@@ -25,7 +25,7 @@ Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dty
                     const ImageAugmentation& augmentation = {});
 
 /// The same mini-batch for a model, f32, augmented where asked. Where the device multiplies images as they lie, or has a
-/// layout of its own for them (cpu), x has the layout image_rows: linear() takes it; others ask for dense(x) or
+/// layout of its own for them (cpu), the floats are deferred: linear() takes x as it is; others ask for dense(x) or
 /// images_of(x).
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation = {});
 
@@ -33,11 +33,8 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const I
 /// augmentation for each member, the same one but for its place. Costs what k mini-batches do.
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> members);
 
-/// x, row-major: x itself, or made from image_rows, once for all that ask.
-Tensor dense(const Tensor& x);
-
 /// x [n, channels * height * width], or [n, channels, height, width], as images [n, channels, height, width] for
-/// convolutions: f32 in the layout that the device prefers, made from image_rows once for all that ask; f64 row-major. Not
+/// convolutions: f32 in the layout that the device prefers, deferred ones made once for all that ask; f64 row-major. Not
 /// differentiable. Throws Error if x has other sizes.
 Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width);
 

@@ -1,4 +1,4 @@
-#include "engine/image_storage.h"
+#include "engine/deferred_images.h"
 #include "engine/ops_check.h"
 #include "engine/ops_images.h"
 #include "engine/ops_matmul.h"
@@ -55,13 +55,13 @@ class LinearNode final : public Node {
     if (grads.wanted(0)) grads.add(0, input_gradient(dz));
   }
 
-  bool sums_with_weight_gradient(const Grads& grads) const { return grads.wanted(1) && x_.layout() != Layout::image_rows; }
+  bool sums_with_weight_gradient(const Grads& grads) const { return grads.wanted(1) && !x_.is_deferred(); }
 
   // dz^T x, and where x is stored the sums of dz's columns.
   Tensor weight_gradient(const Tensor& dz, const Out& sums) const {
-    if (x_.layout() != Layout::image_rows) return product(dz, true, x_, false, {.sums_of_a = sums}, false);
+    if (!x_.is_deferred()) return product(dz, true, x_, false, {.sums_of_a = sums}, false);
     Tensor dweight = Tensor::empty(x_.context(), {dz.dim(1), x_.dim(1)}, dz.dtype());
-    x_.backend().matmul_images_gradient(dz, x_.image_rows(), dweight.out());
+    x_.backend().matmul_images_gradient(dz, deferred_images(x_)->rows(), dweight.out());
     x_.context().add_cost(
         {0, 2 * macs_of(dz.dim(0), dz.dim(1), x_.dim(1)), static_cast<Count>(x_.count()) + bytes_of(dz, dweight)});
     return dweight;
@@ -94,11 +94,11 @@ class LinearNode final : public Node {
   Tensor masked_, masked_sums_;  // what the one that takes y has left: y's cotangent, masked, and this bias's gradient
 };
 
-// x weight^T with the epilogue, without the tape; x may be image rows.
+// x weight^T with the epilogue, without the tape; x may be images that stay in place.
 Tensor linear_forward(const Tensor& x, const Tensor& weight, const Epilogue& epilogue) {
-  if (x.layout() != Layout::image_rows) return product(x, false, weight, true, epilogue, true);
+  if (!x.is_deferred()) return product(x, false, weight, true, epilogue, true);
   Tensor y = Tensor::empty(x.context(), {x.dim(0), weight.dim(0)}, weight.dtype());
-  x.backend().matmul_images(x.image_rows(), weight, y.out(), epilogue);
+  x.backend().matmul_images(deferred_images(x)->rows(), weight, y.out(), epilogue);
   const Count macs = macs_of(x.dim(0), weight.dim(0), x.dim(1));
   x.context().add_cost({macs, 2 * macs, static_cast<Count>(x.count()) + bytes_of(weight, y)});
   return y;
@@ -106,14 +106,14 @@ Tensor linear_forward(const Tensor& x, const Tensor& weight, const Epilogue& epi
 
 // Images are multiplied where they lie for few outputs only, and as they are.
 bool stays_in_place(const Tensor& x, const Tensor& weight) {
-  if (x.layout() != Layout::image_rows || weight.dim(0) > x.backend().most_image_outputs()) return false;
-  const ImageStorage& rows = x.images();
-  return rows.pixels.dim(1) == 1 && !rows.augmentation;
+  if (!x.is_deferred() || weight.dim(0) > x.backend().most_image_outputs()) return false;
+  const DeferredImages* images = deferred_images(x);
+  return images != nullptr && images->pixels.dim(1) == 1 && !images->augmentation;
 }
 
 // What the forward product is to leave for input_gradient() of the layer after it.
 Tensor relu_mask(const Tensor& x, const Tensor& weight) {
-  if (x.layout() == Layout::image_rows) return {};
+  if (x.is_deferred()) return {};
   const auto bytes = static_cast<std::int64_t>(x.backend().relu_mask_bytes(x, false, weight, true));
   return bytes == 0 ? Tensor() : Tensor::empty(x.context(), {bytes}, DType::u8);
 }

@@ -6,7 +6,7 @@ namespace alma {
 /// op(a) op(b), op = transpose where asked. a [m, k] (or [k, m]), b [k, n] (or [n, k]), f32 or f64. Returns [m, n].
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 
-/// x weight^T + bias, then ReLU if asked, in one pass. x [rows, in] row-major or image_rows, weight [out, in], bias [out] or
+/// x weight^T + bias, then ReLU if asked, in one pass. x [rows, in] row-major or deferred, weight [out, in], bias [out] or
 /// undefined.
 /// Returns [rows, out]. Costs rows * in * out MACs (the paper counts no bias).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu = false);

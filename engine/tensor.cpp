@@ -1,7 +1,6 @@
 #include "engine/tensor.h"
 
 #include "engine/autograd.h"
-#include "engine/image_storage.h"
 
 namespace alma {
 
@@ -24,24 +23,19 @@ Tensor Tensor::full(Context& context, const Shape& shape, DType dtype, double va
 
 void Tensor::undefined() { fail("[tensor] undefined tensor used"); }
 
-void Tensor::no_floats() const { fail("[tensor] these images ", shape(), " are not floats in memory; dense() makes them"); }
+void Tensor::not_in_memory() const { fail("[tensor] the elements of this ", shape(), " are deferred; dense() makes them"); }
 
-Tensor::Tensor(std::shared_ptr<ImageStorage> images) : impl_(std::make_shared<Impl>()) {
-  const Tensor& pixels = images->pixels;
-  impl_->shape = {images->indices.dim(0), pixels.dim(1) * pixels.dim(2) * pixels.dim(3)};
-  impl_->layout = Layout::image_rows;
-  impl_->storage = std::move(images);
+Tensor Tensor::deferred(std::shared_ptr<Deferred> source, const Shape& shape, DType dtype) {
+  Tensor tensor;
+  tensor.impl_ = std::make_shared<Impl>();
+  tensor.impl_->storage = std::move(source);
+  tensor.impl_->shape = shape;
+  tensor.impl_->dtype = dtype;
+  tensor.impl_->deferred = true;
+  return tensor;
 }
 
-ImageStorage& Tensor::images() const {
-  if (layout() != Layout::image_rows) fail("[image_rows] the tensor ", shape(), " is stored, not rows of images");
-  return static_cast<ImageStorage&>(*impl_->storage);
-}
-
-ImageRows Tensor::image_rows() const {
-  const ImageStorage& rows = images();
-  return {rows.pixels, rows.indices, rows.scale};
-}
+Deferred* Tensor::source() const { return is_deferred() ? static_cast<Deferred*>(impl_->storage.get()) : nullptr; }
 
 Tensor Tensor::view(const Shape& shape) const {
   if (shape.count() != count()) fail("[view] ", this->shape(), " has ", count(), " elements, asked for ", shape);
@@ -50,6 +44,7 @@ Tensor Tensor::view(const Shape& shape) const {
 
 Tensor Tensor::part(std::int64_t first, const Shape& shape) const {
   if (layout() != Layout::row_major) fail("[part] needs a row-major tensor");
+  if (is_deferred()) not_in_memory();
   if (first < 0 || first + shape.count() > count())
     fail("[part] elements ", first, " .. ", first + shape.count(), " of a tensor ", this->shape());
   Tensor tensor = detach();
@@ -66,6 +61,7 @@ Tensor Tensor::detach() const {
   tensor.impl_->shape = impl_->shape;
   tensor.impl_->dtype = impl_->dtype;
   tensor.impl_->layout = impl_->layout;
+  tensor.impl_->deferred = impl_->deferred;
   return tensor;
 }
 

@@ -31,7 +31,7 @@ class Storage {
 };
 
 class Node;
-struct ImageStorage;
+class Deferred;
 
 /// A dense array on a device, and its place on the tape. Copies share the array; a default-made tensor is undefined.
 class Tensor {
@@ -62,18 +62,22 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype()); }
   DType dtype() const { return impl().dtype; }
   Layout layout() const { return impl().layout; }
-  /// The elements; not for image_rows, which have none in memory.
+  /// The elements. Throws Error if they are deferred: dense() has them.
   In in() const { return out(); }
   Out out() const {
     const Impl& x = impl();
-    if (x.layout == Layout::image_rows) no_floats();
+    if (x.deferred) not_in_memory();
     char* data = static_cast<char*>(x.storage->data());
     return {data == nullptr ? nullptr : data + static_cast<std::size_t>(x.first) * size_of(x.dtype), x.dtype, x.shape,
             x.layout};
   }
-  /// What a tensor of layout image_rows stands for.
-  ImageRows image_rows() const;
   operator In() const { return in(); }
+
+  /// A tensor of elements that are not in memory before `source` is asked for them.
+  static Tensor deferred(std::shared_ptr<Deferred> source, const Shape& shape, DType dtype);
+  bool is_deferred() const { return impl().deferred; }
+  /// Where deferred elements come from; null if they are in memory.
+  Deferred* source() const;
 
   /// The same elements under another shape of equal count; shares memory, not on the tape (ops: reshape).
   Tensor view(const Shape& shape) const;
@@ -121,10 +125,6 @@ class Tensor {
   /// True for the cotangent 1 with which backward() and backward_of_sum() start: the usual loss then needs no extra pass.
   bool is_one() const { return impl().is_one; }
 
-  /// A tensor of layout image_rows; ops_images.h.
-  explicit Tensor(std::shared_ptr<ImageStorage> images);
-  ImageStorage& images() const;
-
  private:
   friend class Grads;
   friend class Tape;
@@ -136,17 +136,31 @@ class Tensor {
     DType dtype = DType::f32;
     Layout layout = Layout::row_major;
     bool is_one = false;
+    bool deferred = false;  // the storage is a Deferred
   };
   const Impl& impl() const {
     if (!impl_) undefined();
     return *impl_;
   }
   [[noreturn]] static void undefined();
-  [[noreturn]] void no_floats() const;
+  [[noreturn]] void not_in_memory() const;
   void upload(const void* values, std::size_t count, DType dtype) const;
   void download(void* values, DType dtype) const;
   std::shared_ptr<Impl> impl_;
 };
+
+/// Elements that are made when somebody first asks for them, such as the floats of images that lie on the device as bytes.
+/// An op that knows the kind may work on what they are made from instead.
+class Deferred : public Storage {
+ public:
+  explicit Deferred(Context& context) : Storage(context, 0) {}
+  virtual ~Deferred() = default;
+  /// The elements, row-major, made once for all that ask.
+  virtual const Tensor& dense() = 0;
+};
+
+/// x with its elements in memory: x itself, or what its source makes.
+inline Tensor dense(const Tensor& x) { return x.is_deferred() ? x.source()->dense() : x; }
 
 /// A tensor and what it is called in a checkpoint.
 using NamedTensor = std::pair<std::string, Tensor>;

@@ -33,9 +33,10 @@ TEST(BatchOfImages, LinearLayersTakeImagesWhereTheyLie) {
   const Tensor indices = Tensor::from(cpu(), {3}, std::vector<std::int32_t>{4, 0, 5});
   const Batch lazy = batch_of_images(images, indices), stored = gather_images(images, indices);
   EXPECT_EQ(lazy.y.to_vector<std::int32_t>(), (std::vector<std::int32_t>{4, 0, 5}));
-  ASSERT_EQ(lazy.x.layout(), Layout::image_rows);
+  ASSERT_TRUE(lazy.x.is_deferred());
   ASSERT_EQ(lazy.x.shape(), (Shape{3, 35}));
-  expect_error([&] { lazy.x.in(); }, {"dense()"});
+  expect_error([&] { lazy.x.in(); }, {"[3, 35]", "dense()"});
+  expect_error([&] { lazy.x.view({35, 3}); }, {"dense()"});
   EXPECT_EQ(dense(lazy.x).to_vector<float>(), stored.x.to_vector<float>());
   for (const std::int64_t out : {3, 100}) {  // in place, and made dense first
     std::vector<float> values;
