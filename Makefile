@@ -1,10 +1,10 @@
 # The commands of README.md. The work itself is in setup.sh, CMake and the programs.
 .PHONY: run build test bench gpu-check format check-format setup setup-dev clean
 
-# The main job: a learner goes through a stream of mega-batches of Fashion-MNIST; then a page about all runs so far.
+# The main job: five learners, four waiting times, a stream of mega-batches of Fashion-MNIST; then a page with the answer.
 run: build
-	build/alma run alma/configs/fashion.toml
-	build/alma report runs -o runs/report.html
+	build/alma sweep alma/configs/sweeps/fashion.toml
+	build/alma report runs/fashion -o runs/fashion.html
 
 build: setup
 	cmake --preset release

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "alma/commands/commands.h"
+#include "alma/report/answer.h"
 #include "alma/report/report.h"
 #include "alma/report/tensorboard.h"
 #include "base/error.h"
@@ -21,6 +22,8 @@ int report_command(const ReportOptions& options) {
   if (!options.csv.empty()) write_atomically(options.csv, report_csv(collection.runs));
   if (!options.svg.empty()) write_figures(collection, vega, options.svg);
   if (!options.tensorboard.empty()) write_tensorboard(collection.runs, options.tensorboard);
+  for (const Answer& answer : answers(group_runs(collection.runs)))
+    std::cout << answer.stream << ": " << answer.text << '\n';
   std::cout << collection.runs.size() << (collection.runs.size() == 1 ? " run in " : " runs in ") << options.out.string()
             << '\n';
   return 0;

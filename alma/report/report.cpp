@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "alma/config/build_info.h"
+#include "alma/report/answer.h"
 #include "alma/report/page_files.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -87,12 +88,11 @@ json to_json(const RunGroup& group) {
 /// JSON that may stand inside a script element.
 std::string page_data(const RunCollection& collection) {
   const std::vector<RunGroup> groups = group_runs(collection.runs);
-  json data = {{"version", version()},
-               {"groups", json::array()},
-               {"replay_pairs", replay_pairs(groups)},
-               {"union_pairs", json::array()},
-               {"left_out", json::array()}};
+  json data = {{"version", version()},         {"groups", json::array()},
+               {"answers", json::object()},    {"replay_pairs", replay_pairs(groups)},
+               {"union_pairs", json::array()}, {"left_out", json::array()}};
   for (const RunGroup& group : groups) data["groups"].push_back(to_json(group));
+  for (const Answer& answer : answers(groups)) data["answers"][answer.stream] = answer.text;
   for (const UnionPair& pair : union_pairs(groups))
     data["union_pairs"].push_back({{"sequential", pair.sequential},
                                    {"iid", pair.iid},

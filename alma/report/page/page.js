@@ -278,13 +278,15 @@ function draw() {
   hideTip();
   document.documentElement.classList.toggle("dark", state.dark);
   $("#theme").textContent = state.dark ? "Light" : "Dark";
+  $("#answer").hidden = !(state.stream in data.answers);
+  $("#answer p").textContent = data.answers[state.stream] ?? "";
   drawFigures();
   drawLanguageTables();
   drawTable();
 }
 
 const runs = data.groups.reduce((sum, g) => sum + g.runs.length, 0);
-$("#summary").textContent = `${runs} ${runs === 1 ? "run" : "runs"} of ${data.groups.length} learners, by alma ${data.version}`;
+$("#summary").textContent = `${runs} ${runs === 1 ? "run" : "runs"} in ${data.groups.length} ${data.groups.length === 1 ? "configuration" : "configurations"}, by alma ${data.version}`;
 if (data.left_out.length > 0) {
   $("#left-out").hidden = false;
   $("#left-out ul").replaceChildren(...data.left_out.map(({ folder, reason }) => element("li", {}, element("b", {}, folder), ": " + reason)));
