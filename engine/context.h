@@ -59,7 +59,7 @@ class Context {
 };
 
 /// The cost of what runs while it exists.
-///   CostScope scope(context);  model.forward(x);  scope.cost().macs
+///   CostScope scope(context);  model.forward(x, pass);  scope.cost().macs
 class CostScope {
  public:
   explicit CostScope(Context& context) : context_(context), start_(context.cost()) {}

@@ -97,7 +97,7 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
 Linear::Linear(const Linear& other, Context& context)
     : Module(), weight_(clone_state(other.weight_, context)), bias_(clone_state(other.bias_, context)), relu_(other.relu_) {}
 
-Tensor Linear::forward(const Tensor& x) { return (is_stack() ? stacked_linear : linear)(x, weight_, bias_, relu_); }
+Tensor Linear::forward(const Tensor& x, Pass&) { return (is_stack() ? stacked_linear : linear)(x, weight_, bias_, relu_); }
 
 void Linear::visit(const Visitor& visitor, const std::string& prefix) {
   visitor(prefix + "weight", weight_);
@@ -106,9 +106,9 @@ void Linear::visit(const Visitor& visitor, const std::string& prefix) {
 
 std::unique_ptr<Module> Linear::clone(Context& context) const { return std::unique_ptr<Module>(new Linear(*this, context)); }
 
-Tensor Sequential::forward(const Tensor& x) {
+Tensor Sequential::forward(const Tensor& x, Pass& pass) {
   Tensor y = x;
-  for (auto& [name, child] : children_) y = child->forward(y);
+  for (auto& [name, child] : children_) y = child->forward(y, pass);
   return y;
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "engine/tensor.h"
+#include "engine/pass.h"
 
 namespace alma {
 
@@ -19,7 +19,7 @@ class Module {
  public:
   virtual ~Module() = default;
   /// x [rows, in] -> [rows, out].
-  virtual Tensor forward(const Tensor& x) = 0;
+  virtual Tensor forward(const Tensor& x, Pass& pass) = 0;
   /// Calls visit(name, tensor) for each tensor of the state; names are `prefix` and a path, such as "hidden.0.weight".
   using Visitor = std::function<void(const std::string& name, Tensor& tensor)>;
   virtual void visit(const Visitor& visitor, const std::string& prefix = "") = 0;
@@ -53,7 +53,7 @@ class Linear final : public Module {
   /// PyTorch's default initialisation: kaiming-uniform with a = sqrt 5, which is U(-1/sqrt(in), 1/sqrt(in)), for both; drawn
   /// from `init` in the order weight, bias.
   Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype = DType::f32);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
   /// How many are stacked; 1 by itself.
@@ -70,7 +70,7 @@ class Linear final : public Module {
 class Sequential final : public Module {
  public:
   void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
 

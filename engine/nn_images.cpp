@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "engine/autograd.h"
 #include "engine/ops_conv.h"
 #include "engine/ops_shape.h"
 
@@ -29,7 +28,7 @@ Conv2d::Conv2d(const Conv2d& other, Context& context)
       weight_(clone_state(other.weight_, context)),
       bias_(other.bias_.defined() ? clone_state(other.bias_, context) : Tensor()) {}
 
-Tensor Conv2d::forward(const Tensor& x) {
+Tensor Conv2d::forward(const Tensor& x, Pass&) {
   const bool stack = weight_.shape().rank() == 5;
   const std::int64_t kernel = weight_.dim(stack ? 3 : 2), padding = (kernel - 1) / 2;
   ConvGeometry geometry{.padding_h = padding, .padding_w = padding};
@@ -60,8 +59,8 @@ BatchNorm2d::BatchNorm2d(const BatchNorm2d& other, Context& context)
       running_var_(clone_state(other.running_var_, context)),
       rule_(other.rule_) {}
 
-Tensor BatchNorm2d::forward(const Tensor& x) {
-  return (Tape::enabled() ? batch_norm : batch_norm_inference)(x, channels(weight_), channels(bias_), rule_,
+Tensor BatchNorm2d::forward(const Tensor& x, Pass& pass) {
+  return (pass.training() ? batch_norm : batch_norm_inference)(x, channels(weight_), channels(bias_), rule_,
                                                                channels(running_mean_), channels(running_var_));
 }
 

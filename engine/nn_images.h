@@ -14,7 +14,7 @@ class Conv2d final : public Module {
   Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias, RandomStream& init,
          DType dtype = DType::f32);
   /// x [n, in, h, w] -> [n, out, h, w].
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
@@ -23,14 +23,14 @@ class Conv2d final : public Module {
   Tensor weight_, bias_;
 };
 
-/// Batch normalisation of images, then ReLU if asked. While the tape records it trains: the batch's statistics, and running
-/// ones updated; else it uses those. Parameters "weight" (1 at first) and "bias" (0); state "running_mean" (0) and
+/// Batch normalisation of images, then ReLU if asked. A training pass uses the batch's statistics and updates the running
+/// ones; an evaluation uses those. Parameters "weight" (1 at first) and "bias" (0); state "running_mean" (0) and
 /// "running_var" (1): PyTorch's names and defaults.
 class BatchNorm2d final : public Module {
  public:
   BatchNorm2d(Context& context, std::int64_t channels, bool relu, DType dtype = DType::f32);
   /// x [n, channels, h, w].
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
 

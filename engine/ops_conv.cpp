@@ -1,6 +1,7 @@
 #include "engine/ops_conv.h"
 
 #include "engine/ops_check.h"
+#include "engine/ops_elementwise.h"
 
 namespace alma {
 
@@ -91,7 +92,32 @@ Tensor batch_norm_inference(const Tensor& x, const Tensor& gamma, const Tensor& 
   x.backend().batch_norm_inference(x, gamma, beta, running_mean, running_var, rule.epsilon, rule.relu, y.out());
   const auto n = static_cast<Count>(x.count());
   x.context().add_cost({2 * n, 2 * n, bytes_of(x, y)});
-  return y;
+  return record("batch_norm_inference", {x, gamma, beta}, y,
+                [x = x.detach(), gamma = gamma.detach(), y = rule.relu ? y.detach() : Tensor(), mean = running_mean.detach(),
+                 variance = running_var.detach(), epsilon = rule.epsilon, n](const Tensor& dy, Grads& grads) {
+                  Tensor dz = dy;  // before the ReLU
+                  if (y.defined()) {
+                    dz = like(dy);
+                    dy.backend().binary(BinaryOp::relu_gradient, dy.flat(), y.flat(), dz.flat());
+                    dy.context().add_cost({0, n, bytes_of(dy, y, dz)});
+                  }
+                  if (grads.wanted(0)) {  // dz * gamma * rstd: what the forward does to images of mean 0, without a shift
+                    const Tensor dx = like(x), zero = Tensor::zeros(x.context(), gamma.shape(), gamma.dtype());
+                    x.backend().batch_norm_inference(dz, gamma, zero, zero, variance, epsilon, false, dx.out());
+                    x.context().add_cost({0, 2 * n, bytes_of(dz, dx)});
+                    grads.add(0, dx);
+                  }
+                  if (grads.wanted(1) || grads.wanted(2)) {  // those of training, where dx is another one and goes unused
+                    const Tensor one = Tensor::full(x.context(), variance.shape(), variance.dtype(), 1);
+                    const Tensor rstd = one / sqrt(affine(variance, 1, epsilon)),
+                                 unused = y.defined() ? dz : Grads::in_place_of(dy);
+                    const Tensor dgamma = per_channel(x), dbeta = per_channel(x);
+                    x.backend().batch_norm_backward(x, gamma, {}, mean, rstd, dz, unused.out(), dgamma.out(), dbeta.out());
+                    x.context().add_cost({0, 11 * n, bytes_of(x, dz, unused)});
+                    grads.add(1, dgamma);
+                    grads.add(2, dbeta);
+                  }
+                });
 }
 
 Tensor max_pool(const Tensor& x, const PoolWindow& window) {

@@ -17,7 +17,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 /// last two are updated in place. Twice the elements in MACs, as the paper counts. (Ioffe & Szegedy 2015.)
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormRule& rule,
                   const Tensor& running_mean, const Tensor& running_var);
-/// The same with the running statistics, which stay as they are. No gradient.
+/// The same with the running statistics, which stay as they are: constants to the gradients of x, gamma and beta.
 Tensor batch_norm_inference(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormRule& rule,
                             const Tensor& running_mean, const Tensor& running_var);
 

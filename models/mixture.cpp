@@ -10,11 +10,13 @@ Mixture::Mixture(std::unique_ptr<Module> gate, std::vector<std::unique_ptr<Modul
   if (experts_.empty() || experts_.size() > 16) fail("[mixture] 1 to 16 experts, got ", experts_.size());
 }
 
-Tensor Mixture::forward(const Tensor& x) {
+Tensor Mixture::forward(const Tensor& x, Pass& pass) {
   std::vector<Tensor> outputs;
   outputs.reserve(experts_.size());
-  for (auto& expert : experts_) outputs.push_back(expert->forward(x));
-  return mix(softmax(gate_->forward(x)), outputs);
+  for (auto& expert : experts_) outputs.push_back(expert->forward(x, pass));
+  const Tensor scores = softmax(gate_->forward(x, pass));
+  if (pass.wants_usage) pass.usage.push_back({this, scores.detach()});
+  return mix(scores, outputs);
 }
 
 void Mixture::visit(const Visitor& visitor, const std::string& prefix) {

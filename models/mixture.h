@@ -13,7 +13,7 @@ class Mixture final : public Module {
  public:
   /// `gate`: x to scores [rows, experts]. `experts`: 1 to 16 functions of x with outputs of equal shape.
   Mixture(std::unique_ptr<Module> gate, std::vector<std::unique_ptr<Module>> experts);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
 

@@ -9,9 +9,9 @@ UniformMixture::UniformMixture(std::vector<std::unique_ptr<Module>> members, boo
   if (members_.empty()) fail("[umix] no members");
 }
 
-Tensor UniformMixture::forward(const Tensor& x) {
-  Tensor sum = members_[0]->forward(x);
-  for (std::size_t k = 1; k < members_.size(); ++k) sum = sum + members_[k]->forward(x);
+Tensor UniformMixture::forward(const Tensor& x, Pass& pass) {
+  Tensor sum = members_[0]->forward(x, pass);
+  for (std::size_t k = 1; k < members_.size(); ++k) sum = sum + members_[k]->forward(x, pass);
   return average_ ? (1.0 / static_cast<double>(members_.size())) * sum : sum;
 }
 

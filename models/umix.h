@@ -13,7 +13,7 @@ class UniformMixture final : public Module {
  public:
   /// At least one member.
   UniformMixture(std::vector<std::unique_ptr<Module>> members, bool average);
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
   std::unique_ptr<Module> clone(Context& context) const override;
 

@@ -16,7 +16,7 @@ constexpr std::int64_t kSize = 32, kGateSize = 4;
 
 class MaxPool final : public Module {
  public:
-  Tensor forward(const Tensor& x) override { return max_pool(x, {2, 2, 2}); }
+  Tensor forward(const Tensor& x, Pass&) override { return max_pool(x, {2, 2, 2}); }
   void visit(const Visitor&, const std::string&) override {}
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<MaxPool>(); }
 };
@@ -35,11 +35,11 @@ Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
 class ImageGate final : public Module {
  public:
   explicit ImageGate(std::unique_ptr<Linear> linear) : linear_(std::move(linear)) {}
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x, Pass& pass) override {
     const Tensor pooled = adaptive_average_pool(x, kGateSize, kGateSize);
     const std::int64_t n = x.dim(0), members = linear_->members();
-    if (members == 1) return linear_->forward(reshape(pooled, {n, -1}));
-    return regrouped(linear_->forward(regrouped(pooled, n, members)), members, n);
+    if (members == 1) return linear_->forward(reshape(pooled, {n, -1}), pass);
+    return regrouped(linear_->forward(regrouped(pooled, n, members), pass), members, n);
   }
   void visit(const Visitor& visitor, const std::string& prefix) override { linear_->visit(visitor, prefix); }
   std::unique_ptr<Module> clone(Context& context) const override {
@@ -54,11 +54,11 @@ class Vgg19 final : public Module {
  public:
   Vgg19(std::int64_t channels, std::unique_ptr<Module> blocks, std::unique_ptr<Linear> output)
       : channels_(channels), blocks_(std::move(blocks)), output_(std::move(output)) {}
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x, Pass& pass) override {
     const std::int64_t members = output_->members();
-    if (members > 1) return forward_of_stack(x, x.dim(0) / members, members);
-    const Tensor features = blocks_->forward(images_of(x, channels_, kSize, kSize));
-    return output_->forward(reshape(to_layout(features, Layout::row_major), {x.dim(0), -1}));
+    if (members > 1) return forward_of_stack(x, x.dim(0) / members, members, pass);
+    const Tensor features = blocks_->forward(images_of(x, channels_, kSize, kSize), pass);
+    return output_->forward(reshape(to_layout(features, Layout::row_major), {x.dim(0), -1}), pass);
   }
   void visit(const Visitor& visitor, const std::string& prefix) override {
     blocks_->visit(visitor, prefix);
@@ -70,11 +70,11 @@ class Vgg19 final : public Module {
 
  private:
   // The i-th images of all members side by side, so that the convolutions have groups.
-  Tensor forward_of_stack(const Tensor& x, std::int64_t n, std::int64_t members) {
+  Tensor forward_of_stack(const Tensor& x, std::int64_t n, std::int64_t members, Pass& pass) {
     const Tensor side_by_side = reshape(regrouped(dense(x), members, n), {n, -1});
     const Tensor features =
-        to_layout(blocks_->forward(images_of(side_by_side, members * channels_, kSize, kSize)), Layout::row_major);
-    return output_->forward(regrouped(features, n, members));
+        to_layout(blocks_->forward(images_of(side_by_side, members * channels_, kSize, kSize), pass), Layout::row_major);
+    return output_->forward(regrouped(features, n, members), pass);
   }
 
   std::int64_t channels_;

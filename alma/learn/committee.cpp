@@ -24,7 +24,8 @@ void add_to(Tensor& sum, const Tensor& x) { sum = sum.defined() ? sum + x : x; }
 
 void CommitteeSum::add(Module& model, const Tensor& x) {
   const NoGrad off;
-  const Tensor logits = model.forward(x);
+  Pass pass;
+  const Tensor logits = model.forward(x, pass);
   if (models_++ == 0) {
     first_ = logits;
     return;

@@ -115,7 +115,8 @@ class Ensemble final : public Learner {
     if (!macs_of_one_) {
       const NoGrad off;
       const CostScope scope(context_);
-      models_[0]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32));
+      Pass pass;
+      models_[0]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32), pass);
       macs_of_one_ = scope.cost().macs;
     }
     return *macs_of_one_ * models_.size();

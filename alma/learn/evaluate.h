@@ -31,7 +31,8 @@ using LogitsOf = std::function<Tensor(const Tensor& x)>;
 /// Error and loss over the images that `indices` (i32 [n]) name, in batches of a fixed size; waits for the device once.
 Evaluation evaluate(const LogitsOf& logits_of, const DeviceImages& images, const Tensor& indices);
 inline Evaluation evaluate(Module& model, const DeviceImages& images, const Tensor& indices) {
-  return evaluate([&](const Tensor& x) { return model.forward(x); }, images, indices);
+  Pass pass;
+  return evaluate([&](const Tensor& x) { return model.forward(x, pass); }, images, indices);
 }
 
 /// The same of each of a stack of k members, on indices [k, n]: logits_of() gives those of all members' rows.

@@ -60,8 +60,9 @@ bool StackedFit::step() {
 
 void StackedFit::validate() {
   const ProfileSpan span(validation_.context(), "validation");
+  Pass pass;
   const std::vector<Evaluation> found =
-      evaluate_stack([this](const Tensor& x) { return model_.forward(x); }, fits_[0]->images_, validation_);
+      evaluate_stack([&](const Tensor& x) { return model_.forward(x, pass); }, fits_[0]->images_, validation_);
   for (std::size_t i = 0; i < fits_.size(); ++i)
     if (!fits_[i]->done()) fits_[i]->end_epoch(found[i]);
 }

@@ -1,5 +1,6 @@
 #include "alma/learn/trainer.h"
 
+#include "engine/ops_elementwise.h"
 #include "engine/ops_loss.h"
 
 namespace alma {
@@ -24,7 +25,9 @@ Cost Trainer::step(const Tensor& indices, const Tensor& losses) {
 Cost Trainer::train(const Tensor& indices, const Tensor& losses) {
   const Batch batch = batch_of_images(images_, indices, augmentations_);
   CostScope scope(indices.context());
-  const Tensor found = softmax_cross_entropies(model_.forward(batch.x), batch.y, losses.dim(0));
+  Pass pass{.purpose = Purpose::training, .random = {.state = optimizer_.device_state()}};
+  Tensor found = softmax_cross_entropies(model_.forward(batch.x, pass), batch.y, losses.dim(0));
+  for (const Tensor& penalty : pass.penalties) found = found + penalty;
   found.backward_of_sum();
   const Cost cost = scope.cost();
   optimizer_.apply();

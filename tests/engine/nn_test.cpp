@@ -5,13 +5,14 @@
 
 #include "engine/ops_elementwise.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 
 namespace alma::test {
 namespace {
 
 Function through(Module& module) {
   // Parameters are inputs of the check too: they share memory with what the check moves.
-  return [&module](const std::vector<Tensor>& in) { return module.forward(in[0]); };
+  return [&module](const std::vector<Tensor>& in) { return trained(module, in[0]); };
 }
 
 TEST(Linear, StartsAsInPyTorch) {
@@ -58,12 +59,12 @@ TEST(Sequential, NamesChainAndClonesAreApart) {
 
   const Tensor x = random_tensor({2, 4}, 3);
   const auto copy = model.clone(cpu());
-  EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
-  EXPECT_TRUE(copy->forward(x).requires_grad());
+  EXPECT_EQ(trained(*copy, x).to_vector<double>(), trained(model, x).to_vector<double>());
+  EXPECT_TRUE(trained(*copy, x).requires_grad());
   parameters[0].second.fill(0);
-  EXPECT_NE(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
+  EXPECT_NE(trained(*copy, x).to_vector<double>(), trained(model, x).to_vector<double>());
   copy_tensors(named_parameters(model), named_parameters(*copy));
-  EXPECT_EQ(copy->forward(x).to_vector<double>(), model.forward(x).to_vector<double>());
+  EXPECT_EQ(trained(*copy, x).to_vector<double>(), trained(model, x).to_vector<double>());
 }
 
 TEST(Nn, ListsThatDoNotFitAreRefused) {

@@ -7,6 +7,7 @@
 #include "engine/optim.h"
 #include "models/mlp.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 #include "tests/simulator.h"
 
 namespace alma::test {
@@ -46,7 +47,7 @@ void follow(Context& context, double allowed) {
     std::vector<std::int32_t> labels(8);
     for (int i = 0; i < 8; ++i) labels[static_cast<std::size_t>(i)] = (i + t) % 3;
     const Tensor x = Tensor::from(context, {8, 6}, wave<T>(48, 0.2 * t));
-    const Tensor loss = softmax_cross_entropy(model->forward(x), Tensor::from(context, {8}, labels));
+    const Tensor loss = softmax_cross_entropy(trained(*model, x), Tensor::from(context, {8}, labels));
     EXPECT_NEAR(loss.item(), golden["losses"][static_cast<std::size_t>(t)].get<double>(), allowed) << "step " << t;
     loss.backward();
     for (const auto& [name, parameter] : parameters) {

@@ -2,13 +2,14 @@
 
 #include "engine/ops_loss.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 
 namespace alma::test {
 namespace {
 
 Count forward_macs(Module& model, std::int64_t inputs, std::int64_t rows) {
   CostScope scope(cpu());
-  model.forward(Tensor::zeros(cpu(), {rows, inputs}, DType::f32));
+  evaluated(model, Tensor::zeros(cpu(), {rows, inputs}, DType::f32));
   return scope.cost().macs;
 }
 
@@ -43,7 +44,7 @@ TEST(Mlp, HasTheRightGradientForAllParameters) {
     const Tensor labels = Tensor::from(cpu(), {6}, std::vector<std::int32_t>{2, 0, 1, 1, 0, 2});
     std::vector<Tensor> inputs{random_tensor({6, 5}, 4)};
     for (auto& [name, parameter] : named_parameters(*model)) inputs.push_back(parameter);
-    expect_gradient([&](const auto& in) { return softmax_cross_entropy(model->forward(in[0]), labels); }, inputs);
+    expect_gradient([&](const auto& in) { return softmax_cross_entropy(trained(*model, in[0]), labels); }, inputs);
   }
 }
 

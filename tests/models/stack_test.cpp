@@ -6,6 +6,7 @@
 #include "models/umix.h"
 #include "models/vgg.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 
 namespace alma::test {
 namespace {
@@ -44,7 +45,7 @@ void expect_members_side_by_side(Models models, std::int64_t features, bool swap
   for (std::uint64_t step = 0; step < 2; ++step) {
     const Tensor x = random_tensor({k * rows, features}, step);
     CostScope scope(cpu());
-    const Tensor losses = softmax_cross_entropies(all->forward(x), labels, k);
+    const Tensor losses = softmax_cross_entropies(trained(*all, x), labels, k);
     losses.backward_of_sum();
     const Cost cost = scope.cost();
     optimizer.step();
@@ -53,7 +54,7 @@ void expect_members_side_by_side(Models models, std::int64_t features, bool swap
     for (std::int64_t m = 0; m < k; ++m) {
       const auto i = static_cast<std::size_t>(m);
       const Tensor part = x.part(m * rows * features, {rows, features});
-      const Tensor loss = softmax_cross_entropy(alone[i]->forward(part), labels.part(m * rows, {rows}));
+      const Tensor loss = softmax_cross_entropy(trained(*alone[i], part), labels.part(m * rows, {rows}));
       expect_near(losses.part(m, {}), loss, "loss " + std::to_string(m));
       loss.backward();
       const CostScope update(cpu());
@@ -74,11 +75,11 @@ void expect_members_side_by_side(Models models, std::int64_t features, bool swap
   }
   const NoGrad off;
   const Tensor x = random_tensor({k * rows, features}, 9);
-  const Tensor y = all->forward(x), copy = all->clone(cpu())->forward(x);
+  const Tensor y = evaluated(*all, x), copy = evaluated(*all->clone(cpu()), x);
   EXPECT_EQ(y.to_vector<double>(), copy.to_vector<double>()) << "a stack has clones";
   for (std::int64_t m = 0; m < k; ++m)
     expect_near(y.part(m * rows * classes, {rows, classes}),
-                alone[static_cast<std::size_t>(m)]->forward(x.part(m * rows * features, {rows, features})), "evaluation");
+                evaluated(*alone[static_cast<std::size_t>(m)], x.part(m * rows * features, {rows, features})), "evaluation");
 }
 
 Models made(std::size_t count, const std::function<std::unique_ptr<Module>(std::uint64_t)>& make) {

@@ -1,6 +1,7 @@
 #include "models/umix.h"
 
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 
 namespace alma::test {
 namespace {
@@ -29,7 +30,7 @@ TEST(UMix, AddsOrAveragesTheLogitsOfItsMembers) {
         for (std::size_t m = 0; m < 5; ++m) expected[i * 4 + j] += in[i * 5 + m] * w[j * 5 + m];
       }
   }
-  const auto a = sum->forward(x).to_vector<double>(), b = mean->forward(x).to_vector<double>();
+  const auto a = evaluated(*sum, x).to_vector<double>(), b = evaluated(*mean, x).to_vector<double>();
   for (std::size_t i = 0; i < 24; ++i) {
     EXPECT_NEAR(a[i], expected[i], 1e-14);
     EXPECT_NEAR(b[i], expected[i] / 3, 1e-14);
@@ -41,14 +42,14 @@ TEST(UMix, HasTheRightGradientForAllMembers) {
     const auto model = three_members(average);
     std::vector<Tensor> inputs{random_tensor({6, 5}, 3)};
     for (auto& [name, parameter] : named_parameters(*model)) inputs.push_back(parameter);
-    expect_gradient([&](const auto& in) { return model->forward(in[0]); }, inputs);
+    expect_gradient([&](const auto& in) { return evaluated(*model, in[0]); }, inputs);
   }
 }
 
 TEST(UMix, ClonesToTheSameFunctionAndNeedsMembers) {
   const auto model = three_members(true);
   const Tensor x = random_tensor({2, 5}, 4);
-  EXPECT_EQ(model->clone(cpu())->forward(x).to_vector<double>(), model->forward(x).to_vector<double>());
+  EXPECT_EQ(evaluated(*model->clone(cpu()), x).to_vector<double>(), evaluated(*model, x).to_vector<double>());
   expect_error([] { UniformMixture({}, false); }, {"[umix] no members"});
 }
 

@@ -9,6 +9,7 @@
 #include "engine/optim.h"
 #include "kernels/random_cut.h"
 #include "tests/engine/gradient_check.h"
+#include "tests/engine/passes.h"
 #include "tests/simulator.h"
 
 namespace alma::test {
@@ -17,7 +18,7 @@ namespace {
 Count forward_macs(Module& model, std::int64_t rows) {
   const NoGrad off;
   CostScope scope(cpu());
-  model.forward(Tensor::zeros(cpu(), {rows, 3 * 32 * 32}, DType::f32));
+  evaluated(model, Tensor::zeros(cpu(), {rows, 3 * 32 * 32}, DType::f32));
   return scope.cost().macs;
 }
 
@@ -66,16 +67,19 @@ TEST(Vgg19, RunningStatisticsAreStateThatWantsNoGradient) {
   std::vector<float> values;
   for (int i = 0; i < 8 * 3 * 32 * 32; ++i) values.push_back(static_cast<float>(i * 7919 % 1009 - 504) / 300);
   const Tensor x = Tensor::from(cpu(), {8, 3, 32, 32}, values);
-  for (int i = 0; i < 30; ++i) model->forward(x);  // records, so it trains: far from where the statistics start
-  const NoGrad off;
-  EXPECT_NE(model->forward(x).to_vector<float>(), copy->forward(x).to_vector<float>());
-  EXPECT_EQ(model->clone(cpu())->forward(x).to_vector<float>(), model->forward(x).to_vector<float>());
+  for (int i = 0; i < 30; ++i) trained(*model, x);  // far from where the statistics start
+  EXPECT_NE(evaluated(*model, x).to_vector<float>(), evaluated(*copy, x).to_vector<float>());
+  EXPECT_EQ(evaluated(*model->clone(cpu()), x).to_vector<float>(), evaluated(*model, x).to_vector<float>());
 }
 
 TEST(Vgg19, TakesImagesOf32By32Alone) {
   const auto model = make_vgg19(cpu(), {3, 4, 10, 1}, RandomStream(0, "test"));
-  expect_error([&] { model->forward(Tensor::zeros(cpu(), {2, 784}, DType::f32)); }, {"3 x 32 x 32", "[2, 784]"});
-  expect_error([&] { model->forward(Tensor::zeros(cpu(), {2, 3, 16, 64}, DType::f32)); }, {"3 x 32 x 32", "[2, 3, 16, 64]"});
+  expect_error([&] { evaluated(*model, Tensor::zeros(cpu(), {2, 784}, DType::f32)); }, {"3 x 32 x 32", "[2, 784]"});
+  expect_error(
+      [&] {
+        evaluated(*model, Tensor::zeros(cpu(), {2, 3, 16, 64}, DType::f32));
+      },
+      {"3 x 32 x 32", "[2, 3, 16, 64]"});
   expect_error([] { make_vgg19(cpu(), {3, 4, 10, 0}, RandomStream(0, "test")); }, {"[vgg19]", "experts >= 1"});
 }
 
@@ -157,7 +161,7 @@ void follow(Context& context, const char* which, int steps) {
     }
     optimizer.prepare();
     const Batch b = batch(augmentation);
-    const Tensor loss = softmax_cross_entropy(model->forward(b.x), b.y);
+    const Tensor loss = softmax_cross_entropy(trained(*model, b.x), b.y);
     EXPECT_NEAR(loss.item(), expected["losses"][static_cast<std::size_t>(t)].get<double>(), allowed) << "step " << t;
     loss.backward();
     for (const auto& [name, parameter] : named_parameters(*model))
@@ -168,7 +172,7 @@ void follow(Context& context, const char* which, int steps) {
   for (const auto& [name, tensor] : state) expect_summary<T>(name, expected["state"][name], tensor, allowed);
   const NoGrad off;
   const Batch b = batch({});
-  EXPECT_NEAR(softmax_cross_entropy(model->forward(b.x), b.y).item(), expected["evaluated"].get<double>(), allowed);
+  EXPECT_NEAR(softmax_cross_entropy(evaluated(*model, b.x), b.y).item(), expected["evaluated"].get<double>(), allowed);
 }
 
 TEST(VggGolden, TwoStepsInF64) { follow<double>(cpu(), "plain", 2); }

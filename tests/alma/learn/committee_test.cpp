@@ -13,7 +13,7 @@ namespace {
 class Constant final : public Module {
  public:
   explicit Constant(Tensor logits) : logits_(std::move(logits)) {}
-  Tensor forward(const Tensor&) override { return logits_; }
+  Tensor forward(const Tensor&, Pass&) override { return logits_; }
   void visit(const Visitor&, const std::string&) override {}
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<Constant>(logits_); }
 

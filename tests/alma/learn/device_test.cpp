@@ -9,6 +9,7 @@
 #include "models/mlp.h"
 #include "tests/alma/learn/training.h"
 #include "tests/data/real_data.h"
+#include "tests/engine/passes.h"
 #include "tests/simulator.h"
 #include "tests/tolerances.h"
 
@@ -49,7 +50,7 @@ struct Trainer {
     for (std::int64_t i = 0; i < batch; ++i)
       indices[static_cast<std::size_t>(i)] = static_cast<std::int32_t>((number * batch + i) * 7 % images.labels.count());
     const Batch part = batch_of_images(images, Tensor::from(context, {batch}, indices));
-    softmax_cross_entropy(model->forward(part.x), part.y).backward();
+    softmax_cross_entropy(trained(*model, part.x), part.y).backward();
     optimizer.step();
   }
   Context& context;

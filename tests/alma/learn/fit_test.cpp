@@ -5,10 +5,13 @@
 #include <cmath>
 
 #include "data/synthetic.h"
+#include "engine/ops_elementwise.h"
 #include "engine/ops_loss.h"
+#include "engine/ops_reduce.h"
 #include "models/mlp.h"
 #include "models/vgg.h"
 #include "tests/alma/learn/training.h"
+#include "tests/engine/passes.h"
 
 namespace alma::test {
 namespace {
@@ -51,7 +54,7 @@ TEST_F(FitTest, KeepsTheWeightsOfTheFirstBestEpoch) {
       const std::vector<std::int32_t> part(order.begin() + static_cast<std::ptrdiff_t>(first),
                                            order.begin() + static_cast<std::ptrdiff_t>(std::min(first + 64, order.size())));
       const Batch batch = batch_of_images(images_, Tensor::from(context_, {static_cast<std::int64_t>(part.size())}, part));
-      softmax_cross_entropy(reference->forward(batch.x), batch.y).backward();
+      softmax_cross_entropy(test::trained(*reference, batch.x), batch.y).backward();
       optimizer.step();
     }
     const Evaluation validation = evaluate(*reference, images_, Tensor::from(context_, {50}, split_.validation));
@@ -64,6 +67,43 @@ TEST_F(FitTest, KeepsTheWeightsOfTheFirstBestEpoch) {
   EXPECT_EQ(result.best_accuracy, best);
   EXPECT_EQ(bits(named_parameters(*trained)), best_weights);
   EXPECT_GT(best, 0.2) << "chance is 0.1: it must have learned something for this to mean anything";
+}
+
+// A model that wants all its parameters small: the sum of their squares on top of the loss.
+class Penalised final : public Module {
+ public:
+  explicit Penalised(std::unique_ptr<Module> model) : model_(std::move(model)) {}
+  Tensor forward(const Tensor& x, Pass& pass) override {
+    for (const auto& [name, parameter] : named_parameters(*model_)) pass.penalties.push_back(sum(parameter * parameter));
+    return model_->forward(x, pass);
+  }
+  void visit(const Visitor& visitor, const std::string& prefix) override { model_->visit(visitor, prefix); }
+  std::unique_ptr<Module> clone(Context& context) const override {
+    return std::make_unique<Penalised>(model_->clone(context));
+  }
+
+ private:
+  std::unique_ptr<Module> model_;
+};
+
+// The gradient of such a penalty is 2 w, which is what a weight decay of 2 adds.
+TEST_F(FitTest, AddsWhatThePassPenalises) {
+  settings_.learning_rate = 0.001;
+  settings_.max_epochs = 1;
+  const auto plain = model();
+  Penalised penalised(model());
+  settings_.rule = SgdRule{};
+  fit(penalised).run(ignore);
+  const auto without = model();
+  fit(*without).run(ignore);
+  settings_.rule = SgdRule{.weight_decay = 2};
+  fit(*plain).run(ignore);
+  EXPECT_NE(bits(named_state(penalised)), bits(named_state(*without)));
+  const auto found = named_state(penalised), expected = named_state(*plain);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto a = found[i].second.to_vector<float>(), b = expected[i].second.to_vector<float>();
+    for (std::size_t k = 0; k < a.size(); ++k) EXPECT_NEAR(a[k], b[k], 1e-6) << found[i].first << ", element " << k;
+  }
 }
 
 TEST_F(FitTest, CountsTheForwardMacsOfTrainingSamplesAlone) {
