@@ -2,6 +2,7 @@
 // validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images; and complete training steps of
 // the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum).
 #include "alma/learn/evaluate.h"
+#include "alma/learn/image_samples.h"
 #include "alma/learn/trainer.h"
 #include "bench/bench.h"
 #include "models/mlp.h"
@@ -30,17 +31,15 @@ DeviceImages colour_images(Suite& suite, std::int64_t count) {
 struct Run {
   Run(Suite& suite, std::unique_ptr<Module> network, const DeviceImages& set, std::int64_t used, const OptimizerRule& rule,
       double rate, const ImageAugmentation& augmentation = {})
-      : images(set),
+      : images(set, 10, augmentation),
         indices(all_indices(suite.context, used)),
         losses(Tensor::empty(suite.context, {1}, DType::f32)),
         model(std::move(network)),
-        optimizer(named_parameters(*model), rule, rate),
-        trainer(*model, optimizer, images, {augmentation}, false) {}
+        trainer(*model, images, {1}, {.rule = rule, .learning_rate = rate}) {}
   void step() { trainer.step(indices, losses); }
-  DeviceImages images;
+  ImageSamples images;
   Tensor indices, losses;
   std::unique_ptr<Module> model;
-  Optimizer optimizer;
   Trainer trainer;
 };
 
@@ -49,7 +48,7 @@ std::shared_ptr<Run> mlp_run(Suite& suite, std::int64_t width, std::int64_t expe
                                1.0);
 }
 std::shared_ptr<Run> vgg_run(Suite& suite, std::int64_t width) {
-  const ImageAugmentation cut{4, {-1.9f, -1.9f, -1.9f}, true, {1, nullptr}};
+  const ImageAugmentation cut{4, {-1.9f, -1.9f, -1.9f}, true};
   return std::make_shared<Run>(suite, make_vgg19(suite.context, {3, width, 10, 1}, RandomStream(0, "bench")),
                                colour_images(suite, 1000), kBatch, SgdRule{0.9, 1e-4, false}, 0.01, cut);
 }

@@ -1,7 +1,7 @@
 #pragma once
 #include <span>
 
-#include "engine/tensor.h"
+#include "engine/batch.h"
 
 namespace alma {
 
@@ -15,12 +15,8 @@ struct DeviceImages {
 /// The scale that normalises u8 pixels by the mean and standard deviation of pixels / 255 of each channel (1 to 4).
 PixelScale normalisation(std::span<const float> mean, std::span<const float> std);
 
-struct Batch {
-  Tensor x;  // f32 or f64 [n, channels * height * width]
-  Tensor y;  // i32 [n]
-};
-
-/// A mini-batch of normalised images, row-major. indices [n] i32, each in [0, count); not differentiable.
+/// A mini-batch of normalised images, row-major: x f32 or f64 [n, channels * height * width], y the labels [n]. indices [n]
+/// i32, each in [0, count); not differentiable.
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32,
                     const ImageAugmentation& augmentation = {});
 

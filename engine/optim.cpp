@@ -43,21 +43,6 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& r
   device_state_ = Tensor::empty(slots_[0].parameter.second.context(), {sizeof(StepState)}, DType::u8);
 }
 
-Optimizer::Optimizer(std::span<Optimizer* const> members, std::vector<NamedTensor> parameters, std::int64_t steps)
-    : Optimizer(std::move(parameters), members[0]->rule_, members[0]->state_.learning_rate) {
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const auto stack_of = [&](Tensor Slot::*state) {
-      if (!(slots_[i].*state).defined()) return;
-      std::vector<Tensor*> states;
-      for (Optimizer* member : members) states.push_back(&(member->slots_.at(i).*state));
-      slots_[i].*state = stack(states);
-    };
-    stack_of(&Slot::state0);
-    stack_of(&Slot::state1);
-  }
-  state_.step = steps;
-}
-
 void Optimizer::step() {
   prepare();
   apply();
@@ -102,7 +87,7 @@ std::vector<NamedTensor> Optimizer::state() const {
 
 void Optimizer::restore(const std::vector<NamedTensor>& tensors, std::int64_t steps) {
   copy_tensors(tensors, state());
-  state_.step = steps;
+  set_steps(steps);
 }
 
 }  // namespace alma

@@ -15,9 +15,6 @@ class Optimizer {
  public:
   /// `parameters` share one context and dtype; they are kept by reference (same memory).
   Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
-  /// A stack of the optimizers of a stack's members, whose states are views of its own from now on; `parameters` are the
-  /// stack's. The members' rules are the first one's; they count no updates of the stack.
-  Optimizer(std::span<Optimizer* const> members, std::vector<NamedTensor> parameters, std::int64_t steps);
   /// One update: prepare(), then apply().
   void step();
   /// Counts the update and sends what changes from one to the next to the device; never part of a captured graph.
@@ -26,6 +23,10 @@ class Optimizer {
   void apply();
   /// What prepare() has sent, in device memory.
   const StepState* device_state() const { return static_cast<const StepState*>(device_state_.in().data); }
+  /// From the next prepare() on.
+  void set_learning_rate(double rate) { state_.learning_rate = rate; }
+  /// Counts on from so many updates.
+  void set_steps(std::int64_t steps) { state_.step = steps; }
   /// Updates done.
   std::int64_t steps() const { return state_.step; }
   /// State tensors, named after their parameters, for a checkpoint.

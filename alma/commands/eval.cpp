@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "alma/commands/commands.h"
+#include "alma/learn/image_samples.h"
 #include "alma/learn/kinds.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"
@@ -16,7 +17,6 @@ namespace {
 struct Loaded {
   Config config;
   InputDescription input;
-  DeviceImages no_training_images;
   std::unique_ptr<Learner> learner;
 };
 
@@ -33,7 +33,7 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
   Checkpoint checkpoint = store.load(context);
   if (!checkpoint.note.empty()) std::fprintf(stderr, "warning: %s\n", checkpoint.note.c_str());
   loaded.input = input_from_json(checkpoint.state.at("input"));
-  loaded.learner = make_learner(loaded.config, context, loaded.input, loaded.no_training_images);
+  loaded.learner = make_learner(loaded.config, context, loaded.input);
   loaded.learner->load(std::move(checkpoint.tensors), checkpoint.state.at("learner"));
   return loaded;
 }
@@ -61,10 +61,11 @@ int eval_command(const EvalOptions& options) {
   const Loaded loaded = load_learner(options, context);
   const ImageData data = load_data(loaded.config);
   require_fit(loaded.input, data.test, data.test.name);
-  const DeviceImages test = upload_images(context, data.test, loaded.input.mean, loaded.input.std);
-  const Evaluation result = loaded.learner->evaluator(context, test, all_indices(context, data.test.count()))();
+  const auto test = upload_samples(context, data.test, loaded.input.mean, loaded.input.std);
+  const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))();
   std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
-              static_cast<long long>(result.count - result.hits), static_cast<long long>(result.count), result.loss());
+              static_cast<long long>(result.predictions - result.hits), static_cast<long long>(result.predictions),
+              result.loss());
   return 0;
 }
 
@@ -78,11 +79,11 @@ int predict_command(const EvalOptions& options) {
     require_fit(loaded.input, set, file);
     const std::int64_t count = static_cast<std::int64_t>(set.pixels.size()) / set.pixels_per_image();
     set.labels.assign(static_cast<std::size_t>(count), 0);
-    const DeviceImages images = upload_images(context, set, loaded.input.mean, loaded.input.std);
+    const auto images = upload_samples(context, set, loaded.input.mean, loaded.input.std);
     const Tensor indices = all_indices(context, count);
     for (std::int64_t first = 0; first < count; first += batch) {
       const Tensor part = indices.part(first, {std::min(batch, count - first)});
-      const std::vector<float> p = loaded.learner->predict(batch_of_images(images, part).x).to_vector<float>();
+      const std::vector<float> p = loaded.learner->predict(images->batch(part, {}).x).to_vector<float>();
       const auto classes = static_cast<std::ptrdiff_t>(loaded.input.classes);
       for (std::int64_t i = 0; i < part.count(); ++i) {
         const auto row = p.begin() + i * classes;

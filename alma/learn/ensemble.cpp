@@ -1,11 +1,12 @@
+#include "alma/learn/ensemble.h"
+
 #include <chrono>
 #include <deque>
 #include <mutex>
 #include <optional>
 
-#include "alma/learn/ensemble.h"
+#include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
-#include "alma/learn/stacked_fit.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 
@@ -46,8 +47,8 @@ void train_side_by_side(ThreadPool& pool, const std::vector<Fit*>& fits) {
 
 class Ensemble final : public Learner {
  public:
-  Ensemble(Context& context, const DeviceImages& images, const EnsembleSettings& settings, MakeModel make_model)
-      : context_(context), images_(images), settings_(settings), make_model_(std::move(make_model)) {
+  Ensemble(Context& context, const EnsembleSettings& settings, MakeModel make_model)
+      : context_(context), settings_(settings), make_model_(std::move(make_model)) {
     if (settings_.members > 1)
       for (std::int64_t i = 0; i < settings_.members; ++i) {
         auto beside = context.beside("member " + std::to_string(i + 1));
@@ -57,35 +58,29 @@ class Ensemble final : public Learner {
     add_members(0);
   }
 
-  FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) override {
+  FitResult update(std::int64_t update, const Samples& samples, const MegaBatch& data,
+                   const AfterStep& after_step) override {
     if (!pending_ && update > 0) grow(update);
     const Leave leave{*this};
-    if (settings_.members > 1 && !context_.backend().info().shareable) stack_ = stack(trained_models());
-    for (std::int64_t i = 0; i < settings_.members; ++i) {
-      const std::int64_t member = first_trained() + i;
-      fits_.push_back(std::make_unique<Fit>(*models_[static_cast<std::size_t>(member)], images_,
-                                            data_of(member, update, data), settings_.fit, settings_.seed,
-                                            name_of(member, "update " + std::to_string(update + 1))));
-      if (pending_) {
-        const std::vector<NamedTensor> like = fits_.back()->tensors();
-        fits_.back()->restore(without_prefix(prefix(member), pending_->tensors, like), pending_->fits.at(fits_.size() - 1));
-      }
-    }
-    pending_.reset();
-    if (stack_ && StackedFit::possible(fits_)) stacked_ = std::make_unique<StackedFit>(*stack_, fits_);
+    begin_fits(update, samples, data);
     while (step()) after_step(progress());
     return finish();
   }
 
-  Evaluate evaluator(Context& context, const DeviceImages& images, const Tensor& indices) override {
-    if (!frozen_ || !frozen_->are_of(images, indices)) frozen_ = std::make_shared<FrozenSums>(images, indices);
+  std::int64_t planned_samples(std::int64_t samples) const override {
+    const Course course(samples, settings_.fit);
+    return course.samples_of(course.steps());
+  }
+
+  Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) override {
+    if (!frozen_ || !frozen_->are_of(*samples, indices)) frozen_ = std::make_shared<FrozenSums>(std::move(samples), indices);
     const std::size_t known = frozen_->models;
     const std::size_t newly_frozen = static_cast<std::size_t>(first_trained()) - known;
     auto models = std::make_shared<std::vector<std::unique_ptr<Module>>>();
     for (std::size_t i = known; i < models_.size(); ++i) models->push_back(models_[i]->clone(context));
     return [=, sums = frozen_, combine = settings_.combine] {
       std::size_t batch = 0;
-      const Evaluation result = evaluate(
+      const Score score = evaluate(
           [&](const Tensor& x) {
             if (batch == sums->batches.size()) sums->batches.emplace_back(combine);
             CommitteeSum& frozen = sums->batches[batch++];
@@ -94,9 +89,9 @@ class Ensemble final : public Learner {
             for (std::size_t i = newly_frozen; i < models->size(); ++i) all.add(*(*models)[i], x);
             return all.logits();
           },
-          sums->images, sums->indices);
+          *sums->samples, sums->indices);
       sums->models = known + newly_frozen;
-      return result;
+      return score;
     };
   }
 
@@ -111,15 +106,18 @@ class Ensemble final : public Learner {
     return count;
   }
 
-  Count macs_per_sample(std::int64_t features) override {
-    if (!macs_of_one_) {
-      const NoGrad off;
-      const CostScope scope(context_);
+  Count macs_per_sample(const Samples& samples) override {
+    const NoGrad off;
+    for (std::size_t i = macs_.size(); i < models_.size(); ++i) {
+      Context& context = context_of(static_cast<std::int64_t>(i));
+      const CostScope scope(context);
       Pass pass;
-      models_[0]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32), pass);
-      macs_of_one_ = scope.cost().macs;
+      models_[i]->forward(samples.example(context), pass);
+      macs_.push_back(scope.cost().macs);
     }
-    return *macs_of_one_ * models_.size();
+    Count all = 0;
+    for (const Count macs : macs_) all += macs;
+    return all;
   }
 
   std::vector<NamedTensor> tensors() override {
@@ -131,20 +129,25 @@ class Ensemble final : public Learner {
     for (std::size_t i = 0; i < models_.size(); ++i) {
       const auto member = static_cast<std::int64_t>(i);
       add(prefix(member) + "model.", named_state(*models_[i]));
-      const std::int64_t fit = member - first_trained();
-      if (!fits_.empty() && fit >= 0) add(prefix(member), fits_[static_cast<std::size_t>(fit)]->tensors());
+      if (fits_.empty() || member < first_trained()) continue;
+      const auto [fit, place] = fit_of(member - first_trained());
+      add(prefix(member), fit->tensors(place));
     }
     return all;
   }
 
   nlohmann::json state() override {
     nlohmann::json state = {{"members", models_.size()}};
-    for (const auto& fit : fits_) state["fits"].push_back(fit->state());
+    for (std::int64_t i = 0; i < settings_.members && !fits_.empty(); ++i) {
+      const auto [fit, place] = fit_of(i);
+      state["fits"].push_back(fit->state(place));
+    }
     return state;
   }
 
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
     frozen_.reset();
+    macs_.clear();
     while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);  // of the right shapes
     for (std::size_t i = 0; i < models_.size(); ++i) {
       const std::vector<NamedTensor> model = named_state(*models_[i]);
@@ -161,11 +164,12 @@ class Ensemble final : public Learner {
   };
   // What the members that no longer train say about the samples that the learner is judged on.
   struct FrozenSums {
-    FrozenSums(DeviceImages of_images, Tensor of_indices) : images(std::move(of_images)), indices(std::move(of_indices)) {}
-    bool are_of(const DeviceImages& other, const Tensor& other_indices) const {
-      return images.pixels.in().data == other.pixels.in().data && indices.in().data == other_indices.in().data;
+    FrozenSums(std::shared_ptr<const Samples> of_samples, Tensor of_indices)
+        : samples(std::move(of_samples)), indices(std::move(of_indices)) {}
+    bool are_of(const Samples& other, const Tensor& other_indices) const {
+      return samples.get() == &other && indices.in().data == other_indices.in().data;
     }
-    DeviceImages images;
+    std::shared_ptr<const Samples> samples;
     Tensor indices;
     std::size_t models = 0;             // the first so many members
     std::vector<CommitteeSum> batches;  // one for each batch of an evaluation
@@ -173,11 +177,7 @@ class Ensemble final : public Learner {
   // The fits are gone when update() is left, also by an exception.
   struct Leave {
     Ensemble& ensemble;
-    ~Leave() {
-      ensemble.stacked_.reset();
-      ensemble.fits_.clear();
-      ensemble.stack_.reset();
-    }
+    ~Leave() { ensemble.fits_.clear(); }
   };
 
   static std::string prefix(std::int64_t member) { return "member." + std::to_string(member) + "."; }
@@ -190,12 +190,6 @@ class Ensemble final : public Learner {
     return *contexts_[static_cast<std::size_t>(member % settings_.members)];
   }
   std::int64_t first_trained() const { return static_cast<std::int64_t>(models_.size()) - settings_.members; }
-
-  std::vector<Module*> trained_models() const {
-    std::vector<Module*> models;
-    for (auto i = static_cast<std::size_t>(first_trained()); i < models_.size(); ++i) models.push_back(models_[i].get());
-    return models;
-  }
 
   std::unique_ptr<Module> fresh_model(std::int64_t member, std::int64_t update) {
     return make_model_(context_of(member), name_of(member, "initialisation"), static_cast<std::uint64_t>(update));
@@ -216,7 +210,43 @@ class Ensemble final : public Learner {
         copy_tensors(named_state(*models_[static_cast<std::size_t>(before + i)]),
                      named_state(*models_[static_cast<std::size_t>(first_trained() + i)]));
     } else if (settings_.from_scratch) {
+      macs_.clear();
       for (std::size_t i = 0; i < models_.size(); ++i) models_[i] = fresh_model(static_cast<std::int64_t>(i), update);
+    }
+  }
+
+  /// Of those that train, one after the other or side by side, or as one stack where that is possible.
+  void begin_fits(std::int64_t update, const Samples& samples, const MegaBatch& data) {
+    std::vector<Trainee> trainees;
+    for (std::int64_t member = first_trained(); member < first_trained() + settings_.members; ++member)
+      trainees.push_back({*models_[static_cast<std::size_t>(member)], data_of(member, update, data),
+                          name_of(member, "update " + std::to_string(update + 1))});
+    if (settings_.members > 1 && !context_.backend().info().shareable) {
+      fits_.push_back(std::make_unique<Fit>(trainees, samples, settings_.fit, settings_.seed));
+      restore_fits();
+      if (!fits_[0]->in_step()) fits_.clear();
+    }
+    if (fits_.empty()) {
+      for (const Trainee& trainee : trainees)
+        fits_.push_back(std::make_unique<Fit>(std::vector{trainee}, samples, settings_.fit, settings_.seed));
+      restore_fits();
+    }
+    pending_.reset();
+  }
+
+  /// The fit of a model that trains, and its number there.
+  std::pair<Fit*, std::size_t> fit_of(std::int64_t trained) const {
+    const auto i = static_cast<std::size_t>(trained);
+    return fits_.size() == 1 ? std::pair{fits_[0].get(), i} : std::pair{fits_[i].get(), std::size_t{0}};
+  }
+
+  void restore_fits() {
+    if (!pending_) return;
+    for (std::int64_t i = 0; i < settings_.members; ++i) {
+      const auto [fit, place] = fit_of(i);
+      const std::vector<NamedTensor> like = fit->tensors(place);
+      fit->restore(place, without_prefix(prefix(first_trained() + i), pending_->tensors, like),
+                   pending_->fits.at(static_cast<std::size_t>(i)));
     }
   }
 
@@ -228,9 +258,8 @@ class Ensemble final : public Learner {
     return drawn;
   }
 
-  /// A step of those that are not done, or many where they train side by side, or of one of them; false if all were done.
+  /// A step of a fit that is not done, or many of all where they train side by side; false if all were done.
   bool step() {
-    if (stacked_) return stacked_->step();
     std::vector<Fit*> open;
     for (const auto& fit : fits_)
       if (!fit->done()) open.push_back(fit.get());
@@ -251,42 +280,37 @@ class Ensemble final : public Learner {
       all.epoch = std::min(all.epoch, one.epoch);
       all.samples += one.samples;
     }
-    all.samples /= settings_.members;
+    all.samples /= static_cast<std::int64_t>(fits_.size());
     return all;
   }
 
   FitResult finish() {
     FitResult all;
-    double accuracy = 0;
-    for (const auto& fit : fits_) {
-      const FitResult one = fit->finish();
-      all.epochs = std::max(all.epochs, one.epochs);
-      all.cost += one.cost;
-      accuracy += one.best_accuracy;
-    }
-    all.best_accuracy = accuracy / static_cast<double>(fits_.size());
+    for (const auto& fit : fits_)
+      for (const FitResult& one : fit->finish()) {
+        all.epochs = std::max(all.epochs, one.epochs);
+        all.cost += one.cost;
+        if (one.best) all.best = all.best.value_or(0) + *one.best;
+      }
+    if (all.best) *all.best /= static_cast<double>(settings_.members);
     return all;
   }
 
   Context& context_;
-  const DeviceImages& images_;
   EnsembleSettings settings_;
   MakeModel make_model_;
   std::vector<std::unique_ptr<Context>> contexts_;  // of the members where they train side by side; else they share context_
   std::vector<std::unique_ptr<Module>> models_;     // the last settings_.members of them train
-  std::vector<std::unique_ptr<Fit>> fits_;          // the update under way
-  std::unique_ptr<Module> stack_;                   // of the models that train, where they train as one
-  std::unique_ptr<StackedFit> stacked_;             // of the fits, if they are in step
+  std::vector<std::unique_ptr<Fit>> fits_;          // the update under way: one for each model that trains, or one for all
   std::optional<Pending> pending_;
   std::shared_ptr<FrozenSums> frozen_;
-  std::optional<Count> macs_of_one_;  // all models are made alike
+  std::vector<Count> macs_;  // of the first so many models, for one sample
 };
 
 }  // namespace
 
-std::unique_ptr<Learner> make_ensemble(Context& context, const DeviceImages& images, const EnsembleSettings& settings,
-                                       MakeModel make_model) {
-  return std::make_unique<Ensemble>(context, images, settings, std::move(make_model));
+std::unique_ptr<Learner> make_ensemble(Context& context, const EnsembleSettings& settings, MakeModel make_model) {
+  return std::make_unique<Ensemble>(context, settings, std::move(make_model));
 }
 
 }  // namespace alma

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "alma/learn/committee.h"
+#include "alma/learn/fit.h"
 #include "alma/learn/learner.h"
 
 namespace alma {
@@ -27,11 +28,10 @@ struct EnsembleSettings {
   Combine combine = Combine::probabilities;
 };
 
-/// `images` is the training set; it and `context` outlive the learner. Members train side by side on the context's threads
-/// where the device can do that (cpu), each in a context of its own, and to the same bits one after the other where it has
-/// one thread; elsewhere (cuda) as one stacked model, see StackedFit. A fit's results are the sum of the costs, the largest
-/// number of epochs and the mean of the best accuracies.
-std::unique_ptr<Learner> make_ensemble(Context& context, const DeviceImages& images, const EnsembleSettings& settings,
-                                       MakeModel make_model);
+/// `context` outlives the learner. Members train side by side on the context's threads where the device can do that (cpu),
+/// each by a fit and in a context of its own, and to the same bits one after the other where it has one thread; elsewhere
+/// (cuda) by one fit of all. An update's results are the sum of the costs, the largest number of epochs and the mean of the
+/// best qualities.
+std::unique_ptr<Learner> make_ensemble(Context& context, const EnsembleSettings& settings, MakeModel make_model);
 
 }  // namespace alma

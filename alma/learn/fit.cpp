@@ -3,151 +3,167 @@
 #include <algorithm>
 #include <cmath>
 
+#include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
+#include "base/random.h"
 
 namespace alma {
 
-std::string to_text(Count count) {
-  std::string text;
-  do {
-    text.insert(text.begin(), static_cast<char>('0' + static_cast<int>(count % 10)));
-    count /= 10;
-  } while (count != 0);
-  return text;
-}
-
-Count count_from_text(const std::string& text) {
-  Count count = 0;
-  for (char c : text) {
-    if (c < '0' || c > '9') fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
-    count = count * 10 + static_cast<Count>(c - '0');
-  }
-  return count;
-}
-
 namespace {
 
-FitSettings with_key(FitSettings settings, std::uint64_t key) {
-  settings.augmentation.place.key = key;
-  return settings;
+std::unique_ptr<Module> stack_of(const std::vector<Trainee>& trainees) {
+  if (trainees.size() < 2) return nullptr;
+  std::vector<Module*> models;
+  for (const Trainee& trainee : trainees) models.push_back(&trainee.model);
+  return stack(models);
+}
+
+std::vector<std::uint64_t> keys_of(const std::vector<Trainee>& trainees, std::uint64_t seed) {
+  std::vector<std::uint64_t> keys;
+  for (const Trainee& trainee : trainees) keys.push_back(RandomStream::key(seed, "augmentation, " + trainee.name));
+  return keys;
+}
+
+std::vector<Member> members_of(const std::vector<Trainee>& trainees, const Course& course, Measure measure, double delta) {
+  std::vector<Member> members;
+  for (const Trainee& trainee : trainees) {
+    const MegaBatch &data = trainee.data, &first = trainees[0].data;
+    if (data.train.size() != first.train.size() || data.validation.size() != first.validation.size())
+      fail("[fit] ", trainee.name, " has ", data.train.size(), " and ", data.validation.size(), " samples, others ",
+           first.train.size(), " and ", first.validation.size());
+    members.emplace_back(trainee, course, measure, delta);
+  }
+  return members;
 }
 
 }  // namespace
 
-Fit::Fit(Module& model, const DeviceImages& images, const MegaBatch& data, const FitSettings& settings, std::uint64_t seed,
-         std::string name)
-    : state_(named_state(model)),
-      model_(model),
-      context_(state_.at(0).second.context()),
-      images_(images),
-      settings_(with_key(settings, RandomStream::key(seed, "augmentation, " + name))),
+Fit::Fit(std::vector<Trainee> trainees, const Samples& samples, const FitSettings& settings, std::uint64_t seed)
+    : stack_(stack_of(trainees)),
+      model_(stack_ ? *stack_ : trainees.at(0).model),
+      samples_(samples),
       seed_(seed),
-      name_(std::move(name)),
-      train_(data.train),
-      validation_(Tensor::from(context_, {static_cast<std::int64_t>(data.validation.size())}, data.validation)),
-      steps_per_epoch_((static_cast<std::int64_t>(train_.size()) + settings.batch_size - 1) / settings.batch_size),
-      optimizer_(named_parameters(model), settings.rule, settings.learning_rate),
-      trainer_(model, optimizer_, images, {settings_.augmentation}, settings.graph) {
-  if (train_.empty()) fail("[fit] no training samples");
-  for (const auto& [tensor_name, tensor] : state_) best_.emplace_back(tensor_name, tensor.clone());
-  order_ = Tensor::empty(context_, {static_cast<std::int64_t>(train_.size())}, DType::i32);
-  losses_ = Tensor::zeros(context_, {steps_per_epoch_}, DType::f32);
-  begin_epoch();
+      course_(static_cast<std::int64_t>(trainees[0].data.train.size()), settings),
+      members_(members_of(trainees, course_, samples.measure(), settings.patience_delta)),
+      trainer_(model_, samples, keys_of(trainees, seed), settings) {
+  Context& context = named_state(model_).at(0).second.context();
+  std::vector<std::int32_t> validation;
+  for (const Trainee& trainee : trainees)
+    validation.insert(validation.end(), trainee.data.validation.begin(), trainee.data.validation.end());
+  validation_ = Tensor::from(context, {size(), static_cast<std::int64_t>(validation.size()) / size()}, validation);
+  orders_ = Tensor::empty(context, {size(), static_cast<std::int64_t>(trainees[0].data.train.size())}, DType::i32);
+  losses_ = Tensor::zeros(context, {course_.steps_per_epoch(), size()}, DType::f32);
+  for (std::size_t i = 0; i < members_.size(); ++i) begin_epoch(i);
 }
 
-// The order is a function of the names of its random stream, so a resumed epoch finds the same one.
-void Fit::begin_epoch() {
-  std::vector<std::int32_t> order = train_;
-  RandomStream(seed_, "shuffle, " + name_, static_cast<std::uint64_t>(epoch_)).shuffle(order);
-  order_.assign(std::span<const std::int32_t>(order));
+void Fit::begin_epoch(std::size_t member) const {
+  const std::vector<std::int32_t> order = members_[member].order(seed_);
+  const std::int64_t samples = orders_.dim(1);
+  orders_.part(static_cast<std::int64_t>(member) * samples, {samples}).assign(std::span<const std::int32_t>(order));
+}
+
+bool Fit::done() const {
+  return std::all_of(members_.begin(), members_.end(), [](const Member& member) { return member.done(); });
+}
+
+std::int64_t Fit::steps() const {
+  std::int64_t steps = 0;
+  for (const Member& member : members_) {
+    if (!member.done()) return member.steps();
+    steps = std::max(steps, member.steps());
+  }
+  return steps;
+}
+
+bool Fit::in_step() const {
+  return std::all_of(members_.begin(), members_.end(),
+                     [now = steps()](const Member& member) { return member.done() || member.steps() == now; });
 }
 
 void Fit::step() {
-  const auto [first, last] = next_samples();
-  if (!finish_step(trainer_.step(order_.part(first, {last - first}), losses_.part(step_, {1})))) return;
-  const ProfileSpan span(context_, "validation");
-  end_epoch(evaluate(model_, images_, validation_));
+  const std::int64_t step = steps(), row = step % course_.steps_per_epoch();
+  const auto [first, last] = course_.range(step);
+  Cost cost = trainer_.step(samples_of_stack(orders_, first, last), losses_.part(row * size(), {size()}));
+  cost = cost / static_cast<Count>(size());  // of members of equal shapes
+  std::vector<std::size_t> trained;
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (!members_[i].done()) trained.push_back(i);
+  for (const std::size_t i : trained) members_[i].has_trained(cost);
+  const bool end_of_epoch = row + 1 == course_.steps_per_epoch(), validates = course_.validates_after(step + 1);
+  if (end_of_epoch || validates) check_losses(trained, step + 1);
+  if (end_of_epoch || validates) first_loss_ = end_of_epoch ? 0 : row + 1;
+  if (validates) validate(trained);
+  if (end_of_epoch && step + 1 < course_.steps())
+    for (const std::size_t i : trained) begin_epoch(i);
 }
 
-std::pair<std::int64_t, std::int64_t> Fit::next_samples() const {
-  const std::int64_t first = step_ * settings_.batch_size;
-  return {first, std::min(first + settings_.batch_size, order_.dim(0))};
-}
-
-bool Fit::finish_step(const Cost& cost) {
-  cost_ += cost;
-  if (++step_ < steps_per_epoch_) return false;
-  check_losses();
-  return true;
+void Fit::validate(const std::vector<std::size_t>& trained) {
+  const ProfileSpan span(validation_.context(), "validation");
+  Pass pass;
+  const std::vector<Score> scores =
+      evaluate_stack([&](const Tensor& x) { return model_.forward(x, pass); }, samples_, validation_);
+  for (const std::size_t i : trained) members_[i].has_been_validated(scores[i]);
 }
 
 void Fit::check_losses() const {
-  const std::vector<float> losses = losses_.to_vector<float>();
-  for (std::int64_t i = first_loss_; i < step_; ++i)
-    if (const float loss = losses[static_cast<std::size_t>(i)]; !std::isfinite(loss))
-      fail("the loss is not finite (", loss, ") in ", name_, ", epoch ", epoch_ + 1, ", step ", i + 1, " of ",
-           steps_per_epoch_, "; lower train.lr, or look at the data");
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (!members_[i].done()) open.push_back(i);
+  if (steps() % course_.steps_per_epoch() != 0) check_losses(open, steps());
 }
 
-void Fit::end_epoch(const Evaluation& validation) {
-  const bool better =
-      validation.count == 0 || best_accuracy_ < 0 || validation.accuracy() > best_accuracy_ + settings_.patience_delta;
-  if (better) {
-    if (validation.count != 0) best_accuracy_ = validation.accuracy();
-    copy_tensors(state_, best_);
-  }
-  stale_ = better ? 0 : stale_ + 1;
-  ++epoch_;
-  step_ = 0;
-  first_loss_ = 0;
-  if (epoch_ < settings_.max_epochs) begin_epoch();
+void Fit::check_losses(const std::vector<std::size_t>& members, std::int64_t steps) const {
+  const std::int64_t per_epoch = course_.steps_per_epoch(), epoch = (steps - 1) / per_epoch;
+  const std::vector<float> losses = losses_.to_vector<float>();
+  for (const std::size_t i : members)
+    for (std::int64_t row = first_loss_; row < steps - epoch * per_epoch; ++row)
+      if (const float loss = losses[static_cast<std::size_t>(row * size()) + i]; !std::isfinite(loss))
+        fail("the loss is not finite (", loss, ") in ", members_[i].name(), ", epoch ", epoch + 1, ", step ", row + 1,
+             " of ", per_epoch, "; lower train.lr, or look at the data");
 }
 
 FitProgress Fit::progress() const {
-  const std::int64_t samples = order_.dim(0);
-  return {epoch_, settings_.max_epochs, epoch_ * samples + std::min(step_ * settings_.batch_size, samples)};
-}
-
-FitResult Fit::finish() {
-  copy_tensors(best_, state_);
-  return {epoch_, best_accuracy_, cost_};
-}
-
-FitResult Fit::run(const AfterStep& after_step) {
-  while (!done()) {
-    step();
-    after_step(progress());
+  FitProgress all = members_[0].progress();
+  all.samples = 0;
+  for (const Member& member : members_) {
+    const FitProgress one = member.progress();
+    all.epoch = std::min(all.epoch, one.epoch);
+    all.samples += one.samples;
   }
-  return finish();
-}
-
-std::vector<NamedTensor> Fit::tensors() const {
-  std::vector<NamedTensor> all = with_prefix("optimizer.", optimizer_.state());
-  for (NamedTensor& tensor : with_prefix("best.", best_)) all.push_back(std::move(tensor));
+  all.samples /= size();
   return all;
 }
 
-nlohmann::json Fit::state() const {
-  return {{"epoch", epoch_},
-          {"step", step_},
-          {"optimizer_steps", steps()},
-          {"stale_epochs", stale_},
-          {"best_accuracy", best_accuracy_},
-          {"macs", to_text(cost_.macs)},
-          {"flops", to_text(cost_.flops)},
-          {"bytes", to_text(cost_.bytes)}};
+std::vector<FitResult> Fit::finish() {
+  std::vector<FitResult> results;
+  for (Member& member : members_) results.push_back(member.finish());
+  return results;
 }
 
-void Fit::restore(const std::vector<NamedTensor>& tensors, const nlohmann::json& state) {
-  epoch_ = state.at("epoch");
-  step_ = state.at("step");
-  stale_ = state.at("stale_epochs");
-  best_accuracy_ = state.at("best_accuracy");
-  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
-  first_loss_ = step_;
-  optimizer_.restore(without_prefix("optimizer.", tensors, optimizer_.state()), state.at("optimizer_steps"));
-  copy_tensors(without_prefix("best.", tensors, best_), best_);
-  begin_epoch();
+std::vector<NamedTensor> Fit::optimizer_state(std::size_t member) const {
+  std::vector<NamedTensor> state = trainer_.optimizer().state();
+  if (!stack_) return state;
+  for (auto& [name, tensor] : state) {
+    Shape shape;
+    for (int i = 1; i < tensor.shape().rank(); ++i) shape.push_back(tensor.dim(i));
+    tensor = tensor.part(static_cast<std::int64_t>(member) * shape.count(), shape);
+  }
+  return state;
+}
+
+std::vector<NamedTensor> Fit::tensors(std::size_t member) const {
+  std::vector<NamedTensor> all = with_prefix("optimizer.", optimizer_state(member));
+  for (NamedTensor& tensor : with_prefix("best.", members_.at(member).best())) all.push_back(std::move(tensor));
+  return all;
+}
+
+void Fit::restore(std::size_t member, const std::vector<NamedTensor>& tensors, const nlohmann::json& state) {
+  members_.at(member).restore(without_prefix("best.", tensors, members_[member].best()), state);
+  const std::vector<NamedTensor> optimizer = optimizer_state(member);
+  copy_tensors(without_prefix("optimizer.", tensors, optimizer), optimizer);
+  trainer_.optimizer().set_steps(steps());
+  first_loss_ = steps() % course_.steps_per_epoch();
+  begin_epoch(member);
 }
 
 }  // namespace alma

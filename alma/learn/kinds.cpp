@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "alma/learn/ensemble.h"
+#include "alma/learn/image_samples.h"
 #include "models/mlp.h"
 #include "models/umix.h"
 #include "models/vgg.h"
@@ -84,6 +85,17 @@ MakeModel umix_maker(MakeModel make_member, std::int64_t members, bool average) 
 
 }  // namespace
 
+Task image_task(const Config& config, ImageData data) {
+  ImageAugmentation augmentation;
+  augmentation.pad = static_cast<int>(config.train.crop_pad);
+  std::fill_n(augmentation.fill, PixelScale::max_channels, static_cast<float>(config.train.crop_fill));
+  augmentation.flip = config.train.flip;
+  const auto shared = std::make_shared<const ImageData>(std::move(data));
+  return {describe_input(*shared),
+          [=](Context& context) { return upload_samples(context, shared->train, shared->mean, shared->std, augmentation); },
+          [=](Context& context) { return upload_samples(context, shared->test, shared->mean, shared->std); }};
+}
+
 FitSettings fit_settings(const Config::Train& train) {
   FitSettings settings;
   settings.rule = optimizer_rule(train);
@@ -92,15 +104,11 @@ FitSettings fit_settings(const Config::Train& train) {
   settings.max_epochs = train.max_epochs;
   settings.patience = train.patience;
   settings.patience_delta = train.patience_delta;
-  settings.augmentation.pad = static_cast<int>(train.crop_pad);
-  std::fill_n(settings.augmentation.fill, PixelScale::max_channels, static_cast<float>(train.crop_fill));
-  settings.augmentation.flip = train.flip;
   settings.graph = train.graph;
   return settings;
 }
 
-std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input,
-                                      const DeviceImages& images) {
+std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input) {
   const Config::Learner& learner = config.learner;
   const bool umix = learner.method == "umix";
   EnsembleSettings settings;
@@ -114,7 +122,7 @@ std::unique_ptr<Learner> make_learner(const Config& config, Context& context, co
   settings.combine = combine(learner);
   MakeModel make_model = model_maker(config, input);
   if (umix) make_model = umix_maker(std::move(make_model), learner.members, learner.combine == "mean");
-  return make_ensemble(context, images, settings, std::move(make_model));
+  return make_ensemble(context, settings, std::move(make_model));
 }
 
 }  // namespace alma

@@ -1,9 +1,11 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "alma/config/config.h"
+#include "alma/learn/fit.h"
 #include "alma/learn/learner.h"
 #include "data/catalogue.h"
 
@@ -24,9 +26,18 @@ InputDescription input_from_json(const nlohmann::json& json);
 
 /// The images that the configuration names. Throws as load_images().
 ImageData load_data(const Config& config);
+
+/// What a run learns from: the input of its models, and samples, put on a device where they are wanted.
+struct Task {
+  using Upload = std::function<std::shared_ptr<const Samples>(Context& context)>;
+  InputDescription input;
+  Upload train, test;
+};
+/// Of images, those to train on cut and mirrored as the configuration says.
+Task image_task(const Config& config, ImageData data);
+
 FitSettings fit_settings(const Config::Train& train);
-/// `images` is the training set; it and `context` outlive the learner.
-std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input,
-                                      const DeviceImages& images);
+/// `context` outlives the learner.
+std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input);
 
 }  // namespace alma

@@ -4,8 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "alma/learn/evaluate.h"
-#include "alma/learn/fit.h"
+#include "alma/learn/progress.h"
+#include "alma/learn/samples.h"
+#include "data/stream.h"
 
 namespace alma {
 
@@ -15,18 +16,22 @@ namespace alma {
 class Learner {
  public:
   virtual ~Learner() = default;
-  /// Update number `update`, counted from 0, on `data`. After load() of a state inside an update, goes on with that one.
-  virtual FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) = 0;
-  /// Error and loss of the learner as it is now on the samples that `indices` names, by a copy in `context`, where images
-  /// and indices must be: it may run on another thread while this learner goes on. What members that no longer train say
-  /// about the samples is remembered, so that evaluations of one context, images and indices must follow one another.
-  using Evaluate = std::function<Evaluation()>;
-  virtual Evaluate evaluator(Context& context, const DeviceImages& images, const Tensor& indices) = 0;
-  /// Probabilities [rows, classes] of normalised inputs x.
+  /// Update number `update`, counted from 0, on the samples that `data` names: grows, then fits. After load() of a state
+  /// inside an update, goes on with that one.
+  virtual FitResult update(std::int64_t update, const Samples& samples, const MegaBatch& data,
+                           const AfterStep& after_step) = 0;
+  /// The most samples that an update on so many trains a model on, repeats counted.
+  virtual std::int64_t planned_samples(std::int64_t samples) const = 0;
+  /// The score of the learner as it is now on the samples that `indices` names, by a copy in `context`, where samples and
+  /// indices must be: it may run on another thread while this learner goes on. What members that no longer train say about
+  /// the samples is remembered, so that evaluations of one context, samples and indices must follow one another.
+  using Evaluate = std::function<Score()>;
+  virtual Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) = 0;
+  /// Probabilities [rows, classes] of inputs x, such as a batch of samples has.
   virtual Tensor predict(const Tensor& x) = 0;
   virtual std::int64_t parameters() = 0;
-  /// Forward multiply-adds of a prediction for one sample of so many features, by the paper's count.
-  virtual Count macs_per_sample(std::int64_t features) = 0;
+  /// Forward multiply-adds of a prediction for one of the samples, by the paper's count.
+  virtual Count macs_per_sample(const Samples& samples) = 0;
 
   /// Everything that the learner needs to go on, between updates and, called from AfterStep, inside one.
   virtual std::vector<NamedTensor> tensors() = 0;

@@ -1,20 +1,30 @@
 #include "alma/learn/trainer.h"
 
+#include <algorithm>
+
+#include "alma/learn/evaluate.h"
+#include "base/random.h"
 #include "engine/ops_elementwise.h"
 #include "engine/ops_loss.h"
 
 namespace alma {
 
-Trainer::Trainer(Module& model, Optimizer& optimizer, const DeviceImages& images,
-                 std::vector<ImageAugmentation> augmentations, bool graph)
-    : model_(model), optimizer_(optimizer), images_(images), augmentations_(std::move(augmentations)), graph_(graph) {
-  for (ImageAugmentation& augmentation : augmentations_) augmentation.place.state = optimizer_.device_state();
+Trainer::Trainer(Module& model, const Samples& samples, std::vector<std::uint64_t> keys, TrainerSettings settings)
+    : model_(model),
+      samples_(samples),
+      settings_(std::move(settings)),
+      parameters_(named_parameters(model)),
+      optimizer_(parameters_, settings_.rule, settings_.learning_rate) {
+  for (const std::uint64_t key : keys) places_.push_back({key, optimizer_.device_state()});
+  random_ = {RandomStream::key(keys.at(0), "pass"), optimizer_.device_state()};
 }
 
 Cost Trainer::step(const Tensor& indices, const Tensor& losses) {
   const ProfileSpan span(indices.context(), "training step");
+  if (settings_.rate_factor)
+    optimizer_.set_learning_rate(settings_.learning_rate * settings_.rate_factor(optimizer_.steps()));
   optimizer_.prepare();
-  if (!graph_) return train(indices, losses);
+  if (!settings_.graph) return train(indices, losses);
   CapturedStep& step = captured_step(indices);
   step.indices.copy_from(indices);
   step.work.run([&] { step.cost = train(step.indices, step.losses); });
@@ -23,16 +33,51 @@ Cost Trainer::step(const Tensor& indices, const Tensor& losses) {
 }
 
 Cost Trainer::train(const Tensor& indices, const Tensor& losses) {
-  const Batch batch = batch_of_images(images_, indices, augmentations_);
-  CostScope scope(indices.context());
-  Pass pass{.purpose = Purpose::training, .random = {.state = optimizer_.device_state()}};
-  Tensor found = softmax_cross_entropies(model_.forward(batch.x, pass), batch.y, losses.dim(0));
-  for (const Tensor& penalty : pass.penalties) found = found + penalty;
-  found.backward_of_sum();
-  const Cost cost = scope.cost();
+  const std::int64_t samples = indices.dim(0) / losses.dim(0);
+  const std::int64_t at_a_time = settings_.micro_batch > 0 ? settings_.micro_batch : samples;
+  Cost cost;
+  for (std::int64_t first = 0; first < samples; first += at_a_time)
+    cost += backward(indices, first, std::min(first + at_a_time, samples), losses);
+  if (settings_.exchange) settings_.exchange(parameters_);
+  if (settings_.clip > 0) clip_gradients();
   optimizer_.apply();
-  losses.copy_from(found);
   return cost;
+}
+
+Cost Trainer::backward(const Tensor& indices, std::int64_t first, std::int64_t last, const Tensor& losses) {
+  const std::int64_t k = losses.dim(0), samples = indices.dim(0) / k;
+  const bool whole = last - first == samples;
+  const Batch batch = samples_.batch(whole ? indices : samples_of_stack(indices.view({k, samples}), first, last), {places_});
+  const CostScope scope(indices.context());
+  Pass pass{.purpose = Purpose::training, .random = random_, .first_row = first};
+  Tensor found = softmax_cross_entropies(model_.forward(batch.x, pass), batch.y, k);
+  for (const Tensor& penalty : pass.penalties) found = found + penalty;
+  if (!whole) found = (static_cast<double>(last - first) / static_cast<double>(samples)) * found;
+  found.backward_of_sum();
+  losses.copy_from(first == 0 ? found : losses + found.detach());
+  return scope.cost();
+}
+
+// A factor of min(1, clip / norm) for each member, without waiting for the device.
+void Trainer::clip_gradients() const {
+  Backend& backend = parameters_[0].second.backend();
+  const auto k = static_cast<std::int64_t>(places_.size());
+  for (std::int64_t member = 0; member < k; ++member) {
+    std::vector<Tensor> gradients;
+    for (const auto& [name, parameter] : parameters_) {
+      if (!parameter.grad().defined()) continue;
+      const std::int64_t count = parameter.count() / k;
+      gradients.push_back(parameter.grad().part(member * count, {count}));
+    }
+    if (gradients.empty()) return;
+    const Tensor norm = Tensor::empty(gradients[0].context(), {}, gradients[0].dtype());
+    const std::vector<In> views(gradients.begin(), gradients.end());
+    backend.gradient_norm(views, norm.out());
+    const Tensor one = Tensor::full(norm.context(), {}, norm.dtype(), 1);
+    const Tensor limit = Tensor::full(norm.context(), {}, norm.dtype(), settings_.clip);
+    const Tensor factor = one - relu(one - limit / norm);
+    for (const Tensor& gradient : gradients) gradient.copy_from(gradient * factor);
+  }
 }
 
 Trainer::CapturedStep& Trainer::captured_step(const Tensor& indices) {
@@ -42,7 +87,7 @@ Trainer::CapturedStep& Trainer::captured_step(const Tensor& indices) {
     step = std::unique_ptr<CapturedStep>(
         new CapturedStep{Captured(context),
                          Tensor::empty(context, indices.shape(), DType::i32),
-                         Tensor::empty(context, {static_cast<std::int64_t>(augmentations_.size())}, DType::f32),
+                         Tensor::empty(context, {static_cast<std::int64_t>(places_.size())}, DType::f32),
                          {}});
   }
   return *step;

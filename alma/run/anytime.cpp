@@ -8,29 +8,29 @@
 
 namespace alma {
 
-AnytimeRun::AnytimeRun(const Config& config, Context& context, const ImageData& data)
+AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
     : config_(config),
       context_(context),
-      input_(describe_input(data)),
-      train_(upload_images(context, data.train, data.mean, data.std)),
+      input_(task.input),
+      train_(task.train(context)),
       beside_(context.beside("judging")),
       test_context_(beside_ ? *beside_ : context),
-      test_(upload_images(test_context_, data.test, data.mean, data.std)),
-      test_indices_(all_indices(test_context_, data.test.count())),
-      stream_(data.train.count(), config.stream.mega_batches, config.stream.validation,
+      test_(task.test(test_context_)),
+      test_indices_(all_indices(test_context_, test_->count())),
+      stream_(train_->count(), config.stream.mega_batches, config.stream.validation,
               static_cast<std::uint64_t>(config.stream.seed)),
       schedule_(config.stream.mega_batches, config.learner.wait),
-      learner_(make_learner(config, context, input_, train_)) {
-  judgement_.error = 1 - 1.0 / input_.classes;
+      learner_(make_learner(config, context, input_)) {
+  judgement_.measured = chance(test_->measure(), test_->classes());
   for (std::int64_t u = 0; u < schedule_.updates(); ++u) samples_planned_ += planned_samples(u);
 }
 
 double AnytimeRun::planned_samples(std::int64_t update) const {
   const UpdateSpan span = schedule_[update];
-  double samples = 0;
+  std::int64_t samples = 0;
   for (std::int64_t t = config_.learner.replay ? 0 : span.first; t < span.last; ++t)
-    samples += static_cast<double>(stream_[t].train.size()) * static_cast<double>(config_.train.max_epochs);
-  return samples;
+    samples += static_cast<std::int64_t>(stream_[t].train.size());
+  return static_cast<double>(learner_->planned_samples(samples));
 }
 
 RunFacts AnytimeRun::facts() {
@@ -41,9 +41,9 @@ RunFacts AnytimeRun::facts() {
     facts.validation_samples += static_cast<std::int64_t>(stream_[t].validation.size());
   }
   facts.test_samples = test_indices_.count();
-  facts.classes = input_.classes;
+  facts.classes = static_cast<int>(test_->classes());
   facts.parameters = learner_->parameters();
-  facts.macs_per_sample = learner_->macs_per_sample(input_.features());
+  facts.macs_per_sample = learner_->macs_per_sample(*train_);
   return facts;
 }
 
@@ -81,13 +81,13 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   directory.truncate_metrics(checkpoint.metrics_bytes);
   records_ = read_metrics(directory.path());
   const nlohmann::json& state = checkpoint.state;
-  judgement_.error = state.at("error");
+  judgement_.measured = state.at(name_of(test_->measure()));
   if (!state.at("loss").is_null()) judgement_.loss = state.at("loss");
   cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), 0};
   samples_ = state.at("samples");
   seconds_before_ = state.at("seconds");
   history_ = state.at("history");
-  for (const MegaBatchRecord& record : records_) cer_ += record.error;
+  for (const MegaBatchRecord& record : records_) cer_ += judged_by(record);
   learner_->load(std::move(checkpoint.tensors), state.at("learner"));
 }
 
@@ -113,8 +113,8 @@ void AnytimeRun::judge(std::int64_t updates_done) {
   }
 }
 
-void AnytimeRun::take(const Evaluation& test) {
-  judgement_.error = test.error();
+void AnytimeRun::take(const Score& test) {
+  judgement_.measured = measured(test_->measure(), test);
   judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
 }
 
@@ -122,17 +122,17 @@ void AnytimeRun::take(const Evaluation& test) {
 void AnytimeRun::settle(RunDirectory& directory) {
   if (judging_.valid()) take(judging_.get());
   for (MegaBatchRecord& record : waiting_) {
-    record.error = judgement_.error;
+    (test_->measure() == Measure::error ? record.error : record.ppl.emplace()) = judgement_.measured;
     record.loss = judgement_.loss;
     directory.append(record);
     records_.push_back(record);
-    cer_ += record.error;
+    cer_ += judged_by(record);
   }
   waiting_.clear();
 }
 
 void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done) {
-  console.progress({t, stream_.size(), fit.epoch, fit.max_epochs, judgement_.error, cer_,
+  console.progress({t, stream_.size(), fit.epoch, fit.max_epochs, judgement_.measured, cer_,
                     samples_ + static_cast<double>(fit.samples), samples_planned_, done});
 }
 
@@ -150,16 +150,16 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     const std::int64_t update = (t - 1) / schedule_.wait();
     const UpdateSpan span = schedule_[update];
     const MegaBatch data = collect(stream_, span.first, span.last, config_.learner.replay);
-    const FitResult fit = learner_->update(update, data, after_step);
+    const FitResult fit = learner_->update(update, *train_, data, after_step);
     cost_ += fit.cost;
-    samples_ += static_cast<double>(data.train.size()) * static_cast<double>(config_.train.max_epochs);
+    samples_ += planned_samples(update);
     record.epochs = fit.epochs;
-    if (fit.best_accuracy >= 0) record.val_accuracy = fit.best_accuracy;
+    if (train_->measure() == Measure::error) record.val_accuracy = fit.best;
     settle(directory);
     judge(update + 1);
   }
   record.params = learner_->parameters();
-  record.inference_macs = learner_->macs_per_sample(input_.features());
+  record.inference_macs = learner_->macs_per_sample(*train_);
   record.train_macs = cost_.macs;
   record.train_flops = cost_.flops;
   record.seconds = seconds();
@@ -176,12 +176,15 @@ void AnytimeRun::save(RunDirectory& directory) {
   settle(directory);
   const ProfileSpan span(context_, "checkpoint");
   const nlohmann::json learner = learner_->state();
-  const nlohmann::json state = {
-      {"error", judgement_.error},   {"loss", judgement_.loss ? nlohmann::json(*judgement_.loss) : nlohmann::json()},
-      {"macs", to_text(cost_.macs)}, {"flops", to_text(cost_.flops)},
-      {"samples", samples_},         {"seconds", seconds()},
-      {"history", history_},         {"input", to_json(input_)},
-      {"learner", learner}};
+  const nlohmann::json state = {{name_of(test_->measure()), judgement_.measured},
+                                {"loss", judgement_.loss ? nlohmann::json(*judgement_.loss) : nlohmann::json()},
+                                {"macs", to_text(cost_.macs)},
+                                {"flops", to_text(cost_.flops)},
+                                {"samples", samples_},
+                                {"seconds", seconds()},
+                                {"history", history_},
+                                {"input", to_json(input_)},
+                                {"learner", learner}};
   directory.sync_metrics();
   store_->save(learner_->tensors(), state, directory.metrics_bytes());
   last_save_ = steady_seconds();

@@ -19,8 +19,8 @@ struct Interrupted {};
 /// waits, collects and updates, and the environment judges it after each arrival. The test set is touched here alone.
 class AnytimeRun {
  public:
-  /// `data` may be let go afterwards; `context` outlives the run.
-  AnytimeRun(const Config& config, Context& context, const ImageData& data);
+  /// `context` outlives the run.
+  AnytimeRun(const Config& config, Context& context, const Task& task);
 
   /// For the start-up table; threads and folder are the caller's to fill in.
   RunFacts facts();
@@ -31,7 +31,7 @@ class AnytimeRun {
  private:
   /// The test result that holds between updates.
   struct Judgement {
-    double error = 0;
+    double measured = 0;  // the error or the perplexity
     std::optional<double> loss;
   };
 
@@ -39,7 +39,7 @@ class AnytimeRun {
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
   double planned_samples(std::int64_t update) const;
   void judge(std::int64_t updates_done);
-  void take(const Evaluation& test);
+  void take(const Score& test);
   void settle(RunDirectory& directory);
   void save(RunDirectory& directory);
   void finish(RunDirectory& directory, Console& console);
@@ -49,12 +49,12 @@ class AnytimeRun {
   Config config_;
   Context& context_;
   InputDescription input_;
-  DeviceImages train_;
+  std::shared_ptr<const Samples> train_;
   // The test set and who is judged on it live in a context of their own where one can work beside the training: judging then
   // overlaps with the next update. Elsewhere it is the training's.
   std::unique_ptr<Context> beside_;
   Context& test_context_;
-  DeviceImages test_;
+  std::shared_ptr<const Samples> test_;
   Tensor test_indices_;
   MegaBatchStream stream_;
   Schedule schedule_;
@@ -71,7 +71,7 @@ class AnytimeRun {
   double seconds_before_ = 0;                         // of earlier processes
   double started_ = 0, last_save_ = 0;                // steady clock
   std::vector<MegaBatchRecord> waiting_;              // judged by the evaluation under way; not written yet
-  std::future<Evaluation> judging_;                   // last: its thread ends before what it uses goes
+  std::future<Score> judging_;                        // last: its thread ends before what it uses goes
 };
 
 }  // namespace alma

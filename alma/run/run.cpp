@@ -52,7 +52,7 @@ int run_command(const RunOptions& options) {
     const ProfileSpan span(context, kLoadingData);
     return load_data(options.config);
   };
-  AnytimeRun run(options.config, context, load());
+  AnytimeRun run(options.config, context, image_task(options.config, load()));
   RunDirectory directory(options.out, options.config, options.mode);
   if (is_finished(directory.path())) return show_finished(directory, options, console);
   RunFacts facts = run.facts();

@@ -17,12 +17,12 @@ constexpr std::int64_t kSteps = 3;  // at least, the first of which does not cou
 
 struct Enough {};
 
-double seconds_to_train(Learner& learner, const MegaBatch& data) {
+double seconds_to_train(Learner& learner, const Samples& samples, const MegaBatch& data) {
   std::int64_t steps = 0, first_samples = 0;
   double seconds_per_sample = 0;
   double start = 0;
   try {
-    learner.update(0, data, [&](const FitProgress& fit) {
+    learner.update(0, samples, data, [&](const FitProgress& fit) {
       if (++steps == 1) {
         start = steady_seconds();
         first_samples = fit.samples;
@@ -47,21 +47,19 @@ double peak_bytes() {
 
 Probe probe(const Config& config, const std::string& device, int threads) {
   Context context(device, threads);
-  const ImageData data = load_data(config);
-  const InputDescription input = describe_input(data);
-  const DeviceImages train = upload_images(context, data.train, data.mean, data.std);
-  const DeviceImages test = upload_images(context, data.test, data.mean, data.std);
-  const auto learner = make_learner(config, context, input, train);
+  const Task task = image_task(config, load_data(config));
+  const auto train = task.train(context), test = task.test(context);
+  const auto learner = make_learner(config, context, task.input);
   Probe result;
-  result.train_samples = data.train.count();
-  result.test_samples = data.test.count();
-  result.macs_per_sample = learner->macs_per_sample(input.features());
+  result.train_samples = train->count();
+  result.test_samples = test->count();
+  result.macs_per_sample = learner->macs_per_sample(*train);
   result.parameters = learner->parameters();
   // Of the first tenth of the data at most: as if validation did not exist, since its share is known.
   MegaBatch some;
-  for (std::int32_t i = 0; i < std::max<std::int64_t>(1, data.train.count() / 10); ++i) some.train.push_back(i);
-  result.seconds_to_train = seconds_to_train(*learner, some);
-  const std::int64_t tested = std::min<std::int64_t>(data.test.count(), 512);
+  for (std::int32_t i = 0; i < std::max<std::int64_t>(1, train->count() / 10); ++i) some.train.push_back(i);
+  result.seconds_to_train = seconds_to_train(*learner, *train, some);
+  const std::int64_t tested = std::min<std::int64_t>(test->count(), 512);
   const auto evaluate = learner->evaluator(context, test, all_indices(context, tested));
   evaluate();
   const double start = steady_seconds();

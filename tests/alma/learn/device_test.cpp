@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "alma/learn/evaluate.h"
 #include "data/catalogue.h"
 #include "engine/ops_loss.h"
 #include "kernels/open_backend.h"
@@ -61,8 +62,8 @@ struct Trainer {
 
 /// Of a Trainer, on the test set.
 double test_error(Trainer& trainer, const ImageData& data) {
-  const DeviceImages test = upload_images(trainer.context, data.test, data.mean, data.std);
-  return evaluate(*trainer.model, test, all_indices(trainer.context, data.test.count())).error();
+  const auto test = upload_samples(trainer.context, data.test, data.mean, data.std);
+  return evaluate(*trainer.model, *test, all_indices(trainer.context, test->count())).error();
 }
 
 // Weights after 20 steps, full batches and ragged ones.

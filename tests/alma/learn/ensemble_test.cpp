@@ -40,13 +40,13 @@ TEST(Ens, MembersAreSingleModelsWithStreamsOfTheirOwn) {
   // The first is SM with the same seed; the third by hand.
   EXPECT_EQ(bits(model_of(ensemble, 0)), bits(model_of(run_to_end(config_of("sm", 1), context), 0)));
   const ImageData data = load_data(config);
-  const DeviceImages images = upload_images(context, data.train, data.mean, data.std);
+  const auto images = upload_samples(context, data.train, data.mean, data.std);
   const MegaBatchStream stream(300, 10, 0.1, 432);
   const auto third = make_mlp(context, {784, 8, 10, 2, 2}, RandomStream(0, "initialisation, member 3"));
   for (std::int64_t u = 0; u < 2; ++u)
-    Fit(*third, images, collect(stream, 5 * u, 5 * u + 5, false), fit_settings(config.train), 0,
-        "update " + std::to_string(u + 1) + ", member 3")
-        .run([](const FitProgress&) {});
+    run(fit_of(*third, *images, collect(stream, 5 * u, 5 * u + 5, false), fit_settings(config.train), 0,
+               "update " + std::to_string(u + 1) + ", member 3"),
+        [](const FitProgress&) {});
   EXPECT_EQ(bits(model_of(ensemble, 2)), bits(named_parameters(*third)));
   EXPECT_NE(bits(model_of(ensemble, 0)), bits(model_of(ensemble, 1)));
 }
@@ -101,10 +101,11 @@ TEST(GEns, GrowsTrainsTheNewestAndFreezesTheRest) {
   }
   // The first model stays as the first update has left it.
   const ImageData data = load_data(config);
-  const DeviceImages images = upload_images(context, data.train, data.mean, data.std);
+  const auto images = upload_samples(context, data.train, data.mean, data.std);
   const auto first = make_mlp(context, {784, 8, 10, 2, 2}, RandomStream(0, "initialisation"));
-  Fit(*first, images, collect(MegaBatchStream(300, 10, 0.1, 432), 0, 2, false), fit_settings(config.train), 0, "update 1")
-      .run([](const FitProgress&) {});
+  run(fit_of(*first, *images, collect(MegaBatchStream(300, 10, 0.1, 432), 0, 2, false), fit_settings(config.train), 0,
+             "update 1"),
+      [](const FitProgress&) {});
   EXPECT_EQ(bits(model_of(grown, 0)), bits(named_parameters(*first)));
   EXPECT_NE(bits(model_of(grown, 4)), bits(model_of(grown, 3)));
 }

@@ -16,7 +16,7 @@ class FitGraphInTheSimulator : public ::testing::Test {
     context_ = open_simulator();
     if (!context_) GTEST_SKIP() << no_simulator;
     data_ = make_synthetic_images({.train = 160, .test = 1});
-    images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
+    images_ = upload_samples(*context_, data_.train, data_.mean, data_.std);
     split_ = first_images(140, 160);
     settings_.rule = AdamRule{};
     settings_.learning_rate = 0.01;
@@ -38,12 +38,12 @@ class FitGraphInTheSimulator : public ::testing::Test {
     settings_.graph = graph;
     const auto trained = model();
     Outcome outcome;
-    Fit fit(*trained, images_, split_, settings_, 9, "update 1");
+    Fit fit = fit_of(*trained, *images_, split_, settings_, 9, "update 1");
     note(1);
-    outcome.result = fit.run([&](const FitProgress&) {
+    outcome.result = run(fit, [&](const FitProgress&) {
       std::vector<std::string>& step = outcome.launches.emplace_back();
       for (std::size_t i = 0; i < count(); ++i) step.emplace_back(noted(i));
-      outcome.paths.push_back(bits(named_parameters(*trained)) + fit.state().dump());
+      outcome.paths.push_back(bits(named_parameters(*trained)) + fit.state(0).dump());
       note(1);
     });
     note(0);
@@ -59,14 +59,14 @@ class FitGraphInTheSimulator : public ::testing::Test {
       EXPECT_GT(a.launches[step].size(), 5u);
     }
     EXPECT_EQ(a.weights, b.weights);
-    EXPECT_EQ(a.result.best_accuracy, b.result.best_accuracy);
+    EXPECT_EQ(a.result.best, b.result.best);
     EXPECT_TRUE(a.result.cost.macs == b.result.cost.macs && a.result.cost.flops == b.result.cost.flops &&
                 a.result.cost.bytes == b.result.cost.bytes);
   }
 
   std::unique_ptr<Context> context_;
   ImageData data_;
-  DeviceImages images_;
+  std::shared_ptr<const Samples> images_;
   MegaBatch split_;
   FitSettings settings_;
 };
@@ -88,7 +88,7 @@ TEST_F(FitGraphInTheSimulator, IsCleanUnderAllChecks) {
   const auto set_checks = simulator_function<void(unsigned)>("alma_sim_set_checks");
   const auto checks = simulator_function<unsigned()>("alma_sim_checks")();
   set_checks(7);  // memcheck, racecheck, streams
-  images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
+  images_ = upload_samples(*context_, data_.train, data_.mean, data_.std);
   const Outcome graph = train(true), eager = train(false);
   set_checks(checks);
   expect_same(graph, eager);
@@ -100,7 +100,7 @@ TEST_F(FitGraphInTheSimulator, WeightsThatAreRestoredBetweenStepsAreThoseThatItR
     const auto trained = model(), other = make_mlp(*context_, {784, 4, 10, 2, 2}, RandomStream(6, "other"));
     int step = 0;
     std::string all;
-    Fit(*trained, images_, split_, settings_, 9, "update 1").run([&](const FitProgress&) {
+    run(fit_of(*trained, *images_, split_, settings_, 9, "update 1"), [&](const FitProgress&) {
       if (++step == 9) copy_tensors(named_parameters(*other), named_parameters(*trained));
       all += bits(named_parameters(*trained));
     });
@@ -116,17 +116,18 @@ TEST_F(FitGraphInTheSimulator, GoesOnFromASavedStepToTheSameBits) {
   for (const int stop : {1, 2, 11}) {
     const auto first = model(), second = model();
     std::vector<NamedTensor> saved;
-    Fit before(*first, images_, split_, settings_, 9, "update 1");
+    Fit before = fit_of(*first, *images_, split_, settings_, 9, "update 1");
     int done = 0;
-    EXPECT_THROW(before.run([&](const FitProgress&) {
-      if (++done == stop) throw Stop{};
-    }),
+    EXPECT_THROW(run(before,
+                     [&](const FitProgress&) {
+                       if (++done == stop) throw Stop{};
+                     }),
                  Stop);
-    for (const auto& [name, tensor] : before.tensors()) saved.emplace_back(name, tensor.clone());
+    for (const auto& [name, tensor] : before.tensors(0)) saved.emplace_back(name, tensor.clone());
     copy_tensors(named_parameters(*first), named_parameters(*second));
-    Fit after(*second, images_, split_, settings_, 9, "update 1");
-    after.restore(saved, before.state());
-    after.run([](const FitProgress&) {});
+    Fit after = fit_of(*second, *images_, split_, settings_, 9, "update 1");
+    after.restore(0, saved, before.state(0));
+    run(after, [](const FitProgress&) {});
     EXPECT_EQ(bits(named_parameters(*second)), whole.weights) << "stopped after step " << stop;
   }
 }

@@ -1,6 +1,4 @@
 // Ensembles on a GPU train as one stacked model: in the simulator, against the same members one by one.
-#include "alma/learn/stacked_fit.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,15 +14,12 @@
 namespace alma::test {
 namespace {
 
-/// Fits of k models on the same images, as a stack or not.
+/// k models, and the fit of all of them as a stack or one of each.
 struct Members {
   std::vector<std::unique_ptr<Module>> models;
-  std::unique_ptr<Module> stack;
   std::vector<std::unique_ptr<Fit>> fits;
-  std::unique_ptr<StackedFit> stacked;
 
   bool step() const {
-    if (stacked) return stacked->step();
     bool any = false;
     for (const auto& fit : fits) {
       if (fit->done()) continue;
@@ -33,10 +28,21 @@ struct Members {
     }
     return any;
   }
+  std::pair<Fit*, std::size_t> fit_of(std::size_t i) const {
+    return fits.size() == 1 ? std::pair{fits[0].get(), i} : std::pair{fits[i].get(), std::size_t{0}};
+  }
+  std::vector<NamedTensor> tensors(std::size_t i) const { return fit_of(i).first->tensors(fit_of(i).second); }
+  nlohmann::json state(std::size_t i) const { return fit_of(i).first->state(fit_of(i).second); }
+  std::vector<FitResult> finish() const {
+    std::vector<FitResult> all;
+    for (const auto& fit : fits)
+      for (const FitResult& result : fit->finish()) all.push_back(result);
+    return all;
+  }
   std::string bits_of_all() const {
     std::string all;
     for (std::size_t i = 0; i < models.size(); ++i)
-      all += bits(named_state(*models[i])) + bits(fits[i]->tensors()) + fits[i]->state().dump();
+      all += bits(named_state(*models[i])) + bits(tensors(i)) + state(i).dump();
     return all;
   }
 };
@@ -47,7 +53,7 @@ class StackedInTheSimulator : public ::testing::Test {
     context_ = open_simulator();
     if (!context_) GTEST_SKIP() << no_simulator;
     data_ = make_synthetic_images({.train = 180, .test = 1});
-    images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
+    images_ = upload_samples(*context_, data_.train, data_.mean, data_.std);
     split_ = first_images(150, 180);
     settings_.rule = AdadeltaRule{};
     settings_.batch_size = 64;  // 64, 64 and 22 samples
@@ -58,28 +64,32 @@ class StackedInTheSimulator : public ::testing::Test {
   }
   /// VGG19 on random images in color, cropped and mirrored.
   void use_vgg(std::int64_t experts) {
-    images_ = colour_images(*context_, 20);
+    images_ = colour_images(*context_, 20, {.pad = 4, .fill = {-1.9f, -1.9f, -1.9f}, .flip = true});
     split_ = first_images(16, 20);
     settings_.rule = SgdRule{0.9, 1e-4, false};
     settings_.learning_rate = 0.01;
     settings_.batch_size = 8;
-    settings_.augmentation = {.pad = 4, .fill = {-1.9f, -1.9f, -1.9f}, .flip = true};
     make_model_ = [experts](Context& context, std::uint64_t member) {
       return make_vgg19(context, {3, 4, 10, experts}, RandomStream(member, "test"));
     };
   }
-  Members members(std::size_t k, bool stacked) {
+  /// With `views` they are views of a stack that is gone.
+  Members members(std::size_t k, bool stacked, bool views = false) {
     Members all;
     for (std::size_t i = 0; i < k; ++i) all.models.push_back(make_model_(*context_, i));
-    if (stacked) {
-      std::vector<Module*> models;
-      for (const auto& model : all.models) models.push_back(model.get());
-      all.stack = stack(models);
+    std::vector<Trainee> trainees;
+    std::vector<Module*> models;
+    for (std::size_t i = 0; i < k; ++i) {
+      models.push_back(all.models[i].get());
+      trainees.push_back({*models[i], split_, "update 1, member " + std::to_string(i + 1)});
     }
-    for (std::size_t i = 0; i < k; ++i)
-      all.fits.push_back(
-          std::make_unique<Fit>(*all.models[i], images_, split_, settings_, 9, "update 1, member " + std::to_string(i + 1)));
-    if (stacked) all.stacked = std::make_unique<StackedFit>(*all.stack, all.fits);
+    if (views) stack(models);
+    if (stacked) {
+      all.fits.push_back(std::make_unique<Fit>(trainees, *images_, settings_, 9));
+    } else {
+      for (const Trainee& trainee : trainees)
+        all.fits.push_back(std::make_unique<Fit>(std::vector{trainee}, *images_, settings_, 9));
+    }
     return all;
   }
   static void expect_near(const std::vector<NamedTensor>& found, const std::vector<NamedTensor>& expected,
@@ -112,7 +122,7 @@ class StackedInTheSimulator : public ::testing::Test {
     EXPECT_NE(bits(named_state(*stacked.models[0])), start);
     for (std::size_t i = 0; i < k; ++i) {
       expect_near(named_state(*stacked.models[i]), named_state(*single.models[i]), std::to_string(i) + ", ");
-      const auto a = stacked.fits[i]->state(), b = single.fits[i]->state();
+      const auto a = stacked.state(i), b = single.state(i);
       for (const char* count : {"macs", "flops", "optimizer_steps", "epoch", "step"}) EXPECT_EQ(a[count], b[count]) << count;
       EXPECT_NE(a["macs"], "0");
     }
@@ -125,7 +135,7 @@ class StackedInTheSimulator : public ::testing::Test {
     all.step();
     const std::uint64_t after = launches();
     while (all.fits[0]->progress().epoch == 0) all.step();
-    while (all.fits[0]->state()["step"] != 2) all.step();
+    while (all.state(0)["step"] != 2) all.step();
     const std::uint64_t before_last = launches();
     all.step();
     EXPECT_EQ(all.fits[0]->progress().epoch, 2);
@@ -134,7 +144,7 @@ class StackedInTheSimulator : public ::testing::Test {
 
   std::unique_ptr<Context> context_;
   ImageData data_;
-  DeviceImages images_;
+  std::shared_ptr<const Samples> images_;
   MegaBatch split_;
   FitSettings settings_;
   std::function<std::unique_ptr<Module>(Context&, std::uint64_t)> make_model_;
@@ -201,7 +211,7 @@ TEST_F(StackedInTheSimulator, IsCleanUnderAllChecks) {
   };
   const std::string mlp = path();
   set_checks(7);  // memcheck, racecheck, streams
-  images_ = upload_images(*context_, data_.train, data_.mean, data_.std);
+  images_ = upload_samples(*context_, data_.train, data_.mean, data_.std);
   EXPECT_EQ(path(), mlp);
   use_vgg(2);
   settings_.max_epochs = 2;
@@ -217,17 +227,19 @@ TEST_F(StackedInTheSimulator, MembersEndWhenTheirPatienceDoes) {
   std::vector<std::string> best(4);
   while (stacked.step())
     for (std::size_t i = 0; i < 4; ++i)
-      if (stacked.fits[i]->done() && best[i].empty())
-        best[i] = bits(without_prefix("best.", stacked.fits[i]->tensors(), named_state(*stacked.models[i])));
+      if (const auto state = stacked.state(i); best[i].empty() && (state["epoch"] == 40 || state["stale_epochs"] == 3))
+        best[i] = bits(without_prefix("best.", stacked.tensors(i), named_state(*stacked.models[i])));
   while (single.step()) {
   }
   std::vector<std::int64_t> ends;
-  for (std::size_t i = 0; i < 4; ++i) {
+  for (std::size_t i = 0; i < 4; ++i)
     EXPECT_NE(bits(named_state(*stacked.models[i])), best[i]) << "it has gone on after its best epoch";
-    const FitResult a = stacked.fits[i]->finish(), b = single.fits[i]->finish();
+  const std::vector<FitResult> found = stacked.finish(), expected = single.finish();
+  for (std::size_t i = 0; i < 4; ++i) {
+    const FitResult &a = found[i], &b = expected[i];
     EXPECT_EQ(bits(named_state(*stacked.models[i])), best[i]) << i;
     EXPECT_EQ(a.epochs, b.epochs) << i;
-    EXPECT_EQ(a.best_accuracy, b.best_accuracy) << i;
+    EXPECT_EQ(a.best, b.best) << i;
     EXPECT_TRUE(a.cost.macs == b.cost.macs && a.cost.flops == b.cost.flops && a.cost.bytes == b.cost.bytes) << i;
     ends.push_back(a.epochs);
   }
@@ -249,15 +261,17 @@ TEST_F(StackedInTheSimulator, ALossThatIsNotFiniteNamesTheMember) {
 
 // Their tensors are views of the stack's, and not aligned as their own would be.
 TEST_F(StackedInTheSimulator, MembersOutOfStepTrainOneByOne) {
-  Members views = members(3, true);
-  const Members single = members(3, false);
-  views.stacked.reset();
-  EXPECT_TRUE(StackedFit::possible(views.fits));
-  for (const Members* all : {&std::as_const(views), &single}) {
+  const Members views = members(3, false, true), single = members(3, false);
+  for (const Members* all : {&views, &single}) {
     all->fits[0]->step();
-    EXPECT_FALSE(StackedFit::possible(all->fits));
     for (int i = 0; i < 6; ++i) all->step();
   }
+  const Members stacked = members(3, true);
+  EXPECT_TRUE(stacked.fits[0]->in_step());
+  stacked.fits[0]->restore(0, views.tensors(0), views.state(0));
+  EXPECT_FALSE(stacked.fits[0]->in_step());
+  for (std::size_t i = 1; i < 3; ++i) stacked.fits[0]->restore(i, views.tensors(0), views.state(0));
+  EXPECT_TRUE(stacked.fits[0]->in_step());
   for (std::size_t i = 0; i < 3; ++i)
     expect_near(named_state(*views.models[i]), named_state(*single.models[i]), std::to_string(i) + ", ");
 }
@@ -300,9 +314,9 @@ TEST_P(StackedEnsemble, CostsAndLearnsWhatItDoesOnTheCpu) {
 // A learner that is stopped after any step, saved, loaded and goes on, also with members that are done.
 TEST_P(StackedEnsemble, GoesOnFromASavedStepToTheSameBits) {
   const ImageData data = load_data(config_);
-  const DeviceImages images = upload_images(*context_, data.train, data.mean, data.std);
+  const auto images = upload_samples(*context_, data.train, data.mean, data.std);
   const MegaBatchStream stream(300, 10, 0.1, 432);
-  const auto made = [&] { return make_learner(config_, *context_, describe_input(data), images); };
+  const auto made = [&] { return make_learner(config_, *context_, describe_input(data)); };
   struct Stop {};
   const auto run = [&](int stop) {  // 0: never
     auto learner = made();
@@ -319,11 +333,11 @@ TEST_P(StackedEnsemble, GoesOnFromASavedStepToTheSameBits) {
         throw Stop{};
       };
       try {
-        last = learner->update(u, collected, save_at_stop);
+        last = learner->update(u, *images, collected, save_at_stop);
       } catch (const Stop&) {
         learner = made();
         learner->load(std::move(saved), state);
-        last = learner->update(u, collected, save_at_stop);
+        last = learner->update(u, *images, collected, save_at_stop);
       }
     }
     return std::tuple{bits(learner->tensors()), learner->state().dump(), last.epochs, to_text(last.cost.macs), step};
@@ -340,10 +354,10 @@ TEST_P(StackedEnsemble, GoesOnWhereACpuHasStopped) {
   const ImageData data = load_data(config_);
   const MegaBatch collected = collect(MegaBatchStream(300, 10, 0.1, 432), 0, 5, false);
   Context cpu("cpu");
-  const DeviceImages there = upload_images(cpu, data.train, data.mean, data.std),
-                     here = upload_images(*context_, data.train, data.mean, data.std);
-  const auto first = make_learner(config_, cpu, describe_input(data), there),
-             second = make_learner(config_, *context_, describe_input(data), here);
+  const auto there = upload_samples(cpu, data.train, data.mean, data.std),
+             here = upload_samples(*context_, data.train, data.mean, data.std);
+  const auto first = make_learner(config_, cpu, describe_input(data)),
+             second = make_learner(config_, *context_, describe_input(data));
   struct Stop {};
   int step = 0;
   std::vector<NamedTensor> saved;
@@ -354,14 +368,14 @@ TEST_P(StackedEnsemble, GoesOnWhereACpuHasStopped) {
     state = first->state();
     throw Stop{};
   };
-  EXPECT_THROW(first->update(0, collected, save), Stop);
+  EXPECT_THROW(first->update(0, *there, collected, save), Stop);
   second->load(std::move(saved), state);
-  const FitResult result = second->update(0, collected, [](const FitProgress&) {});
+  const FitResult result = second->update(0, *here, collected, [](const FitProgress&) {});
   const FitResult expected =
-      make_learner(config_, cpu, describe_input(data), there)->update(0, collected, [](const FitProgress&) {});
+      make_learner(config_, cpu, describe_input(data))->update(0, *there, collected, [](const FitProgress&) {});
   EXPECT_TRUE(result.cost.macs == expected.cost.macs && result.cost.flops == expected.cost.flops);
   EXPECT_EQ(result.epochs, expected.epochs);
-  EXPECT_EQ(result.best_accuracy, expected.best_accuracy);
+  EXPECT_EQ(result.best, expected.best);
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, StackedEnsemble, ::testing::Values("ens", "gens"),

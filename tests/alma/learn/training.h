@@ -3,6 +3,8 @@
 #include <map>
 #include <sstream>
 
+#include "alma/learn/fit.h"
+#include "alma/learn/image_samples.h"
 #include "alma/run/anytime.h"
 #include "tests/data/files.h"
 
@@ -29,8 +31,24 @@ inline MegaBatch first_images(std::int32_t train, std::int32_t count) {
   return split;
 }
 
+/// The fit of one model.
+inline Fit fit_of(Module& model, const Samples& samples, const MegaBatch& data, const FitSettings& settings,
+                  std::uint64_t seed, const std::string& name) {
+  return Fit({{model, data, name}}, samples, settings, seed);
+}
+/// To its end, where there is one result.
+inline FitResult run(Fit& fit, const AfterStep& after_step) {
+  while (!fit.done()) {
+    fit.step();
+    after_step(fit.progress());
+  }
+  return fit.finish().at(0);
+}
+inline FitResult run(Fit&& fit, const AfterStep& after_step) { return run(fit, after_step); }
+
 /// Random pixels of 3 x 32 x 32 in 10 classes, as VGG19 takes them.
-inline DeviceImages colour_images(Context& context, std::int32_t count) {
+inline std::shared_ptr<const Samples> colour_images(Context& context, std::int32_t count,
+                                                    const ImageAugmentation& augmentation = {}) {
   ImageSet set;
   set.channels = 3;
   set.height = set.width = 32;
@@ -39,7 +57,7 @@ inline DeviceImages colour_images(Context& context, std::int32_t count) {
   for (std::int64_t i = 0; i < count * set.pixels_per_image(); ++i)
     set.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
   for (std::int32_t i = 0; i < count; ++i) set.labels.push_back(i % 10);
-  return upload_images(context, set, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f});
+  return upload_samples(context, set, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}, augmentation);
 }
 
 /// What a run has left behind.
@@ -54,7 +72,7 @@ inline Trained run_to_end(const Config& config, Context& context) {
   RunDirectory directory(std::filesystem::path(folder.path()) / "run", config, OpenMode::create);
   std::ostringstream warnings;
   Console console({nullptr, &warnings, false, false, 80, [] { return 0.0; }});
-  AnytimeRun run(config, context, load_data(config));
+  AnytimeRun run(config, context, image_task(config, load_data(config)));
   run.run(directory, console);
   return {read_metrics(directory.path()), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
 }

@@ -1,0 +1,73 @@
+#include "alma/learn/member.h"
+
+#include "base/random.h"
+
+namespace alma {
+
+Member::Member(const Trainee& trainee, const Course& course, Measure measure, double patience_delta)
+    : name_(trainee.name),
+      course_(course),
+      measure_(measure),
+      patience_delta_(patience_delta),
+      train_(trainee.data.train),
+      model_(named_state(trainee.model)) {
+  for (const auto& [name, tensor] : model_) best_.emplace_back(name, tensor.clone());
+}
+
+FitProgress Member::progress() const {
+  return {steps_ / course_.steps_per_epoch(), course_.epochs(), course_.samples_of(steps_)};
+}
+
+std::vector<std::int32_t> Member::order(std::uint64_t seed) const {
+  std::vector<std::int32_t> order = train_;
+  RandomStream(seed, "shuffle, " + name_, static_cast<std::uint64_t>(progress().epoch)).shuffle(order);
+  return order;
+}
+
+void Member::has_trained(const Cost& cost) {
+  cost_ += cost;
+  ++steps_;
+}
+
+void Member::has_been_validated(const Score& validation) {
+  const bool known = validation.predictions != 0;
+  const double found = known ? quality(measure_, validation) : 0;
+  const bool better = !known || !best_quality_ || is_better(measure_, found, *best_quality_, patience_delta_);
+  stale_ = better ? 0 : stale_ + 1;
+  if (!better) return;
+  if (known) best_quality_ = found;
+  copy_tensors(model_, best_);
+}
+
+FitResult Member::finish() {
+  copy_tensors(best_, model_);
+  return {progress().epoch, best_quality_, cost_};
+}
+
+nlohmann::json Member::state() const {
+  nlohmann::json state = {{"epoch", steps_ / course_.steps_per_epoch()},
+                          {"step", steps_ % course_.steps_per_epoch()},
+                          {"optimizer_steps", steps_},
+                          {"stale_epochs", stale_},
+                          {"macs", to_text(cost_.macs)},
+                          {"flops", to_text(cost_.flops)},
+                          {"bytes", to_text(cost_.bytes)}};
+  if (measure_ == Measure::error) {
+    state["best_accuracy"] = best_quality_.value_or(-1);
+  } else {
+    state["best_perplexity"] = best_quality_ ? nlohmann::json(*best_quality_) : nlohmann::json();
+  }
+  return state;
+}
+
+void Member::restore(const std::vector<NamedTensor>& best, const nlohmann::json& state) {
+  steps_ = state.at("epoch").get<std::int64_t>() * course_.steps_per_epoch() + state.at("step").get<std::int64_t>();
+  stale_ = state.at("stale_epochs");
+  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
+  const nlohmann::json& quality = state.at(measure_ == Measure::error ? "best_accuracy" : "best_perplexity");
+  best_quality_.reset();
+  if (!quality.is_null() && quality.get<double>() >= 0) best_quality_ = quality.get<double>();
+  copy_tensors(best, best_);
+}
+
+}  // namespace alma
