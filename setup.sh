@@ -8,6 +8,7 @@ set -euo pipefail
 
 packages=(
   g++ make cmake ninja-build ccache git        # build
+  libeigen3-dev                                # products, reductions and convolutions in f64
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
   libcurl4-openssl-dev libarchive-dev          # data sets from the web

@@ -227,8 +227,8 @@ std::int64_t worthwhile_pieces(ThreadPool* pool, const Product<T>& p) {
 
 }  // namespace
 
-template <class T>
-void multiply(ThreadPool* pool, const Product<T>& p) {
+void multiply(ThreadPool* pool, const Product<float>& p) {
+  using T = float;
   if (p.m == 0 || p.n == 0) return;
   const std::int64_t pieces = worthwhile_pieces(pool, p);
   if (uses_dot(p)) {
@@ -246,8 +246,5 @@ void multiply(ThreadPool* pool, const Product<T>& p) {
     cut(pool, p.m, kMaxRows, pieces, [&](std::int64_t row, std::int64_t rows) { multiply_block(p, {row, rows, 0, p.n}); });
   }
 }
-
-template void multiply(ThreadPool*, const Product<float>&);
-template void multiply(ThreadPool*, const Product<double>&);
 
 }  // namespace alma

@@ -20,7 +20,7 @@ struct Product {
 
 /// Computes a product; `pool` may be null. The order of every sum follows from the sizes alone, so that the result is the
 /// same bits however the work is cut.
-template <class T>
-void multiply(ThreadPool* pool, const Product<T>& product);
+void multiply(ThreadPool* pool, const Product<float>& product);
+void multiply(ThreadPool* pool, const Product<double>& product);  // by Eigen: f64.cpp
 
 }  // namespace alma

@@ -15,9 +15,18 @@ void CpuBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpo
     const std::int64_t bias_step = epilogue.bias.shape.rank() == 2 ? size.n : 0;
     for (std::int64_t i = 0; i < size.batch; ++i) {
       const T* bias = epilogue.bias ? epilogue.bias.as<T>() + i * bias_step : nullptr;
-      multiply<T>(pool_, {size.m, size.n, size.k, a.as<T>() + (a.shape.rank() == 3 ? i * size.m * size.k : 0), transpose_a,
-                          b.as<T>() + (b.shape.rank() == 3 ? i * size.k * size.n : 0), transpose_b,
-                          c.as<T>() + i * size.m * size.n, bias, epilogue.relu, epilogue.accumulate});
+      const Product<T> product{.m = size.m,
+                               .n = size.n,
+                               .k = size.k,
+                               .a = a.as<T>() + (a.shape.rank() == 3 ? i * size.m * size.k : 0),
+                               .transpose_a = transpose_a,
+                               .b = b.as<T>() + (b.shape.rank() == 3 ? i * size.k * size.n : 0),
+                               .transpose_b = transpose_b,
+                               .c = c.as<T>() + i * size.m * size.n,
+                               .bias = bias,
+                               .relu = epilogue.relu,
+                               .accumulate = epilogue.accumulate};
+      multiply(pool_, product);
     }
   });
   // C is in cache: the mask and the sums in one pass over it cost less than an edge in the product's inner loops would.

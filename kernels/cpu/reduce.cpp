@@ -2,6 +2,7 @@
 
 #include "kernels/checks.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/f64.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
 
@@ -12,28 +13,29 @@ constexpr std::int64_t kSumPiece = 4096;  // elements of a row that are summed a
 constexpr std::int64_t kRowPiece = 128;   // rows whose columns are summed at once
 constexpr double kSumNanoseconds = 0.15;
 
+using f64::column_sums;
+using f64::row_sum;
+
 /// Sum of n neighbours: pieces of fixed size, added in index order in f64.
-template <class T>
-T row_sum(const T* x, std::int64_t n) {
+float row_sum(const float* x, std::int64_t n) {
   double sum = 0;
   for (std::int64_t begin = 0; begin < n; begin += kSumPiece) {
-    const T* piece = x + begin;
-    sum += lane_sum<T>(std::min(kSumPiece, n - begin), [piece](std::int64_t i) { return piece[i]; });
+    const float* piece = x + begin;
+    sum += lane_sum<float>(std::min(kSumPiece, n - begin), [piece](std::int64_t i) { return piece[i]; });
   }
-  return static_cast<T>(sum);
+  return static_cast<float>(sum);
 }
 
 /// y[j] (+)= sum over the rows of x [rows, n]; each piece of rows is summed by itself.
-template <class T>
-void column_sums(const T* __restrict x, std::int64_t rows, std::int64_t n, std::int64_t begin, std::int64_t end, bool add,
-                 T* __restrict y) {
+void column_sums(const float* __restrict x, std::int64_t rows, std::int64_t n, std::int64_t begin, std::int64_t end,
+                 bool add, float* __restrict y) {
   constexpr std::int64_t width = 256;  // columns at once: their sums stay in the first cache
-  T sum[width];
+  float sum[width];
   for (std::int64_t left = begin; left < end; left += width) {
     const std::int64_t columns = std::min(width, end - left);
-    if (!add) std::fill_n(y + left, columns, T(0));
+    if (!add) std::fill_n(y + left, columns, 0.0F);
     for (std::int64_t top = 0; top < rows; top += kRowPiece) {
-      std::fill_n(sum, columns, T(0));
+      std::fill_n(sum, columns, 0.0F);
       for (std::int64_t row = top; row < std::min(rows, top + kRowPiece); ++row)
         for (std::int64_t j = 0; j < columns; ++j) sum[j] += x[row * n + left + j];
       for (std::int64_t j = 0; j < columns; ++j) y[left + j] += sum[j];
