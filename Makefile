@@ -6,8 +6,12 @@ run: build
 	build/alma sweep alma/configs/sweeps/fashion.toml
 	build/alma report runs/fashion -o runs/fashion.html
 
+# What runs on this machine: the program, its CPU level, and `cuda` for the GPU that is here. `make test` builds the rest into
+# the same folder.
 build: setup
-	cmake --preset release
+	@echo "Configuring build/"
+	@cmake --preset release
+	@echo "Building the program and the backends that this machine can run (the first time: about two minutes on two cores)"
 	cmake --build build --target alma
 
 # All tests: sources, then the sanitizer build, then the release build on every device that can run here.

@@ -17,7 +17,7 @@ ptxas info    : Compiling entry function '_ZN4alma1fILi4EEEvPf' for 'sm_90'
 ptxas info    : Function properties for _ZN4alma1fILi4EEEvPf
     16 bytes stack frame, 12 bytes spill stores, 8 bytes spill loads
 ptxas info    : Used 40 registers, used 1 barriers, 1024 bytes smem, 400 bytes cmem[0]
-ptxas info    : Compiling entry function '_Z1gv' for 'sm_90'
+ptxas info    : Compiling entry function '_Z1gv' for 'sm_100'
 ptxas info    : Function properties for _Z1gv
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 24 registers, used 0 barriers
@@ -41,8 +41,8 @@ class KernelsTable(unittest.TestCase):
         return [text for text in table.check(compiled, benchmarks) if "need not be an exception" not in text]
 
     def test_report_of_the_compiler(self):
-        self.assertEqual(table.parse_report(REPORT), {"_ZN4alma1fILi4EEEvPf": table.Resources(40, 1024, 20),
-                                                      "_Z1gv": table.Resources(24, 0, 0)})
+        self.assertEqual(table.parse_report(REPORT), {("_ZN4alma1fILi4EEEvPf", 90): table.Resources(40, 1024, 20),
+                                                      ("_Z1gv", 100): table.Resources(24, 0, 0)})
         with self.assertRaises(table.Failure):
             table.parse_report("Compiling entry function 'f' for 'sm_90'\nUsed many registers")
 
