@@ -1,6 +1,7 @@
 #include <chrono>
 #include <deque>
 #include <mutex>
+#include <numeric>
 #include <optional>
 
 #include "alma/learn/ensemble.h"
@@ -8,6 +9,7 @@
 #include "alma/learn/stacked_fit.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
+#include "models/module_types.h"
 
 namespace alma {
 
@@ -60,7 +62,7 @@ class Ensemble final : public Learner {
   FitResult update(std::int64_t update, const MegaBatch& data, const AfterStep& after_step) override {
     if (!pending_ && update > 0) grow(update);
     const Leave leave{*this};
-    if (settings_.members > 1 && !context_.backend().info().shareable) stack_ = stack(trained_models());
+    if (settings_.members > 1 && !context_.backend().info().shareable) stack_ = std::make_unique<Stack>(trained_models());
     for (std::int64_t i = 0; i < settings_.members; ++i) {
       const std::int64_t member = first_trained() + i;
       fits_.push_back(std::make_unique<Fit>(*models_[static_cast<std::size_t>(member)], images_,
@@ -112,14 +114,14 @@ class Ensemble final : public Learner {
   }
 
   Count macs_per_sample(std::int64_t features) override {
-    if (!macs_of_one_) {
-      const NoGrad off;
+    const NoGrad off;
+    for (std::size_t i = macs_.size(); i < models_.size(); ++i) {
       const CostScope scope(context_);
       Pass pass;
-      models_[0]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32), pass);
-      macs_of_one_ = scope.cost().macs;
+      models_[i]->clone(context_)->forward(Tensor::zeros(context_, {1, features}, DType::f32), pass);
+      macs_.push_back(scope.cost().macs);
     }
-    return *macs_of_one_ * models_.size();
+    return std::accumulate(macs_.begin(), macs_.end(), Count{0});
   }
 
   std::vector<NamedTensor> tensors() override {
@@ -138,17 +140,28 @@ class Ensemble final : public Learner {
   }
 
   nlohmann::json state() override {
-    nlohmann::json state = {{"members", models_.size()}};
+    nlohmann::json state = {{"members", models_.size()}, {"models", nlohmann::json::array()}};
+    for (const auto& model : models_) {
+      nlohmann::json& groups = state["models"];  // of consecutive models that are alike
+      nlohmann::json structure = model->structure();
+      if (groups.empty() || groups.back()["structure"] != structure)
+        groups.push_back({{"count", 0}, {"structure", std::move(structure)}});
+      groups.back()["count"] = groups.back()["count"].get<std::int64_t>() + 1;
+    }
     for (const auto& fit : fits_) state["fits"].push_back(fit->state());
     return state;
   }
 
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
     frozen_.reset();
-    while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);  // of the right shapes
-    for (std::size_t i = 0; i < models_.size(); ++i) {
-      const std::vector<NamedTensor> model = named_state(*models_[i]);
-      copy_tensors(without_prefix(prefix(static_cast<std::int64_t>(i)) + "model.", tensors, model), model);
+    macs_.clear();
+    if (state.contains("models")) {
+      auto models = models_of(state, tensors);
+      fill(models, tensors);
+      models_ = std::move(models);
+    } else {  // saved before structures were: the models are those of the configuration
+      while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);
+      fill(models_, tensors);
     }
     if (state.contains("fits")) pending_ = Pending{std::move(tensors), state.at("fits")};
   }
@@ -185,7 +198,7 @@ class Ensemble final : public Learner {
   static std::string name_of(std::int64_t member, const std::string& what) {
     return member == 0 ? what : what + ", member " + std::to_string(member + 1);
   }
-  Context& context_of(std::int64_t member) {
+  Context& context_of(std::int64_t member) const {
     if (contexts_.empty()) return context_;
     return *contexts_[static_cast<std::size_t>(member % settings_.members)];
   }
@@ -204,6 +217,38 @@ class Ensemble final : public Learner {
   void add_members(std::int64_t update) {
     for (std::int64_t i = 0; i < settings_.members; ++i)
       models_.push_back(fresh_model(static_cast<std::int64_t>(models_.size()), update));
+  }
+
+  // Models of the structures in a saved state, which may not be larger together than its tensors.
+  std::vector<std::unique_ptr<Module>> models_of(const nlohmann::json& state,
+                                                 const std::vector<NamedTensor>& tensors) const {
+    std::size_t bytes_left = 0;
+    for (const auto& [name, tensor] : tensors) bytes_left += tensor.bytes();
+    std::vector<std::unique_ptr<Module>> models;
+    const auto add = [&](const nlohmann::json& structure) {
+      models.push_back(module_types().make(context_of(std::ssize(models)), structure, bytes_left));
+      const std::vector<NamedTensor> made = named_state(*models.back());
+      if (made.empty()) fail(ErrorKind::data, "damaged checkpoint: a model without tensors");
+      for (const auto& [name, tensor] : made) bytes_left -= tensor.bytes();
+    };
+    try {
+      for (const nlohmann::json& group : state.at("models"))
+        for (auto count = group.at("count").get<std::int64_t>(); count > 0; --count) add(group.at("structure"));
+      const auto expected = state.at("members").get<std::int64_t>();
+      if (std::ssize(models) != expected || expected < settings_.members)
+        fail(ErrorKind::data, "damaged checkpoint: ", models.size(), " models, \"members\" says ", expected, ", at least ",
+             settings_.members, " train");
+    } catch (const nlohmann::json::exception& error) {
+      fail(ErrorKind::data, "damaged checkpoint: the structures of its models: ", error.what());
+    }
+    return models;
+  }
+
+  static void fill(const std::vector<std::unique_ptr<Module>>& models, const std::vector<NamedTensor>& tensors) {
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      const std::vector<NamedTensor> model = named_state(*models[i]);
+      copy_tensors(without_prefix(prefix(static_cast<std::int64_t>(i)) + "model.", tensors, model), model);
+    }
   }
 
   // What changes before an update other than the first.
@@ -279,7 +324,7 @@ class Ensemble final : public Learner {
   std::unique_ptr<StackedFit> stacked_;             // of the fits, if they are in step
   std::optional<Pending> pending_;
   std::shared_ptr<FrozenSums> frozen_;
-  std::optional<Count> macs_of_one_;  // all models are made alike
+  std::vector<Count> macs_;  // of the first so many models, for one sample
 };
 
 }  // namespace

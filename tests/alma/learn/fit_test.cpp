@@ -77,7 +77,8 @@ class Penalised final : public Module {
     for (const auto& [name, parameter] : named_parameters(*model_)) pass.penalties.push_back(sum(parameter * parameter));
     return model_->forward(x, pass);
   }
-  void visit(const Visitor& visitor, const std::string& prefix) override { model_->visit(visitor, prefix); }
+  void children(const ChildVisitor& visitor) override { visitor("", *model_); }
+  nlohmann::json structure() const override { return {{"type", "penalised"}, {"model", model_->structure()}}; }
   std::unique_ptr<Module> clone(Context& context) const override {
     return std::make_unique<Penalised>(model_->clone(context));
   }

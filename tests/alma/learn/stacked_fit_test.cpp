@@ -74,7 +74,7 @@ class StackedInTheSimulator : public ::testing::Test {
     if (stacked) {
       std::vector<Module*> models;
       for (const auto& model : all.models) models.push_back(model.get());
-      all.stack = stack(models);
+      all.stack = std::make_unique<Stack>(models);
     }
     for (std::size_t i = 0; i < k; ++i)
       all.fits.push_back(
