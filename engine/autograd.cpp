@@ -136,4 +136,33 @@ void Tape::backward(const Tensor& root, const Tensor& cotangent) {
   }
 }
 
+// ---- what a tensor knows of the tape
+// --------------------------------------------------------------------------------------
+
+Tensor& Tensor::set_requires_grad(bool wanted) {
+  if (wanted && dtype() != DType::f32 && dtype() != DType::f64) fail("[set_requires_grad] ", dtype(), " has no gradient");
+  Tape::set_leaf(*this, wanted);
+  return *this;
+}
+
+const Tensor& Tensor::grad() const { return Tape::grad(*this); }
+void Tensor::clear_grad() const { Tape::clear_grad(*this); }
+
+void Tensor::backward() const {
+  if (count() != 1) fail("[backward] needs a scalar, the tensor is ", shape(), "; give a cotangent");
+  backward_of_sum();
+}
+
+void Tensor::backward_of_sum() const {
+  Tensor one = full(context(), shape(), dtype(), 1);
+  one.impl_->is_one = true;
+  Tape::backward(*this, one);
+}
+
+void Tensor::backward(const Tensor& cotangent) const {
+  if (cotangent.shape() != shape() || cotangent.dtype() != dtype())
+    fail("[backward] cotangent ", cotangent.dtype(), ' ', cotangent.shape(), " for ", dtype(), ' ', shape());
+  Tape::backward(*this, cotangent);
+}
+
 }  // namespace alma

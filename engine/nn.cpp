@@ -4,8 +4,14 @@
 
 #include "engine/ops_check.h"
 #include "engine/ops_matmul.h"
+#include "engine/structure.h"
 
 namespace alma {
+
+void Module::visit(const Visitor& visitor, const std::string& prefix) {
+  children(
+      [&](const std::string& name, Module& child) { child.visit(visitor, name.empty() ? prefix : prefix + name + "."); });
+}
 
 std::vector<NamedTensor> named_state(Module& module) {
   std::vector<NamedTensor> tensors;
@@ -48,31 +54,6 @@ Tensor stack(std::span<Tensor* const> members) {
   return all.set_requires_grad(leaf);
 }
 
-std::unique_ptr<Module> stack(std::span<Module* const> members) {
-  if (members.empty()) fail("[stack] no modules");
-  const auto slots_of = [](Module& module) {
-    std::vector<std::pair<std::string, Tensor*>> slots;
-    module.visit([&](const std::string& name, Tensor& tensor) { slots.emplace_back(name, &tensor); });
-    return slots;
-  };
-  const auto first = slots_of(*members[0]);
-  std::vector<std::vector<Tensor*>> same(first.size());  // tensors of one name
-  for (Module* member : members) {
-    const auto slots = slots_of(*member);
-    if (slots.size() != first.size()) fail("[stack] a module of ", slots.size(), " tensors with one of ", first.size());
-    for (std::size_t i = 0; i < first.size(); ++i) {
-      const auto& [name, tensor] = slots[i];
-      if (name != first[i].first || tensor->shape() != first[i].second->shape())
-        fail("[stack] '", name, "' ", tensor->shape(), " with '", first[i].first, "' ", first[i].second->shape());
-      same[i].push_back(tensor);
-    }
-  }
-  std::unique_ptr<Module> all = members[0]->clone(first.at(0).second->context());
-  const auto slots = slots_of(*all);
-  for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].second = stack(same[i]);
-  return all;
-}
-
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
   const auto count = static_cast<std::size_t>(shape.count());
   std::vector<double> values(count);
@@ -87,7 +68,7 @@ Tensor clone_state(const Tensor& tensor, Context& context) {
 }
 
 Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype)
-    : relu_(relu) {
+    : in_(in), out_(out), relu_(relu) {
   if (in < 1 || out < 1) fail("[linear] sizes must be at least 1, got in = ", in, ", out = ", out);
   const double bound = 1 / std::sqrt(static_cast<double>(in));
   weight_ = uniform_parameter(context, {out, in}, bound, init, dtype);
@@ -95,9 +76,27 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
 }
 
 Linear::Linear(const Linear& other, Context& context)
-    : Module(), weight_(clone_state(other.weight_, context)), bias_(clone_state(other.bias_, context)), relu_(other.relu_) {}
+    : Module(),
+      in_(other.in_),
+      out_(other.out_),
+      weight_(clone_state(other.weight_, context)),
+      bias_(clone_state(other.bias_, context)),
+      relu_(other.relu_) {}
 
-Tensor Linear::forward(const Tensor& x, Pass&) { return (is_stack() ? stacked_linear : linear)(x, weight_, bias_, relu_); }
+Linear::Linear(const Structure& structure)
+    : in_(structure.size("in")),
+      out_(structure.size("out")),
+      weight_(structure.parameter({out_, in_})),
+      bias_(structure.parameter({out_})),
+      relu_(structure.flag("relu")) {}
+
+nlohmann::json Linear::structure() const {
+  return {{"type", type}, {"in", in_}, {"out", out_}, {"relu", relu_}, {"dtype", name_of(weight_.dtype())}};
+}
+
+Tensor Linear::forward(const Tensor& x, Pass& pass) {
+  return (pass.members == 0 ? linear : stacked_linear)(x, weight_, bias_, relu_);
+}
 
 void Linear::visit(const Visitor& visitor, const std::string& prefix) {
   visitor(prefix + "weight", weight_);
@@ -112,14 +111,84 @@ Tensor Sequential::forward(const Tensor& x, Pass& pass) {
   return y;
 }
 
-void Sequential::visit(const Visitor& visitor, const std::string& prefix) {
-  for (auto& [name, child] : children_) child->visit(visitor, prefix + name + ".");
+void Sequential::children(const ChildVisitor& visitor) {
+  for (auto& [name, child] : children_) visitor(name, *child);
+}
+
+Sequential::Sequential(const Structure& structure) : children_(structure.named_children("modules")) {}
+
+nlohmann::json Sequential::structure() const {
+  nlohmann::json modules = nlohmann::json::array();
+  for (const auto& [name, child] : children_) modules.push_back({{"name", name}, {"module", child->structure()}});
+  return {{"type", type}, {"modules", std::move(modules)}};
 }
 
 std::unique_ptr<Module> Sequential::clone(Context& context) const {
   auto copy = std::make_unique<Sequential>();
   for (const auto& [name, child] : children_) copy->add(name, child->clone(context));
   return copy;
+}
+
+namespace {
+
+using Slots = std::vector<std::pair<std::string, Tensor*>>;
+
+Slots slots_of(Module& module) {
+  Slots slots;
+  module.visit([&](const std::string& name, Tensor& tensor) { slots.emplace_back(name, &tensor); });
+  return slots;
+}
+
+// For each tensor of the state, the one of every member.
+std::vector<std::vector<Tensor*>> same_tensors(std::span<Module* const> members, const Slots& first) {
+  std::vector<std::vector<Tensor*>> same(first.size());
+  for (Module* member : members) {
+    const Slots slots = slots_of(*member);
+    if (slots.size() != first.size()) fail("[stack] a module of ", slots.size(), " tensors with one of ", first.size());
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const auto& [name, tensor] = slots[i];
+      if (name != first[i].first || tensor->shape() != first[i].second->shape())
+        fail("[stack] '", name, "' ", tensor->shape(), " with '", first[i].first, "' ", first[i].second->shape());
+      same[i].push_back(tensor);
+    }
+  }
+  return same;
+}
+
+}  // namespace
+
+Stack::Stack(std::span<Module* const> members) : members_(static_cast<std::int64_t>(members.size())) {
+  if (members.empty()) fail("[stack] no modules");
+  const Slots first = slots_of(*members[0]);
+  if (first.empty()) fail("[stack] modules without tensors");
+  const auto same = same_tensors(members, first);
+  model_ = members[0]->clone(first[0].second->context());
+  const Slots slots = slots_of(*model_);
+  for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].second = stack(same[i]);
+}
+
+Stack::Stack(const Structure& structure) : members_(structure.size("members")) {
+  constexpr std::int64_t most = 65'536;
+  if (members_ > most) structure.refuse("at most ", most, " members, found ", members_);
+  std::vector<std::unique_ptr<Module>> modules;
+  std::vector<Module*> members;
+  while (std::ssize(modules) < members_) members.push_back(modules.emplace_back(structure.child("model")).get());
+  if (slots_of(*members[0]).empty()) structure.refuse("members without tensors");
+  model_ = std::move(Stack(members).model_);
+}
+
+Tensor Stack::forward(const Tensor& x, Pass& pass) {
+  if (pass.members != 0) fail("[stack] a stack inside another one");
+  pass.members = members_;
+  const Tensor y = model_->forward(x, pass);
+  pass.members = 0;
+  return y;
+}
+
+nlohmann::json Stack::structure() const { return {{"type", type}, {"members", members_}, {"model", model_->structure()}}; }
+
+std::unique_ptr<Module> Stack::clone(Context& context) const {
+  return std::unique_ptr<Module>(new Stack(members_, model_->clone(context)));
 }
 
 }  // namespace alma

@@ -4,18 +4,25 @@
 
 #include "engine/ops_conv.h"
 #include "engine/ops_shape.h"
+#include "engine/structure.h"
 
 namespace alma {
 
 namespace {
 
+void require_channels(const char* op, const Pass& pass) {
+  if (pass.members != 0 && !pass.in_channels)
+    fail("[", op, "] a stack takes its members' images side by side in the channels");
+}
+
 // One number per channel: of a stack, the channels of all members.
-Tensor channels(const Tensor& x) { return x.defined() && x.shape().rank() == 2 ? reshape(x, {-1}) : x; }
+Tensor channels(const Tensor& x, const Pass& pass) { return x.defined() && pass.members != 0 ? reshape(x, {-1}) : x; }
 
 }  // namespace
 
 Conv2d::Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias, RandomStream& init,
-               DType dtype) {
+               DType dtype)
+    : in_(in), out_(out), kernel_(kernel) {
   if (in < 1 || out < 1 || kernel < 1 || kernel % 2 == 0)
     fail("[conv2d] channels of at least 1 and an odd kernel, got in = ", in, ", out = ", out, ", kernel = ", kernel);
   const double bound = 1 / std::sqrt(static_cast<double>(in * kernel * kernel));
@@ -25,16 +32,35 @@ Conv2d::Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t
 
 Conv2d::Conv2d(const Conv2d& other, Context& context)
     : Module(),
+      in_(other.in_),
+      out_(other.out_),
+      kernel_(other.kernel_),
       weight_(clone_state(other.weight_, context)),
       bias_(other.bias_.defined() ? clone_state(other.bias_, context) : Tensor()) {}
 
-Tensor Conv2d::forward(const Tensor& x, Pass&) {
-  const bool stack = weight_.shape().rank() == 5;
-  const std::int64_t kernel = weight_.dim(stack ? 3 : 2), padding = (kernel - 1) / 2;
+Conv2d::Conv2d(const Structure& structure)
+    : in_(structure.size("in")), out_(structure.size("out")), kernel_(structure.size("kernel")) {
+  if (kernel_ % 2 == 0) structure.refuse("the kernel must be odd, found ", kernel_);
+  weight_ = structure.parameter({out_, in_, kernel_, kernel_});
+  if (structure.flag("bias")) bias_ = structure.parameter({out_});
+}
+
+nlohmann::json Conv2d::structure() const {
+  return {{"type", type},
+          {"in", in_},
+          {"out", out_},
+          {"kernel", kernel_},
+          {"bias", bias_.defined()},
+          {"dtype", name_of(weight_.dtype())}};
+}
+
+Tensor Conv2d::forward(const Tensor& x, Pass& pass) {
+  require_channels("conv2d", pass);
+  const std::int64_t padding = (kernel_ - 1) / 2;
   ConvGeometry geometry{.padding_h = padding, .padding_w = padding};
-  if (!stack) return conv2d(x, weight_, bias_, geometry);
-  geometry.groups = weight_.dim(0);
-  return conv2d(x, reshape(weight_, {-1, weight_.dim(2), kernel, kernel}), channels(bias_), geometry);
+  if (pass.members == 0) return conv2d(x, weight_, bias_, geometry);
+  geometry.groups = pass.members;
+  return conv2d(x, reshape(weight_, {-1, in_, kernel_, kernel_}), channels(bias_, pass), geometry);
 }
 
 void Conv2d::visit(const Visitor& visitor, const std::string& prefix) {
@@ -45,7 +71,8 @@ void Conv2d::visit(const Visitor& visitor, const std::string& prefix) {
 std::unique_ptr<Module> Conv2d::clone(Context& context) const { return std::unique_ptr<Module>(new Conv2d(*this, context)); }
 
 BatchNorm2d::BatchNorm2d(Context& context, std::int64_t channels, bool relu, DType dtype)
-    : weight_(Tensor::full(context, {channels}, dtype, 1).set_requires_grad(true)),
+    : channels_(channels),
+      weight_(Tensor::full(context, {channels}, dtype, 1).set_requires_grad(true)),
       bias_(Tensor::zeros(context, {channels}, dtype).set_requires_grad(true)),
       running_mean_(Tensor::zeros(context, {channels}, dtype)),
       running_var_(Tensor::full(context, {channels}, dtype, 1)),
@@ -53,15 +80,29 @@ BatchNorm2d::BatchNorm2d(Context& context, std::int64_t channels, bool relu, DTy
 
 BatchNorm2d::BatchNorm2d(const BatchNorm2d& other, Context& context)
     : Module(),
+      channels_(other.channels_),
       weight_(clone_state(other.weight_, context)),
       bias_(clone_state(other.bias_, context)),
       running_mean_(clone_state(other.running_mean_, context)),
       running_var_(clone_state(other.running_var_, context)),
       rule_(other.rule_) {}
 
+BatchNorm2d::BatchNorm2d(const Structure& structure)
+    : channels_(structure.size("channels")),
+      weight_(structure.parameter({channels_})),
+      bias_(structure.parameter({channels_})),
+      running_mean_(structure.buffer({channels_})),
+      running_var_(structure.buffer({channels_})),
+      rule_{.relu = structure.flag("relu")} {}
+
+nlohmann::json BatchNorm2d::structure() const {
+  return {{"type", type}, {"channels", channels_}, {"relu", rule_.relu}, {"dtype", name_of(weight_.dtype())}};
+}
+
 Tensor BatchNorm2d::forward(const Tensor& x, Pass& pass) {
-  return (pass.training() ? batch_norm : batch_norm_inference)(x, channels(weight_), channels(bias_), rule_,
-                                                               channels(running_mean_), channels(running_var_));
+  require_channels("batch_norm", pass);
+  return (pass.training() ? batch_norm : batch_norm_inference)(x, channels(weight_, pass), channels(bias_, pass), rule_,
+                                                               channels(running_mean_, pass), channels(running_var_, pass));
 }
 
 void BatchNorm2d::visit(const Visitor& visitor, const std::string& prefix) {

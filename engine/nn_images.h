@@ -11,15 +11,19 @@ namespace alma {
 /// both, drawn from `init` in the order weight, bias.
 class Conv2d final : public Module {
  public:
+  static constexpr const char* type = "conv2d";
   Conv2d(Context& context, std::int64_t in, std::int64_t out, std::int64_t kernel, bool bias, RandomStream& init,
          DType dtype = DType::f32);
+  explicit Conv2d(const Structure& structure);
   /// x [n, in, h, w] -> [n, out, h, w].
   Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
+  nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
  private:
   Conv2d(const Conv2d& other, Context& context);
+  std::int64_t in_, out_, kernel_;
   Tensor weight_, bias_;
 };
 
@@ -28,14 +32,18 @@ class Conv2d final : public Module {
 /// "running_var" (1): PyTorch's names and defaults.
 class BatchNorm2d final : public Module {
  public:
+  static constexpr const char* type = "batch_norm2d";
   BatchNorm2d(Context& context, std::int64_t channels, bool relu, DType dtype = DType::f32);
+  explicit BatchNorm2d(const Structure& structure);
   /// x [n, channels, h, w].
   Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;
+  nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
  private:
   BatchNorm2d(const BatchNorm2d& other, Context& context);
+  std::int64_t channels_;
   Tensor weight_, bias_, running_mean_, running_var_;
   BatchNormRule rule_;
 };

@@ -1,23 +1,9 @@
 #include "engine/ops_elementwise.h"
 
-#include <algorithm>
-
+#include "engine/ops_broadcast.h"
 #include "engine/ops_check.h"
-#include "engine/ops_reduce.h"
 
 namespace alma {
-
-Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
-  const int rank = std::max(a.rank(), b.rank());
-  Shape shape;
-  for (int i = 0; i < rank; ++i) {
-    const std::int64_t sa = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
-    const std::int64_t sb = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
-    if (sa != sb && sa != 1 && sb != 1) fail("[", op, "] shapes ", a, " and ", b, " do not broadcast");
-    shape.push_back(sa == 1 ? sb : sa);
-  }
-  return shape;
-}
 
 namespace {
 

@@ -20,7 +20,4 @@ Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor sqrt(const Tensor& x);
 
-/// The shape that a and b broadcast to. Throws Error naming `op` if they do not.
-Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
-
 }  // namespace alma

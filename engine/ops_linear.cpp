@@ -1,4 +1,5 @@
 #include "engine/deferred_images.h"
+#include "engine/masked_cotangent.h"
 #include "engine/ops_check.h"
 #include "engine/ops_images.h"
 #include "engine/ops_matmul.h"
@@ -11,8 +12,7 @@ namespace {
 Tensor empty_bias(const Tensor& dz) { return Tensor::empty(dz.context(), {dz.dim(1)}, dz.dtype()); }
 
 /// Backward of linear(). Where x comes from another one with ReLU, the product that makes x's cotangent also applies that
-/// ReLU's mask and adds up that bias's gradient; if nobody else adds to the cotangent, the other one has no more to do for
-/// both. A mask may be applied twice, so that it does no harm if somebody does.
+/// ReLU's mask and adds up that bias's gradient, and offers both.
 class LinearNode final : public Node {
  public:
   using Inputs = std::array<std::shared_ptr<Node>, 3>;  // of x, weight, bias
@@ -28,22 +28,21 @@ class LinearNode final : public Node {
         mask_(std::move(mask)) {
     set_inputs(inputs_);
     if (before_ != nullptr && !before_->y_.defined()) before_ = nullptr;
-    if (before_ != nullptr) ++before_->readers_;
+    if (before_ != nullptr) before_->masked_.add_taker();
   }
   ~LinearNode() override { let_go(); }
 
  private:
   void backward(const Tensor& dy, Grads& grads) override {
     Tensor dz = dy, dbias;  // dz: the cotangent before the ReLU
-    if (masked_.defined() && masked_.in().data == dy.in().data) {
-      dbias = std::move(masked_sums_);
+    if (const auto offer = masked_.take(dy)) {
+      dbias = offer->sums;
     } else if (y_.defined()) {
       dz = Tensor::empty(dy.context(), dy.shape(), dy.dtype());
       if (grads.wanted(2)) dbias = empty_bias(dz);
       dy.backend().bias_relu_backward(dy, y_, dz.out(), dbias.defined() ? dbias.out() : Out{});
       add_mask_cost(dz, dbias.defined());
     }
-    masked_ = masked_sums_ = Tensor();
     const bool sum = grads.wanted(2) && !dbias.defined();
     if (sum) dbias = empty_bias(dz);
     if (grads.wanted(1)) grads.add(1, weight_gradient(dz, sum ? dbias.out() : Out{}));
@@ -68,7 +67,7 @@ class LinearNode final : public Node {
   }
 
   Tensor input_gradient(const Tensor& dz) {
-    if (before_ == nullptr || before_->readers_ > 1) return product(dz, false, weight_, false, {}, false);
+    if (before_ == nullptr || !before_->masked_.has_sole_taker()) return product(dz, false, weight_, false, {}, false);
     Epilogue epilogue{.masked_by = before_->y_};
     if (before_->mask_.defined()) epilogue.mask = before_->mask_;
     Tensor sums;
@@ -78,8 +77,7 @@ class LinearNode final : public Node {
     }
     Tensor dx = product(dz, false, weight_, false, epilogue, false);
     add_mask_cost(dx, sums.defined());
-    before_->masked_ = dx;
-    before_->masked_sums_ = std::move(sums);
+    before_->masked_.offer({dx, std::move(sums)});
     return dx;
   }
 
@@ -90,8 +88,7 @@ class LinearNode final : public Node {
   Inputs inputs_;
   LinearNode* before_;  // x comes from it, through a ReLU; it lives as long as inputs_[0]
   Tensor x_, weight_, y_, mask_;
-  int readers_ = 0;              // linear() ops that take y
-  Tensor masked_, masked_sums_;  // what the one that takes y has left: y's cotangent, masked, and this bias's gradient
+  MaskedCotangent masked_;  // of y, between this op and the linear() that takes it
 };
 
 // x weight^T with the epilogue, without the tape; x may be images that stay in place.

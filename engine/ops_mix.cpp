@@ -21,17 +21,15 @@ std::vector<View> rows_of(const std::vector<Tensor>& tensors, const Tensor& gate
   return views;
 }
 
-// Gates for each row of an expert: 1, or of images one for each part of the channels.
-std::int64_t gates_per_row(const Tensor& gates, const Tensor& expert) {
-  const std::int64_t rows = expert.dim(0), many = rows == 0 ? 1 : gates.dim(0) / rows;
-  return many > 1 && expert.shape().rank() == 4 && expert.dim(1) % many == 0 ? many : 1;
-}
-
-void check(const Tensor& gates, const std::vector<Tensor>& experts) {
+void check(const Tensor& gates, const std::vector<Tensor>& experts, std::int64_t gates_per_row) {
   require_rank("mix", "gates", gates, 2);
   if (experts.empty() || experts.size() > 16) fail("[mix] 1 to 16 experts, got ", experts.size());
-  require_shape("mix", "gates", gates,
-                {experts[0].dim(0) * gates_per_row(gates, experts[0]), static_cast<std::int64_t>(experts.size())});
+  if (gates_per_row != 1) {
+    require_rank("mix", "every expert", experts[0], 4);
+    if (gates_per_row < 1 || experts[0].dim(1) % gates_per_row != 0)
+      fail("[mix] ", gates_per_row, " gates for each of the images ", experts[0].shape());
+  }
+  require_shape("mix", "gates", gates, {experts[0].dim(0) * gates_per_row, static_cast<std::int64_t>(experts.size())});
   for (const Tensor& expert : experts) {
     require_row_major("mix", expert);
     require_shape("mix", "every expert", expert, experts[0].shape());
@@ -41,13 +39,13 @@ void check(const Tensor& gates, const std::vector<Tensor>& experts) {
 
 }  // namespace
 
-Tensor mix(const Tensor& gates, const std::vector<Tensor>& experts) {
+Tensor mix(const Tensor& gates, const std::vector<Tensor>& experts, std::int64_t gates_per_row) {
   if (!experts.empty() && experts[0].layout() == Layout::lanes16) {
     std::vector<Tensor> rows;
     for (const Tensor& expert : experts) rows.push_back(to_layout(expert, Layout::row_major));
-    return to_layout(mix(gates, rows), Layout::lanes16);
+    return to_layout(mix(gates, rows, gates_per_row), Layout::lanes16);
   }
-  check(gates, experts);
+  check(gates, experts, gates_per_row);
   const Tensor y = Tensor::empty(gates.context(), experts[0].shape(), gates.dtype());
   gates.backend().mix(gates, rows_of<In>(experts, gates), as_rows(y, gates));
   const Count elements = static_cast<Count>(y.count()) * experts.size();

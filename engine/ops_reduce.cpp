@@ -1,19 +1,12 @@
 #include "engine/ops_reduce.h"
 
+#include "engine/ops_broadcast.h"
 #include "engine/ops_check.h"
 #include "engine/ops_elementwise.h"
 
 namespace alma {
 
 namespace {
-
-// `shape` with ones in front, up to x's rank: what it looks like when broadcast to x.
-Shape aligned(const Shape& shape, int rank) {
-  Shape result;
-  for (int i = shape.rank(); i < rank; ++i) result.push_back(1);
-  for (int i = 0; i < shape.rank(); ++i) result.push_back(shape[i]);
-  return result;
-}
 
 struct Axes {
   Shape kept;     // summed axes as size 1
@@ -35,23 +28,6 @@ Axes without(const char* op, const Shape& shape, std::initializer_list<int> axes
   }
   return result;
 }
-
-}  // namespace
-
-Tensor sum_to(const Tensor& x, const Shape& shape) {
-  if (x.shape() == shape) return x;
-  require_row_major("sum", x);
-  if (x.shape().rank() < shape.rank() || !(broadcast_shape("sum", x.shape(), shape) == x.shape()))
-    fail("[sum] ", shape, " does not broadcast to ", x.shape());
-  const Tensor y = Tensor::empty(x.context(), shape, x.dtype());
-  x.backend().reduce_sum(x, {y.out().data, y.dtype(), aligned(shape, x.shape().rank())});
-  x.context().add_cost({0, static_cast<Count>(x.count()), bytes_of(x, y)});
-  return record("sum", {x}, y, [from = x.shape()](const Tensor& dy, Grads& grads) {
-    grads.add(0, Tensor::zeros(dy.context(), from, dy.dtype()) + dy.view(aligned(dy.shape(), from.rank())));
-  });
-}
-
-namespace {
 
 // sum_to keeps the summed axes as size 1; the same numbers under the shorter shape.
 Tensor sum_axes(const Tensor& x, const Axes& axes, bool keep) {

@@ -12,8 +12,6 @@ Tensor sum(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
 /// Mean over all elements. An empty tensor has none: Error.
 Tensor mean(const Tensor& x);
 Tensor mean(const Tensor& x, std::initializer_list<int> axes, bool keep = false);
-/// Sums x over the dimensions that broadcasting `shape` to x's shape has added or widened. Its gradient broadcasts back.
-Tensor sum_to(const Tensor& x, const Shape& shape);
 /// Index of the largest element of each row of x [rows, n]; the lowest index wins ties. i32 [rows], no gradient.
 Tensor argmax(const Tensor& x);
 

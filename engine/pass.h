@@ -34,6 +34,10 @@ struct Pass {
   std::vector<Tensor> penalties = {};  // scalars on the tape that the training loss adds
   std::vector<Usage> usage = {};       // if it was wanted, in the order of the pass
 
+  // ---- inside a Stack, which says it -----------------------------------------------------------------------------------
+  std::int64_t members = 0;  // 0: a model by itself. Else x holds the rows of so many, those of one after those of another
+  bool in_channels = false;  // or x is images [n, members * channels, h, w], one image of each member side by side
+
   bool training() const { return purpose == Purpose::training; }
 };
 

@@ -1,7 +1,5 @@
 #include "engine/tensor.h"
 
-#include "engine/autograd.h"
-
 namespace alma {
 
 Tensor Tensor::empty(Context& context, const Shape& shape, DType dtype, Layout layout) {
@@ -77,6 +75,7 @@ Tensor Tensor::clone() const {
 }
 
 Tensor Tensor::clone(Context& context) const {
+  if (&context == &this->context()) return clone();
   if (layout() != Layout::row_major) fail("[clone] into another context: row-major tensors only");
   Tensor tensor = empty(context, shape(), dtype());
   std::vector<std::uint8_t> bytes(this->bytes());
@@ -117,32 +116,6 @@ double Tensor::item() const {
     case DType::u8: return to_vector<std::uint8_t>()[0];
   }
   return 0;
-}
-
-Tensor& Tensor::set_requires_grad(bool wanted) {
-  if (wanted && dtype() != DType::f32 && dtype() != DType::f64) fail("[set_requires_grad] ", dtype(), " has no gradient");
-  Tape::set_leaf(*this, wanted);
-  return *this;
-}
-
-const Tensor& Tensor::grad() const { return Tape::grad(*this); }
-void Tensor::clear_grad() const { Tape::clear_grad(*this); }
-
-void Tensor::backward() const {
-  if (count() != 1) fail("[backward] needs a scalar, the tensor is ", shape(), "; give a cotangent");
-  backward_of_sum();
-}
-
-void Tensor::backward_of_sum() const {
-  Tensor one = full(context(), shape(), dtype(), 1);
-  one.impl_->is_one = true;
-  Tape::backward(*this, one);
-}
-
-void Tensor::backward(const Tensor& cotangent) const {
-  if (cotangent.shape() != shape() || cotangent.dtype() != dtype())
-    fail("[backward] cotangent ", cotangent.dtype(), ' ', cotangent.shape(), " for ", dtype(), ' ', shape());
-  Tape::backward(*this, cotangent);
 }
 
 }  // namespace alma

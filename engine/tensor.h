@@ -89,7 +89,7 @@ class Tensor {
   Out flat() const;
   /// A copy with memory of its own, off the tape.
   Tensor clone() const;
-  /// The same in another context, by way of the host.
+  /// The same in `context`: by way of the host if it is another one.
   Tensor clone(Context& context) const;
   /// Overwrites the elements; shape and dtype must be the same.
   void copy_from(const Tensor& source) const;
@@ -109,7 +109,8 @@ class Tensor {
     upload(values.data(), values.size(), dtype_of<T>());
   }
 
-  // ---- autograd ------------------------------------------------------------------------------------------------------
+  // ---- autograd (autograd.cpp)
+  // ------------------------------------------------------------------------------------------------------
   bool requires_grad() const { return impl_ && impl_->node; }
   /// Makes a leaf whose gradient is wanted. f32 or f64.
   Tensor& set_requires_grad(bool wanted);

@@ -11,10 +11,13 @@ namespace alma {
 /// 2022, section 4.2, as in the official code: gate = Linear on the layer's input, trained by the loss alone).
 class Mixture final : public Module {
  public:
+  static constexpr const char* type = "mixture";
   /// `gate`: x to scores [rows, experts]. `experts`: 1 to 16 functions of x with outputs of equal shape.
   Mixture(std::unique_ptr<Module> gate, std::vector<std::unique_ptr<Module>> experts);
+  explicit Mixture(const Structure& structure);
   Tensor forward(const Tensor& x, Pass& pass) override;
-  void visit(const Visitor& visitor, const std::string& prefix) override;
+  void children(const ChildVisitor& visitor) override;
+  nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
  private:

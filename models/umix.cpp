@@ -1,6 +1,7 @@
 #include "models/umix.h"
 
 #include "engine/ops_elementwise.h"
+#include "engine/structure.h"
 
 namespace alma {
 
@@ -15,9 +16,17 @@ Tensor UniformMixture::forward(const Tensor& x, Pass& pass) {
   return average_ ? (1.0 / static_cast<double>(members_.size())) * sum : sum;
 }
 
-void UniformMixture::visit(const Visitor& visitor, const std::string& prefix) {
-  for (std::size_t k = 0; k < members_.size(); ++k)
-    members_[k]->visit(visitor, prefix + "member." + std::to_string(k) + ".");
+void UniformMixture::children(const ChildVisitor& visitor) {
+  for (std::size_t k = 0; k < members_.size(); ++k) visitor("member." + std::to_string(k), *members_[k]);
+}
+
+UniformMixture::UniformMixture(const Structure& structure)
+    : members_(structure.children("members")), average_(structure.flag("average")) {
+  if (members_.empty()) structure.refuse("no members");
+}
+
+nlohmann::json UniformMixture::structure() const {
+  return {{"type", type}, {"members", structures_of(members_)}, {"average", average_}};
 }
 
 std::unique_ptr<Module> UniformMixture::clone(Context& context) const {

@@ -11,10 +11,13 @@ namespace alma {
 /// them the gradients of each member.
 class UniformMixture final : public Module {
  public:
+  static constexpr const char* type = "uniform_mixture";
   /// At least one member.
   UniformMixture(std::vector<std::unique_ptr<Module>> members, bool average);
+  explicit UniformMixture(const Structure& structure);
   Tensor forward(const Tensor& x, Pass& pass) override;
-  void visit(const Visitor& visitor, const std::string& prefix) override;
+  void children(const ChildVisitor& visitor) override;
+  nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
  private:

@@ -6,6 +6,7 @@
 #include "engine/ops_conv.h"
 #include "engine/ops_images.h"
 #include "engine/ops_shape.h"
+#include "engine/structure.h"
 #include "models/mixture.h"
 
 namespace alma {
@@ -16,14 +17,13 @@ constexpr std::int64_t kSize = 32, kGateSize = 4;
 
 class MaxPool final : public Module {
  public:
+  static constexpr const char* type = "max_pool";
+  MaxPool() = default;
+  explicit MaxPool(const Structure&) {}
   Tensor forward(const Tensor& x, Pass&) override { return max_pool(x, {2, 2, 2}); }
-  void visit(const Visitor&, const std::string&) override {}
+  nlohmann::json structure() const override { return {{"type", type}}; }
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<MaxPool>(); }
 };
-
-std::unique_ptr<Linear> clone_of(const Linear& linear, Context& context) {
-  return std::unique_ptr<Linear>(static_cast<Linear*>(linear.clone(context).release()));
-}
 
 // Groups a of b rows each as groups b of a rows each.
 Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
@@ -34,55 +34,74 @@ Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
 /// members of one image side by side, as mix() takes them.
 class ImageGate final : public Module {
  public:
-  explicit ImageGate(std::unique_ptr<Linear> linear) : linear_(std::move(linear)) {}
+  static constexpr const char* type = "image_gate";
+  explicit ImageGate(std::unique_ptr<Module> linear) : linear_(std::move(linear)) {}
+  explicit ImageGate(const Structure& structure) : linear_(structure.child("linear")) {}
   Tensor forward(const Tensor& x, Pass& pass) override {
     const Tensor pooled = adaptive_average_pool(x, kGateSize, kGateSize);
-    const std::int64_t n = x.dim(0), members = linear_->members();
-    if (members == 1) return linear_->forward(reshape(pooled, {n, -1}), pass);
-    return regrouped(linear_->forward(regrouped(pooled, n, members), pass), members, n);
+    const std::int64_t n = x.dim(0), members = pass.members;
+    if (members == 0) return linear_->forward(reshape(pooled, {n, -1}), pass);
+    pass.in_channels = false;
+    const Tensor scores = linear_->forward(regrouped(pooled, n, members), pass);
+    pass.in_channels = true;
+    return regrouped(scores, members, n);
   }
-  void visit(const Visitor& visitor, const std::string& prefix) override { linear_->visit(visitor, prefix); }
+  void children(const ChildVisitor& visitor) override { visitor("", *linear_); }
+  nlohmann::json structure() const override { return {{"type", type}, {"linear", linear_->structure()}}; }
   std::unique_ptr<Module> clone(Context& context) const override {
-    return std::make_unique<ImageGate>(clone_of(*linear_, context));
+    return std::make_unique<ImageGate>(linear_->clone(context));
   }
 
  private:
-  std::unique_ptr<Linear> linear_;
+  std::unique_ptr<Module> linear_;
 };
 
 class Vgg19 final : public Module {
  public:
-  Vgg19(std::int64_t channels, std::unique_ptr<Module> blocks, std::unique_ptr<Linear> output)
+  static constexpr const char* type = "vgg19";
+  Vgg19(std::int64_t channels, std::unique_ptr<Module> blocks, std::unique_ptr<Module> output)
       : channels_(channels), blocks_(std::move(blocks)), output_(std::move(output)) {}
+  explicit Vgg19(const Structure& structure)
+      : channels_(structure.size("channels")), blocks_(structure.child("blocks")), output_(structure.child("output")) {}
   Tensor forward(const Tensor& x, Pass& pass) override {
-    const std::int64_t members = output_->members();
-    if (members > 1) return forward_of_stack(x, x.dim(0) / members, members, pass);
+    if (pass.members != 0) return forward_of_stack(x, x.dim(0) / pass.members, pass);
     const Tensor features = blocks_->forward(images_of(x, channels_, kSize, kSize), pass);
     return output_->forward(reshape(to_layout(features, Layout::row_major), {x.dim(0), -1}), pass);
   }
-  void visit(const Visitor& visitor, const std::string& prefix) override {
-    blocks_->visit(visitor, prefix);
-    output_->visit(visitor, prefix + "output.");
+  void children(const ChildVisitor& visitor) override {
+    visitor("", *blocks_);
+    visitor("output", *output_);
+  }
+  nlohmann::json structure() const override {
+    return {{"type", type}, {"channels", channels_}, {"blocks", blocks_->structure()}, {"output", output_->structure()}};
   }
   std::unique_ptr<Module> clone(Context& context) const override {
-    return std::make_unique<Vgg19>(channels_, blocks_->clone(context), clone_of(*output_, context));
+    return std::make_unique<Vgg19>(channels_, blocks_->clone(context), output_->clone(context));
   }
 
  private:
   // The i-th images of all members side by side, so that the convolutions have groups.
-  Tensor forward_of_stack(const Tensor& x, std::int64_t n, std::int64_t members, Pass& pass) {
+  Tensor forward_of_stack(const Tensor& x, std::int64_t n, Pass& pass) {
+    const std::int64_t members = pass.members;
     const Tensor side_by_side = reshape(regrouped(dense(x), members, n), {n, -1});
+    pass.in_channels = true;
     const Tensor features =
         to_layout(blocks_->forward(images_of(side_by_side, members * channels_, kSize, kSize), pass), Layout::row_major);
+    pass.in_channels = false;
     return output_->forward(regrouped(features, n, members), pass);
   }
 
   std::int64_t channels_;
-  std::unique_ptr<Module> blocks_;
-  std::unique_ptr<Linear> output_;
+  std::unique_ptr<Module> blocks_, output_;
 };
 
 }  // namespace
+
+void add_vgg_types(ModuleTypes& types) {
+  types.add<MaxPool>();
+  types.add<ImageGate>();
+  types.add<Vgg19>();
+}
 
 std::unique_ptr<Module> make_vgg19(Context& context, const VggSettings& settings, RandomStream init, DType dtype) {
   const std::int64_t h = settings.width;

@@ -5,6 +5,8 @@
 
 namespace alma {
 
+class ModuleTypes;
+
 /// VGG19 of the paper's CIFAR-10 experiments, equal width everywhere: five blocks of 2, 2, 4, 4, 4 convolutions 3 x 3
 /// (padding 1), each followed by batch normalisation and ReLU, and a 2 x 2 max-pool at the end of each block, which takes 32
 /// x 32 images to 1 x 1; then one Linear to the classes. With experts > 1 the blocks 2 to 5 are soft mixtures of so many
@@ -16,6 +18,9 @@ struct VggSettings {
   std::int64_t classes = 10;
   std::int64_t experts = 1;
 };
+
+/// The types of which it is made.
+void add_vgg_types(ModuleTypes& types);
 
 /// Draws all parameters from `init`, block by block from the input: first a block's expert, then its gate. forward() takes
 /// [n, channels * 32 * 32] or [n, channels, 32, 32].

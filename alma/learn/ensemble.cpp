@@ -9,6 +9,7 @@
 #include "alma/learn/named_tensors.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
+#include "models/module_types.h"
 
 namespace alma {
 
@@ -137,7 +138,14 @@ class Ensemble final : public Learner {
   }
 
   nlohmann::json state() override {
-    nlohmann::json state = {{"members", models_.size()}};
+    nlohmann::json state = {{"members", models_.size()}, {"models", nlohmann::json::array()}};
+    for (const auto& model : models_) {
+      nlohmann::json& groups = state["models"];  // of consecutive models that are alike
+      nlohmann::json structure = model->structure();
+      if (groups.empty() || groups.back()["structure"] != structure)
+        groups.push_back({{"count", 0}, {"structure", std::move(structure)}});
+      groups.back()["count"] = groups.back()["count"].get<std::int64_t>() + 1;
+    }
     for (std::int64_t i = 0; i < settings_.members && !fits_.empty(); ++i) {
       const auto [fit, place] = fit_of(i);
       state["fits"].push_back(fit->state(place));
@@ -148,10 +156,13 @@ class Ensemble final : public Learner {
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
     frozen_.reset();
     macs_.clear();
-    while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);  // of the right shapes
-    for (std::size_t i = 0; i < models_.size(); ++i) {
-      const std::vector<NamedTensor> model = named_state(*models_[i]);
-      copy_tensors(without_prefix(prefix(static_cast<std::int64_t>(i)) + "model.", tensors, model), model);
+    if (state.contains("models")) {
+      auto models = models_of(state, tensors);
+      fill(models, tensors);
+      models_ = std::move(models);
+    } else {  // saved before structures were: the models are those of the configuration
+      while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);
+      fill(models_, tensors);
     }
     if (state.contains("fits")) pending_ = Pending{std::move(tensors), state.at("fits")};
   }
@@ -185,7 +196,7 @@ class Ensemble final : public Learner {
   static std::string name_of(std::int64_t member, const std::string& what) {
     return member == 0 ? what : what + ", member " + std::to_string(member + 1);
   }
-  Context& context_of(std::int64_t member) {
+  Context& context_of(std::int64_t member) const {
     if (contexts_.empty()) return context_;
     return *contexts_[static_cast<std::size_t>(member % settings_.members)];
   }
@@ -198,6 +209,38 @@ class Ensemble final : public Learner {
   void add_members(std::int64_t update) {
     for (std::int64_t i = 0; i < settings_.members; ++i)
       models_.push_back(fresh_model(static_cast<std::int64_t>(models_.size()), update));
+  }
+
+  // Models of the structures in a saved state, which may not be larger together than its tensors.
+  std::vector<std::unique_ptr<Module>> models_of(const nlohmann::json& state,
+                                                 const std::vector<NamedTensor>& tensors) const {
+    std::size_t bytes_left = 0;
+    for (const auto& [name, tensor] : tensors) bytes_left += tensor.bytes();
+    std::vector<std::unique_ptr<Module>> models;
+    const auto add = [&](const nlohmann::json& structure) {
+      models.push_back(module_types().make(context_of(std::ssize(models)), structure, bytes_left));
+      const std::vector<NamedTensor> made = named_state(*models.back());
+      if (made.empty()) fail(ErrorKind::data, "damaged checkpoint: a model without tensors");
+      for (const auto& [name, tensor] : made) bytes_left -= tensor.bytes();
+    };
+    try {
+      for (const nlohmann::json& group : state.at("models"))
+        for (auto count = group.at("count").get<std::int64_t>(); count > 0; --count) add(group.at("structure"));
+      const auto expected = state.at("members").get<std::int64_t>();
+      if (std::ssize(models) != expected || expected < settings_.members)
+        fail(ErrorKind::data, "damaged checkpoint: ", models.size(), " models, \"members\" says ", expected, ", at least ",
+             settings_.members, " train");
+    } catch (const nlohmann::json::exception& error) {
+      fail(ErrorKind::data, "damaged checkpoint: the structures of its models: ", error.what());
+    }
+    return models;
+  }
+
+  static void fill(const std::vector<std::unique_ptr<Module>>& models, const std::vector<NamedTensor>& tensors) {
+    for (std::size_t i = 0; i < models.size(); ++i) {
+      const std::vector<NamedTensor> model = named_state(*models[i]);
+      copy_tensors(without_prefix(prefix(static_cast<std::int64_t>(i)) + "model.", tensors, model), model);
+    }
   }
 
   // What changes before an update other than the first.

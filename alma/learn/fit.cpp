@@ -15,7 +15,7 @@ std::unique_ptr<Module> stack_of(const std::vector<Trainee>& trainees) {
   if (trainees.size() < 2) return nullptr;
   std::vector<Module*> models;
   for (const Trainee& trainee : trainees) models.push_back(&trainee.model);
-  return stack(models);
+  return std::make_unique<Stack>(models);
 }
 
 std::vector<std::uint64_t> keys_of(const std::vector<Trainee>& trainees, std::uint64_t seed) {

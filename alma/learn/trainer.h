@@ -14,13 +14,13 @@ namespace alma {
 
 /// What a training step does with a mini-batch.
 struct TrainerSettings {
-  OptimizerRule rule;
+  OptimizerRule rule = {};
   double learning_rate = 1;
-  std::function<double(std::int64_t step)> rate_factor;  // of the learning rate at a step, from 0; empty: always 1
-  std::int64_t micro_batch = 0;                          // samples of a member that are in memory at a time; 0: all
-  double clip = 0;                                       // the largest norm of a member's gradient; 0: any
+  std::function<double(std::int64_t step)> rate_factor = {};  // of the learning rate at a step, from 0; empty: always 1
+  std::int64_t micro_batch = 0;                               // samples of a member that are in memory at a time; 0: all
+  double clip = 0;                                            // the largest norm of a member's gradient; 0: any
   // Called with the parameters between their gradients and the update, such as for sums over processes; empty: nothing.
-  std::function<void(std::span<const NamedTensor> parameters)> exchange;
+  std::function<void(std::span<const NamedTensor> parameters)> exchange = {};
   bool graph = false;  // steps are captured once per batch size and replayed; the backend has graphs
 };
 

@@ -31,15 +31,22 @@ TEST(Mix, TakesAGateForEachPartOfARow) {
   // Two images of two members with 1 x 2 pixels, side by side.
   const Tensor gates = Tensor::from(cpu(), {4, 1}, std::vector<double>{1, 2, 3, 4});
   const Tensor x = Tensor::from(cpu(), {2, 2, 1, 2}, std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8});
-  const Tensor y = mix(gates, {x});
+  const Tensor y = mix(gates, {x}, 2);
   EXPECT_EQ(y.shape(), x.shape());
   EXPECT_EQ(y.to_vector<double>(), (std::vector<double>{1, 2, 6, 8, 15, 18, 28, 32}));
   expect_gradient(
       [](const auto& in) {
-        return mix(in[0], {in[1], in[2]});
+        return mix(in[0], {in[1], in[2]}, 3);
       },
       {random_tensor({6, 2}, 1), random_tensor({2, 6, 1, 2}, 2), random_tensor({2, 6, 1, 2}, 3)});
-  expect_error([&] { mix(random_tensor({6, 1}, 2), {x}); }, {"[mix] gates must be [2, 1], got f64 [6, 1]"});
+  expect_error([&] { mix(random_tensor({6, 1}, 2), {x}, 2); }, {"[mix] gates must be [4, 1], got f64 [6, 1]"});
+  expect_error([&] { mix(random_tensor({4, 1}, 2), {x}); }, {"[mix] gates must be [2, 1], got f64 [4, 1]"});
+  expect_error([&] { mix(random_tensor({6, 1}, 2), {x}, 3); }, {"[mix] 3 gates for each of the images [2, 2, 1, 2]"});
+  expect_error(
+      [&] {
+        mix(random_tensor({4, 1}, 2), {random_tensor({2, 2}, 1)}, 2);
+      },
+      {"[mix] every expert must have rank 4"});
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "engine/ops_reduce.h"
 
+#include "engine/ops_broadcast.h"
 #include "engine/ops_elementwise.h"
 #include "tests/engine/gradient_check.h"
 

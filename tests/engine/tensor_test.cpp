@@ -1,5 +1,6 @@
 #include "engine/tensor.h"
 
+#include "engine/nn.h"
 #include "engine/ops_elementwise.h"
 #include "engine/ops_matmul.h"
 #include "tests/engine/gradient_check.h"
@@ -19,6 +20,34 @@ TEST(Tensor, CopiesShareAndClonesDoNot) {
   x.fill(5);
   EXPECT_EQ(alias.to_vector<double>()[0], 5);
   EXPECT_EQ(copy.to_vector<double>()[0], 0);
+}
+
+// Told by what the backend is asked for; memory of one context is not the host's business.
+TEST(Tensor, AModelIsClonedWithoutTheHostWithinAContext) {
+  Profiler profiler;
+  Context here("cpu", 1, {&profiler, "here"}), there("cpu", 1, {&profiler, "there"});
+  RandomStream init(1, "test");
+  Linear model(here, 5, 3, true, init);
+  const auto calls = [&](std::size_t lane, std::string_view primitive) {
+    const auto primitives = profiler.snapshot().lanes.at(lane).primitives;
+    const auto found = primitives.find(primitive);
+    return found == primitives.end() ? 0 : found->second.calls;
+  };
+  const auto uploads = calls(0, "upload");
+  const auto within = model.clone(here);
+  EXPECT_EQ(calls(0, "upload"), uploads);
+  EXPECT_EQ(calls(0, "download"), 0);
+  EXPECT_EQ(calls(0, "copy"), 2) << "weight and bias";
+  const auto across = model.clone(there);
+  EXPECT_EQ(calls(0, "download"), 2);
+  EXPECT_EQ(calls(1, "upload"), 2);
+  for (const auto& copy : {within.get(), across.get()}) {
+    const auto state = named_state(*copy), original = named_state(model);
+    for (std::size_t i = 0; i < state.size(); ++i) {
+      EXPECT_EQ(state[i].second.to_vector<float>(), original[i].second.to_vector<float>());
+      EXPECT_TRUE(state[i].second.requires_grad());
+    }
+  }
 }
 
 TEST(Tensor, PartsAndViewsShareMemory) {

@@ -33,7 +33,7 @@ void expect_members_side_by_side(Models models, std::int64_t features, bool swap
   constexpr std::int64_t rows = 3, classes = 10;
   Models alone;
   for (const auto& model : models) alone.push_back(model->clone(cpu()));
-  const auto all = stack(pointers(models));
+  const auto all = std::make_unique<Stack>(pointers(models));
   EXPECT_EQ(count_parameters(*all), k * count_parameters(*models[0]));
   const auto sgd = [](Module& model) { return Optimizer(named_parameters(model), SgdRule{.momentum = 0.9}, 0.01); };
   Optimizer optimizer = sgd(*all);
@@ -123,9 +123,9 @@ TEST(Stack, RefusesMembersThatAreNotAlike) {
   const auto a = make_mlp(cpu(), {7, 5, 10, 1, 2}, RandomStream(0, "test")),
              b = make_mlp(cpu(), {7, 4, 10, 1, 2}, RandomStream(0, "test")),
              c = make_mlp(cpu(), {7, 5, 10, 2, 2}, RandomStream(0, "test"));
-  expect_error([&] { stack(std::vector<Module*>{a.get(), b.get()}); }, {"[stack]", "hidden.0.weight", "[4, 7]", "[5, 7]"});
-  expect_error([&] { stack(std::vector<Module*>{a.get(), c.get()}); }, {"[stack]", "14 tensors", "one of 6"});
-  expect_error([] { stack(std::vector<Module*>{}); }, {"[stack]", "no modules"});
+  expect_error([&] { Stack(std::vector<Module*>{a.get(), b.get()}); }, {"[stack]", "hidden.0.weight", "[4, 7]", "[5, 7]"});
+  expect_error([&] { Stack(std::vector<Module*>{a.get(), c.get()}); }, {"[stack]", "14 tensors", "one of 6"});
+  expect_error([] { Stack(std::vector<Module*>{}); }, {"[stack]", "no modules"});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "engine/ops_loss.h"
 
@@ -14,7 +15,7 @@ class Constant final : public Module {
  public:
   explicit Constant(Tensor logits) : logits_(std::move(logits)) {}
   Tensor forward(const Tensor&, Pass&) override { return logits_; }
-  void visit(const Visitor&, const std::string&) override {}
+  nlohmann::json structure() const override { return {{"type", "constant"}}; }
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<Constant>(logits_); }
 
  private:

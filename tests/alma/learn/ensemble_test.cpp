@@ -3,6 +3,7 @@
 
 #include "models/mlp.h"
 #include "tests/alma/learn/training.h"
+#include "tests/engine/gradient_check.h"
 
 namespace alma::test {
 namespace {
@@ -86,6 +87,68 @@ TEST(UMixLearner, IsOneModelUnderOneLoss) {
   EXPECT_NE(bits(run_to_end(config, context).tensors), bits(sum.tensors));
   config.learner.combine = "sum";
   EXPECT_EQ(bits(run_to_end(config, context).tensors), bits(sum.tensors)) << "sum is what the figures used";
+}
+
+// A saved learner whose models are not those of the configuration that loads it.
+TEST(Ens, ModelsAreMadeFromWhatTheStateSaysOfThem) {
+  Config config = config_of("ens", 3);
+  Context context("cpu");
+  const ImageData data = load_data(config);
+  const auto samples = image_task(config, data).train(context);
+  const auto made = [&] { return make_learner(config, context, describe_input(data)); };
+  const auto saved = made();
+  const Tensor x = Tensor::full(context, {2, 784}, DType::f32, 0.5);
+  const nlohmann::json state = nlohmann::json::parse(saved->state().dump());
+  config.model.width = 12;
+  config.model.experts = 1;
+  const auto loaded = made();
+  EXPECT_NE(loaded->parameters(), saved->parameters());
+  EXPECT_FALSE(loaded->macs_per_sample(*samples) == saved->macs_per_sample(*samples));
+  loaded->load(saved->tensors(), state);
+  EXPECT_EQ(loaded->parameters(), 3 * kParameters);
+  EXPECT_TRUE(loaded->macs_per_sample(*samples) == 3 * kMacs);
+  EXPECT_EQ(bits(loaded->tensors()), bits(saved->tensors()));
+  EXPECT_EQ(loaded->predict(x).to_vector<float>(), saved->predict(x).to_vector<float>());
+  EXPECT_EQ(loaded->state(), state);
+
+  // A state from before structures were saved is read as one of the configuration's models.
+  nlohmann::json old = state;
+  old.erase("models");
+  expect_error([&] { made()->load(saved->tensors(), old); }, {"the checkpoint is of another model", "hidden.0"});
+  config = config_of("ens", 3);
+  const auto from_old = made();
+  from_old->load(saved->tensors(), old);
+  EXPECT_EQ(bits(from_old->tensors()), bits(saved->tensors()));
+}
+
+TEST(Ens, AStateThatTellsOfNoModelsIsRefused) {
+  const Config config = config_of("ens", 2);
+  Context context("cpu");
+  const ImageData data = load_data(config);
+  const auto learner = make_learner(config, context, describe_input(data));
+  const nlohmann::json state = learner->state();
+  const auto expect_refused = [&](const char* place, const nlohmann::json& value, const char* part) {
+    nlohmann::json damaged = state;
+    damaged[nlohmann::json::json_pointer(place)] = value;
+    try {
+      learner->load(learner->tensors(), damaged);
+      ADD_FAILURE() << "no error for " << value << " in " << place;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  expect_refused("/models", nlohmann::json::array(), "0 models, \"members\" says 2");
+  expect_refused("/models", 7, "number");
+  expect_refused("/members", 3, "2 models, \"members\" says 3");
+  expect_refused("/models/0/count", 1, "1 models");
+  expect_refused("/models/0/count", 1'000'000'000'000, "bytes are left");
+  expect_refused("/models/0/count", "2", "must be number");
+  expect_refused("/models/0/structure", {{"type", "max_pool"}}, "without tensors");
+  expect_refused("/models/0/structure/type", "sequence", "no module is of type");
+  expect_refused("/models/0/structure/modules/2/module/out", 1 << 30, "bytes are left");
+  expect_refused("/models/0/structure/modules/2/module/out", 11, "another model");
+  EXPECT_NO_THROW(learner->load(learner->tensors(), state)) << "a refused state changes nothing";
 }
 
 TEST(GEns, GrowsTrainsTheNewestAndFreezesTheRest) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "alma/learn/evaluate.h"
 #include "data/synthetic.h"
 #include "engine/ops_elementwise.h"
 #include "engine/ops_loss.h"
@@ -77,7 +78,8 @@ class Penalised final : public Module {
     for (const auto& [name, parameter] : named_parameters(*model_)) pass.penalties.push_back(sum(parameter * parameter));
     return model_->forward(x, pass);
   }
-  void visit(const Visitor& visitor, const std::string& prefix) override { model_->visit(visitor, prefix); }
+  void children(const ChildVisitor& visitor) override { visitor("", *model_); }
+  nlohmann::json structure() const override { return {{"type", "penalised"}, {"model", model_->structure()}}; }
   std::unique_ptr<Module> clone(Context& context) const override {
     return std::make_unique<Penalised>(model_->clone(context));
   }

@@ -83,7 +83,7 @@ class StackedInTheSimulator : public ::testing::Test {
       models.push_back(all.models[i].get());
       trainees.push_back({*models[i], split_, "update 1, member " + std::to_string(i + 1)});
     }
-    if (views) stack(models);
+    if (views) Stack gone(models);
     if (stacked) {
       all.fits.push_back(std::make_unique<Fit>(trainees, *images_, settings_, 9));
     } else {

@@ -7,6 +7,7 @@
 
 #include "alma/learn/ensemble.h"
 #include "alma/learn/evaluate.h"
+#include "engine/ops_elementwise.h"
 #include "tests/alma/learn/points.h"
 #include "tests/alma/learn/training.h"
 
@@ -43,7 +44,7 @@ class Step : public ::testing::Test {
       pointers.push_back(models[i].get());
       before.push_back(values(*models[i]));
     }
-    const auto stacked = members > 1 ? stack(pointers) : nullptr;
+    const std::unique_ptr<Module> stacked = members > 1 ? std::make_unique<Stack>(pointers) : nullptr;
     const auto k = static_cast<std::int64_t>(members);
     Trainer trainer(stacked ? *stacked : *models[0], points_, std::vector<std::uint64_t>(members, 7), settings);
     const Tensor losses = Tensor::empty(context_, {k}, DType::f64);
@@ -77,7 +78,9 @@ TEST_F(Step, MicroBatchesAddUpToTheGradientAndTheLossOfTheBatch) {
       points_.sizes.clear();
       const Outcome parts = step(members, {.micro_batch = micro});
       const auto k = static_cast<std::int64_t>(members);
-      if (micro == 3) EXPECT_EQ(points_.sizes, (std::vector<std::int64_t>{3 * k, 3 * k, 3 * k, k}));
+      if (micro == 3) {
+        EXPECT_EQ(points_.sizes, (std::vector<std::int64_t>{3 * k, 3 * k, 3 * k, k}));
+      }
       expect_near(parts.losses, whole.losses);
       for (std::size_t i = 0; i < members; ++i) expect_near(parts.changes[i], whole.changes[i]);
     }
@@ -138,7 +141,7 @@ TEST(Evaluation, CountsPredictionsOfAnySamples) {
   }
   EXPECT_NEAR(right.loss_sum, expected, 1e-5);
   // Who knows nothing has the perplexity of chance.
-  const Score guess = evaluate([](const Tensor& rows) { return 0 * rows; }, points, indices);
+  const Score guess = evaluate([](const Tensor& rows) { return 0.0 * rows; }, points, indices);
   EXPECT_NEAR(guess.perplexity(), chance(Measure::perplexity, points.classes()), 1e-5);
   EXPECT_EQ(evaluate([](const Tensor& rows) { return rows; }, points, indices.part(0, {0})).predictions, 0);
 }
