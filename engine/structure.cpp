@@ -26,7 +26,8 @@ std::unique_ptr<Module> Structure::made() const {
   const nlohmann::json& type = at("type");
   if (!type.is_string()) refuse("\"type\" must be a string, found ", type.type_name());
   const auto found = making_.types.types_.find(type.get<std::string>());
-  if (found == making_.types.types_.end()) refuse("no module is of type ", type.dump(-1, ' ', true));
+  if (found == making_.types.types_.end())
+    refuse("no module is of type ", type.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
   return found->second(*this);
 }
 
@@ -91,7 +92,7 @@ std::vector<std::pair<std::string, std::unique_ptr<Module>>> Structure::named_ch
     if (!name.is_string() || name.get_ref<const std::string&>().empty())
       entry.refuse("\"name\" must be a string that is not empty");
     if (!names.insert(name.get<std::string>()).second)
-      entry.refuse("the name ", name.dump(-1, ' ', true), " is there twice");
+      entry.refuse("the name ", name.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), " is there twice");
     modules.emplace_back(name.get<std::string>(), entry.child("module"));
   }
   return modules;
