@@ -10,6 +10,7 @@
 #include "alma/commands/commands.h"
 #include "alma/config/build_info.h"
 #include "alma/config/edit_distance.h"
+#include "alma/reproduce/claims.h"
 #include "alma/run/run.h"
 #include "base/error.h"
 #include "base/exit_code.h"
@@ -141,9 +142,7 @@ void add_sweep(CLI::App& app, Arguments& arguments) {
 void add_reproduce(CLI::App& app, Arguments& arguments) {
   ReproduceOptions& options = arguments.reproduce;
   CLI::App* command = app.add_subcommand("reproduce", "the paper's grid on a data set, and its claims held against it");
-  command->add_option("DATASET", options.data_set, "mnist | cifar10")
-      ->required()
-      ->check(CLI::IsMember({"mnist", "cifar10"}));
+  command->add_option("DATASET", options.data_set, "mnist | cifar10")->required()->check(CLI::IsMember(paper_data_sets()));
   command->add_option("--time", options.time, "only runs that fit into it: 90m, 2h30m")->type_name("T");
   add_sweep_options(command, options.settings, "runs/reproduce-DATASET");
   command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");

@@ -3,9 +3,9 @@
 #include <iostream>
 
 #include "alma/commands/commands.h"
+#include "alma/config/shipped_configs.h"
 #include "alma/console/text.h"
 #include "alma/reproduce/claims.h"
-#include "alma/reproduce/paper_grids.h"
 #include "alma/run/interrupt.h"
 #include "alma/run/run_directory.h"
 #include "alma/sweep/sweep_console.h"
@@ -53,7 +53,8 @@ int reproduce_command(const ReproduceOptions& options) {
   const double seconds = options.time.empty() ? 0 : read_time(options.time);
   SweepSettings settings = options.settings;
   if (settings.out.empty()) settings.out = "runs/reproduce-" + options.data_set;
-  const std::vector<GridPoint> points = parse_grid(paper_grid(options.data_set), "the grid of " + options.data_set, ".");
+  const std::string& grid = *find_shipped_config("sweeps/" + options.data_set + ".toml");
+  const std::vector<GridPoint> points = parse_grid(grid, "the grid of " + options.data_set, ".").points;
   SweepConsole console(console_options(options.quiet));
   Sweep sweep(points, settings, console);
   catch_interrupts();

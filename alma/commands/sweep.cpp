@@ -30,10 +30,11 @@ std::vector<GridPoint> take_shard(std::vector<GridPoint> points, const std::stri
 int sweep_command(const SweepOptions& options) {
   SweepSettings settings = options.settings;
   if (settings.out.empty()) settings.out = std::filesystem::path("runs") / options.file.stem();
-  const std::vector<GridPoint> grid = load_grid(options.file);
-  for (const GridPoint& point : grid) check_trainable(point.config);
+  Grid grid = load_grid(options.file);
+  for (const std::string& warning : grid.warnings) std::cerr << "warning: " << warning << '\n';
+  for (const GridPoint& point : grid.points) check_trainable(point.config);
   SweepConsole console(console_options(options.quiet));
-  Sweep sweep(take_shard(grid, options.shard), settings, console);
+  Sweep sweep(take_shard(std::move(grid.points), options.shard), settings, console);
   catch_interrupts();
   sweep.estimate();
   if (options.dry_run) {

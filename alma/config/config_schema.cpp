@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "alma/config/edit_distance.h"
+#include "alma/config/kinds.h"
 #include "base/error.h"
 
 namespace alma {
@@ -37,136 +39,172 @@ Field train(Config& config) {
   return &(config.train.*member);
 }
 
+// The words of a table of kinds.
+template <const auto& (*kinds)()>
+std::vector<Word> words_of() {
+  std::vector<Word> words;
+  for (const auto& kind : kinds()) words.push_back({kind.name, kind.doc, kind.available});
+  return words;
+}
+
 // Makes a Key with the fields that its type needs.
 Key flag(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc) {
-  return {section, name, field, doc, 0, 0, {}, {}, {}};
+  return {section, name, field, doc};
 }
 Key number(std::string_view section, std::string_view name, Field (*field)(Config&), double lowest, double highest,
-           std::string_view doc, std::vector<std::string_view> planned = {}) {
-  return {section, name, field, doc, lowest, highest, {}, std::move(planned), {}};
+           std::string_view doc, std::vector<Word> words = {}) {
+  return {section, name, field, doc, lowest, highest, std::move(words)};
 }
 Key text(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc,
-         std::vector<std::string_view> choices = {}, std::vector<std::string_view> planned = {},
-         std::vector<std::string_view> report_only = {}) {
-  return {section, name, field, doc, 0, 0, std::move(choices), std::move(planned), std::move(report_only)};
+         std::vector<Word> words = {}) {
+  return {section, name, field, doc, 0, 0, std::move(words)};
 }
+Key kind(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc,
+         std::vector<Word> (*words)()) {
+  return {section, name, field, doc, 0, 0, {}, words};
+}
+Word planned(std::string name) { return {std::move(name), "", Available::planned}; }
 
 std::vector<Key> general_keys() {
   return {
       number("", "seed", top<&Config::seed>, 0, kLargestSeed,
-             "of initial weights and of the order of samples; `--seed N` overrides it"),
+             "Seed of the initial weights and of the order of samples; --seed N overrides it."),
   };
 }
 
 std::vector<Key> stream_keys() {
   return {
-      text("stream", "dataset", stream<&Stream::dataset>, "what is learned; `alma data list` says which are installed",
-           {"mnist", "fashion-mnist", "cifar10", "idx", "synthetic-images"}, {}, {"text"}),
+      kind("stream", "dataset", stream<&Stream::dataset>, "Data set to learn; `alma data list` says which are installed.",
+           words_of<data_kinds>),
       text("stream", "train_images", stream<&Stream::train_images>,
-           "idx: four files of your own (plain, .gz or .xz), relative to the current folder"),
-      text("stream", "train_labels", stream<&Stream::train_labels>, "idx"),
-      text("stream", "test_images", stream<&Stream::test_images>, "idx"),
-      text("stream", "test_labels", stream<&Stream::test_labels>, "idx"),
-      number("stream", "classes", stream<&Stream::classes>, 0, 256, "idx: number of classes; 0 takes the largest label + 1"),
+           "IDX file of the training images (plain, .gz or .xz), relative to the current folder."),
+      text("stream", "train_labels", stream<&Stream::train_labels>, "IDX file of the training labels."),
+      text("stream", "test_images", stream<&Stream::test_images>, "IDX file of the test images."),
+      text("stream", "test_labels", stream<&Stream::test_labels>, "IDX file of the test labels."),
+      number("stream", "classes", stream<&Stream::classes>, 0, 256,
+             "Number of classes; 0 takes the largest training label + 1."),
       number("stream", "mean", stream<&Stream::mean>, -1e6, 1e6,
-             "per channel, subtracted from pixel / 255; [] takes that of the data set (paper: MNIST .1307, .3081)"),
+             "Mean of each channel, subtracted from pixel / 255; [] takes that of the data set (paper: MNIST .1307)."),
       number("stream", "std", stream<&Stream::std>, 1e-6, 1e6,
-             "per channel, what the result is divided by; given together with mean"),
-      number("stream", "synthetic_train", stream<&Stream::synthetic_train>, 1, 1e7, "synthetic-images: training images"),
-      number("stream", "synthetic_test", stream<&Stream::synthetic_test>, 1, 1e7, "synthetic-images: test images"),
+             "Standard deviation of each channel, by which the difference is divided (paper: MNIST .3081); mean and std are "
+             "given together."),
+      number("stream", "synthetic_train", stream<&Stream::synthetic_train>, 1, 1e7, "Number of training images to make."),
+      number("stream", "synthetic_test", stream<&Stream::synthetic_test>, 1, 1e7, "Number of test images to make."),
       number("stream", "mega_batches", stream<&Stream::mega_batches>, 1, 1e7,
-             "B, parts of the training set (paper: MNIST 500, CIFAR-10 100). The official code cuts the set anew into B/w "
-             "chunks; here the partition is fixed and the learner waits, as the text says"),
+             "B, the number of mega-batches into which the training set is cut (paper: MNIST 500, CIFAR-10 100). The "
+             "partition is fixed and the learner waits, as the paper's text says; the official code cuts the set anew into "
+             "B / w chunks."),
       number("stream", "validation", stream<&Stream::validation>, 0, 0.9,
-             "part of each mega-batch that is never trained on (paper: .1; int(.1 * n) samples)"),
+             "Share of each mega-batch that is kept for validation and never trained on (paper: .1; int(.1 * n) samples)."),
       number("stream", "seed", stream<&Stream::seed>, 0, kLargestSeed,
-             "of the permutation into mega-batches and of the validation split (official code: 432)"),
-      text("stream", "untrained", stream<&Stream::untrained>,
-           "error before the first update: chance = 1 - 1/classes (the paper's .9), or measured on the initial model",
-           {"chance", "measured"}),
+             "Seed of the permutation into mega-batches and of the validation split (official code: 432)."),
+      text("stream", "untrained", stream<&Stream::untrained>, "Test error that counts before the first update.",
+           {{"chance", "1 - 1 / classes (the paper's .9)"}, {"measured", "the error of the initial model"}}),
   };
 }
 
 std::vector<Key> learner_keys() {
   return {
-      text("learner", "method", learner<&Learner::method>,
-           "sm = one model, finetuned at each update; ens = independent models, all finetuned; umix = models under one loss "
-           "on "
-           "their combined logits; gens = new models at each growth, and only the newest train; gmoe = one model that gets "
-           "new experts (the paper's names)",
-           {"sm", "ens", "umix", "gens"}, {"ff"}, {"gmoe"}),
-      number("learner", "wait", learner<&Learner::wait>, 1, 1e7,
-             "w, how many mega-batches are collected before an update; 1 <= w <= B; the last update takes what is left",
-             {"auto"}),
+      kind("learner", "method", learner<&Learner::method>, "Learner: how models are trained and how they grow.",
+           words_of<learner_kinds>),
+      number(
+          "learner", "wait", learner<&Learner::wait>, 1, 1e7,
+          "w, the waiting time: the number of mega-batches that are collected before an update, at most B. The last update "
+          "takes what is left.",
+          {planned("auto")}),
       flag("learner", "replay", learner<&Learner::replay>,
-           "train on everything that has arrived, not only on the new mega-batches; validation accumulates likewise"),
+           "Each update trains on everything that has arrived, not only on the new mega-batches; validation samples "
+           "accumulate likewise."),
       flag("learner", "from_scratch", learner<&Learner::from_scratch>,
-           "a new random model for each update (the paper's code means it for replay = true); gens: new models start at "
-           "random, "
-           "as the paper's text says, and not from the newest ones, as in its figures"),
+           "Each update starts from new random models (the paper's code means this together with replay). gens: new models "
+           "start at random, as the paper's text says, and not as copies of the newest ones, as in its figures."),
       number("learner", "members", learner<&Learner::members>, 1, 1024,
-             "ens, umix: how many models (paper: 2, 4); gens: new ones per growth (paper: 1, the default there); sm: no "
-             "effect"),
+             "Number of models (paper: 2, 4); of gens, new models per growth (paper: 1, the default there)."),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
-             "gens: in updates; between growths the newest models are finetuned; no effect on others"),
+             "Number of updates from one growth to the next; in between, the newest models are trained further."),
       text(
-          "learner", "combine", learner<&Learner::combine>,
-          "how models predict together: figures = what the paper's figures were made with, which is for ens: probabilities, "
-          "for umix: sum (of logits; its text says mean), for gens: logits (averaged; its text says probabilities). ens, "
-          "gens: "
-          "probabilities, logits, or vote (equal votes: the larger mean probability); umix: sum or mean",
-          {"figures", "probabilities", "logits", "vote", "sum", "mean"}),
+          "learner", "combine", learner<&Learner::combine>, "How the models predict together.",
+          {{"figures",
+            "as in the paper's figures: probabilities for ens, sum for umix (its text says mean), logits for gens (its text "
+            "says probabilities)"},
+           {"probabilities", "ens, gens: the mean of the probabilities"},
+           {"logits", "ens, gens: the mean of the logits"},
+           {"vote", "ens, gens: one vote per model; the larger mean probability decides a tie"},
+           {"sum", "umix: the sum of the logits"},
+           {"mean", "umix: the mean of the logits"}}),
       flag("learner", "bagging", learner<&Learner::bagging>,
-           "ens: each model trains on as many samples of the update, drawn with replacement"),
+           "Each model trains on as many samples as the update has, drawn with replacement."),
   };
 }
 
 std::vector<Key> model_keys() {
   return {
-      text("model", "architecture", model<&Model::architecture>,
-           "mlp = two hidden layers with ReLU (the paper's \"three-layer\" network); vgg19 = 16 convolutions of equal width "
-           "with "
-           "batch normalisation, for images of 32 x 32 (CIFAR-10); switch = a transformer with top-1 experts, for text",
-           {"mlp", "vgg19"}, {}, {"switch"}),
-      number("model", "width", model<&Model::width>, 1, 65536,
-             "h, units of a hidden layer, or channels of every convolution (paper: 4, 16, 32, 64, 128, 256); switch: of its "
-             "embedding (paper: 512, 768)"),
+      kind("model", "architecture", model<&Model::architecture>, "Network of each model.", words_of<architecture_kinds>),
       number(
-          "model", "experts", model<&Model::experts>, 1, 16,
-          "> 1: each hidden layer of an mlp, or each of the blocks 2 to 5 of a vgg19, is a soft mixture of so many. The "
-          "paper's text says fully-connected (1), its MNIST figures use 2, for SM too. switch: experts of a layer (paper: "
-          "4, 8, 12); gmoe: before it grows"),
+          "model", "width", model<&Model::width>, 1, 65536,
+          "h, the number of units in a hidden layer or of channels in every convolution (paper: 4, 16, 32, 64, 128, 256); "
+          "of a switch, the size of its embedding (paper: 512, 768)."),
+      number("model", "experts", model<&Model::experts>, 1, 16,
+             "Number of experts. Above 1, each hidden layer of an mlp and each of the blocks 2 to 5 of a vgg19 is a soft "
+             "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too); of a switch, experts "
+             "per layer (paper: 4, 8, 12); of gmoe, experts per layer before it grows."),
   };
 }
 
 std::vector<Key> train_keys() {
   return {
-      text("train", "optimizer", train<&Train::optimizer>, "made anew for each update (paper: MNIST adadelta, CIFAR-10 sgd)",
-           {"sgd", "adadelta", "adam", "adamw"}),
-      number("train", "lr", train<&Train::lr>, 0, 1000, "learning rate, constant (paper: adadelta 1.0, sgd .01)"),
-      number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "sgd (paper: CIFAR-10 .9)"),
-      flag("train", "nesterov", train<&Train::nesterov>, "sgd with momentum"),
+      text("train", "optimizer", train<&Train::optimizer>,
+           "Optimizer, which starts anew at each update (paper: MNIST adadelta, CIFAR-10 sgd).",
+           {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}}),
+      number("train", "lr", train<&Train::lr>, 0, 1000, "Learning rate, constant (paper: adadelta 1.0, sgd .01)."),
+      number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd (paper: CIFAR-10 .9)."),
+      flag("train", "nesterov", train<&Train::nesterov>, "Nesterov's form of the momentum of sgd."),
       number("train", "weight_decay", train<&Train::weight_decay>, 0, 100,
-             "adamw: decoupled; others: added to the gradient (paper: MNIST 0, CIFAR-10 1e-4)"),
+             "Weight decay: decoupled with adamw, added to the gradient with the others (paper: MNIST 0, CIFAR-10 1e-4)."),
       number("train", "batch_size", train<&Train::batch_size>, 1, 1 << 20,
-             "samples of a step; the last step of an epoch takes what is left (paper: 128)"),
-      number(
-          "train", "crop_pad", train<&Train::crop_pad>, 0, 1024,
-          "each training image is cut at random out of itself with so many rows and columns around it (paper: CIFAR-10 4)"),
+             "Number of samples in a step; the last step of an epoch takes what is left (paper: 128)."),
+      number("train", "crop_pad", train<&Train::crop_pad>, 0, 1024,
+             "Width of a border around each training image, out of which a random cut of the image's size is taken (paper: "
+             "CIFAR-10 4)."),
       number("train", "crop_fill", train<&Train::crop_fill>, -1e6, 1e6,
-             "what these hold, after normalisation (official code: -1.9)"),
-      flag("train", "flip", train<&Train::flip>, "training images are mirrored with probability 1/2 (paper: CIFAR-10)"),
-      number("train", "max_epochs", train<&Train::max_epochs>, 1, 1e6, "of an update (paper: 100)"),
-      number("train", "patience", train<&Train::patience>, 1, 1e6,
-             "an update ends after so many epochs without a better validation accuracy; the best epoch's weights stay. "
-             "The figures used 100 with delta 0 (no early end), the official defaults are 25 and .001"),
-      number("train", "patience_delta", train<&Train::patience_delta>, 0, 1, "better means better by more than this"),
-      text("train", "math", train<&Train::math>, "f32 = true single precision", {"f32"}, {"tf32", "bf16"}),
+             "Value of the pixels in that border, after normalisation (official code: -1.9)."),
+      flag("train", "flip", train<&Train::flip>, "Training images are mirrored with probability 1/2 (paper: CIFAR-10)."),
+      number("train", "max_epochs", train<&Train::max_epochs>, 1, 1e6,
+             "Largest number of epochs in an update (paper: 100)."),
+      number(
+          "train", "patience", train<&Train::patience>, 1, 1e6,
+          "Number of epochs without a better validation accuracy after which an update ends; the weights of the best epoch "
+          "are kept. The figures used 100 with patience_delta 0 (no early end), the official defaults are 25 and .001."),
+      number("train", "patience_delta", train<&Train::patience_delta>, 0, 1,
+             "Amount by which an accuracy must exceed the best one to be better."),
+      text("train", "math", train<&Train::math>, "Precision of the arithmetic.",
+           {{"f32", "true single precision"}, planned("tf32"), planned("bf16")}),
       flag("train", "graph", train<&Train::graph>,
-           "cuda, cuda-sim: a training step is captured once per batch size as a CUDA graph and replayed; same results"),
+           "A training step is captured once per batch size as a CUDA graph and replayed (cuda, cuda-sim); the results are "
+           "the same."),
       number("train", "checkpoint_seconds", train<&Train::checkpoint_seconds>, 0, 1e9,
-             "between checkpoints; one is also written on SIGINT and at the end"),
+             "Seconds from one checkpoint to the next; one is also written on SIGINT and at the end."),
   };
+}
+
+// "learner.wait" into its section and its name.
+std::pair<std::string, std::string> split_name(const std::string& full_name) {
+  const std::size_t dot = full_name.find('.');
+  if (dot == std::string::npos) return {"", full_name};
+  return {full_name.substr(0, dot), full_name.substr(dot + 1)};
+}
+
+[[noreturn]] void unknown_key(const std::string& section, const std::string& name, const std::string& where) {
+  // A right name in the wrong section is nearer than another name in the right one.
+  const Key* nearest = nullptr;
+  std::size_t smallest = 0;
+  for (const Key& key : config_keys()) {
+    const std::size_t distance = 2 * edit_distance(name, key.name) + (section == key.section ? 0 : 1);
+    if (nearest == nullptr || distance < smallest) nearest = &key, smallest = distance;
+  }
+  const std::string full_name = section.empty() ? name : section + "." + name;
+  fail(ErrorKind::usage, "unknown key ", full_name, " (", where, "); did you mean ", nearest->full_name(),
+       "? `alma run --print-config` lists all keys");
 }
 
 }  // namespace
@@ -181,75 +219,47 @@ const std::vector<Key>& config_keys() {
   return keys;
 }
 
-namespace {
-
-void check_learner(const Learner& learner, const std::string& source) {
-  const std::string& method = learner.method;
-  const auto refuse = [&](const std::string& what, const char* expected) {
-    fail(ErrorKind::usage, what, " does not go with learner.method = \"", method, "\"; expected ", expected, " (", source,
-         ')');
-  };
-  const bool separate = method == "ens" || method == "gens";
-  const std::string& combine = learner.combine;
-  if (combine != "figures") {
-    const bool for_umix = combine == "sum" || combine == "mean";
-    const std::string what = "learner.combine = \"" + combine + "\"";
-    if (method == "sm") refuse(what, "\"figures\", since one model has nothing to combine");
-    if (method == "umix" && !for_umix) refuse(what, "figures | sum | mean");
-    if (separate && for_umix) refuse(what, "figures | probabilities | logits | vote");
+void check_section(const std::string& section, const std::string& where) {
+  const Key* nearest = nullptr;
+  std::size_t smallest = 0;
+  for (const Key& key : config_keys()) {
+    if (key.section.empty()) continue;
+    const std::size_t distance = edit_distance(section, key.section);
+    if (distance == 0) return;
+    if (nearest == nullptr || distance < smallest) nearest = &key, smallest = distance;
   }
-  if (learner.bagging && method != "ens") refuse("learner.bagging = true", "method = \"ens\", or bagging = false");
-  if (combine == "vote" && method == "ens" && learner.members == 1)
-    fail(ErrorKind::usage, "learner.combine = \"vote\" with learner.members = 1: a vote needs at least 2 models (", source,
-         ')');
+  fail(ErrorKind::usage, "unknown section [", section, "] (", where, "); did you mean [", nearest->section,
+       "]? `alma run --print-config` lists all keys");
 }
 
-void check_text(const Config& config, const std::string& source) {
-  const std::string &dataset = config.stream.dataset, &architecture = config.model.architecture;
-  if ((dataset == "text") != (architecture == "switch"))
-    fail(ErrorKind::usage, "model.architecture = \"", architecture, "\" does not go with stream.dataset = \"", dataset,
-         "\"; expected architecture = \"switch\" for \"text\", and another for images (", source, ')');
+const Key& find_key(const std::string& full_name, const std::string& where) {
+  const auto [section, name] = split_name(full_name);
+  if (!section.empty()) check_section(section, where);
+  for (const Key& key : config_keys())
+    if (key.section == section && key.name == name) return key;
+  unknown_key(section, name, where);
+}
+
+namespace {
+
+template <class Row>
+void add_kinds_with(const std::string& full_name, const char* key, const std::deque<Row>& rows, std::string& text) {
+  std::vector<std::string> names;
+  for (const Row& row : rows)
+    if (std::find(row.keys.begin(), row.keys.end(), full_name) != row.keys.end()) names.push_back(row.name);
+  if (names.empty()) return;
+  text += key;
+  for (std::size_t i = 0; i < names.size(); ++i) text += (i == 0 ? " = " : i + 1 < names.size() ? ", " : " or ") + names[i];
 }
 
 }  // namespace
 
-void check_trainable(const Config& config) {
-  Config copy = config;
-  for (const Key& key : config_keys()) {
-    const Field field = key.field(copy);
-    const auto* value = std::get_if<std::string*>(&field);
-    if (value == nullptr || std::find(key.report_only.begin(), key.report_only.end(), **value) == key.report_only.end())
-      continue;
-    fail(ErrorKind::usage, key.full_name(), " = ", toml_string(**value),
-         " can be neither trained nor evaluated by this version; expected ", allowed_values(key),
-         " (finished runs of it can be shown: alma report DIR)");
-  }
-}
-
-void check_together(const Config& config, const std::string& source) {
-  const Stream& stream = config.stream;
-  const Learner& learner = config.learner;
-  const Train& train = config.train;
-  if (learner.wait > stream.mega_batches)
-    fail(ErrorKind::usage, "learner.wait = ", learner.wait, " is more than stream.mega_batches = ", stream.mega_batches,
-         "; expected 1 <= wait <= mega_batches, since no update would ever happen (", source, ")");
-  check_learner(learner, source);
-  check_text(config, source);
-  if (train.momentum != 0 && train.optimizer != "sgd")
-    fail(ErrorKind::usage, "train.momentum = ", train.momentum, " has no effect on train.optimizer = \"", train.optimizer,
-         "\"; expected 0, or optimizer = \"sgd\" (", source, ")");
-  if (train.nesterov && train.momentum == 0)
-    fail(ErrorKind::usage, "train.nesterov = true needs optimizer = \"sgd\" with train.momentum > 0, found optimizer = \"",
-         train.optimizer, "\" with momentum 0 (", source, ")");
-  if (stream.mean.size() != stream.std.size())
-    fail(ErrorKind::usage, "stream.mean has ", stream.mean.size(), " and stream.std ", stream.std.size(),
-         " numbers; expected one of each per channel, or neither (", source, ")");
-  const std::string* paths[] = {&stream.train_images, &stream.train_labels, &stream.test_images, &stream.test_labels};
-  const char* names[] = {"train_images", "train_labels", "test_images", "test_labels"};
-  for (int i = 0; i < 4; ++i)
-    if ((stream.dataset == "idx") == paths[i]->empty())
-      fail(ErrorKind::usage, "stream.", names[i], paths[i]->empty() ? " is not set" : " is set", " with stream.dataset = \"",
-           stream.dataset, "\"; expected four paths for \"idx\" and none for other data sets (", source, ")");
+std::string kinds_with(const std::string& full_name) {
+  std::string text;
+  add_kinds_with(full_name, "stream.dataset", data_kinds(), text);
+  add_kinds_with(full_name, "learner.method", learner_kinds(), text);
+  add_kinds_with(full_name, "model.architecture", architecture_kinds(), text);
+  return text;
 }
 
 }  // namespace alma

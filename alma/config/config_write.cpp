@@ -1,12 +1,16 @@
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <sstream>
 
+#include "alma/config/config.h"
 #include "alma/config/config_schema.h"
 
 namespace alma {
 
 std::string toml_number(double value) {
+  if (!std::isfinite(value)) return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, value).ptr;
   std::string digits(text, end);
@@ -36,7 +40,7 @@ std::string allowed_values(const Key& key) {
     text.precision(16);
     text << key.lowest << " .. " << key.highest;
   }
-  for (std::size_t i = 0; i < key.choices.size(); ++i) text << (i ? " | " : "") << key.choices[i];
+  text << available_words(key.words());
   return text.str();
 }
 
@@ -54,22 +58,41 @@ struct WriteValue {
   }
 };
 
-std::string value_of(const Key& key, Config config) { return std::visit(WriteValue{}, key.field(config)); }
-
-// A TOML comment, broken at spaces.
-std::string comment(const std::string& text) {
+// A TOML comment, broken at spaces; the lines after the first are indented.
+std::string comment(const std::string& text, std::size_t indent = 0) {
   constexpr std::size_t width = 118;
   std::string lines;
   for (std::size_t start = 0; start < text.size();) {
+    const std::string margin(start == 0 ? 0 : indent, ' ');
     std::size_t end = text.size();
-    if (end - start > width) end = text.rfind(' ', start + width);
-    lines += "# " + text.substr(start, end - start) + "\n";
+    if (end - start > width - margin.size()) end = text.rfind(' ', start + width - margin.size());
+    lines += "# " + margin + text.substr(start, end - start) + "\n";
     start = end + 1;
   }
   return lines;
 }
 
+std::string documentation(const Key& key) {
+  std::string doc(key.doc);
+  const std::vector<Word> words = key.words();
+  const bool explained = std::any_of(words.begin(), words.end(), [](const Word& word) { return !word.doc.empty(); });
+  const std::string values = allowed_values(key), kinds = kinds_with(key.full_name());
+  if (!kinds.empty()) doc += " For " + kinds + " only.";
+  if (!values.empty() && !explained) doc += " Allowed: " + values + ".";
+  std::string text = comment(doc);
+  for (const Word& word : words)
+    if (explained && word.available != Available::planned)
+      text += comment(
+          "  " + word.name + ": " + word.doc +
+              (word.available == Available::report_only ? "; not trained by this version, but alma report reads runs of it"
+                                                        : ""),
+          4);
+  return text;
+}
+
 }  // namespace
+
+std::string value_of(const Key& key, Config config) { return std::visit(WriteValue{}, key.field(config)); }
 
 std::string write_config(const Config& config, bool docs) {
   std::string text;
@@ -79,13 +102,7 @@ std::string write_config(const Config& config, bool docs) {
       section = key.section;
       text += (docs ? "\n[" : "[") + std::string(section) + "]\n";
     }
-    if (docs) {
-      const std::string values = allowed_values(key);
-      std::string doc = std::string(key.doc) + (values.empty() ? "" : "; " + values);
-      for (const std::string_view name : key.report_only)
-        doc += "; " + std::string(name) + ": not trained by this version, but alma report reads runs of it";
-      text += comment(doc);
-    }
+    if (docs) text += documentation(key);
     text += std::string(key.name) + " = " + value_of(key, config) + "\n";
   }
   return text;
@@ -107,19 +124,6 @@ std::vector<ConfigDifference> differences(const Config& a, const Config& b) {
     if (value_a != value_b) found.push_back({key.full_name(), value_a, value_b});
   }
   return found;
-}
-
-std::string learner_name(const Config& config) {
-  const Config::Learner& learner = config.learner;
-  const std::string members = std::to_string(learner.members);
-  const bool language = config.stream.dataset == "text", single = learner.method == "gens" && learner.members == 1;
-  // What stands behind the name of a learner of many models.
-  const std::string experts = language ? std::to_string(config.model.experts) : "";
-  const std::string many = single ? experts : language ? experts + "@" + members : members;
-  if (learner.method == "ens") return "Ens" + many;
-  if (learner.method == "umix") return "UMix" + many;
-  if (learner.method == "gens") return "gEns" + many;
-  return (learner.method == "gmoe" ? "gMoE" : "SM") + experts;
 }
 
 }  // namespace alma

@@ -1,9 +1,14 @@
 #include "alma/learn/kinds.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
 
+#include "alma/config/config.h"
 #include "alma/learn/ensemble.h"
 #include "alma/learn/image_samples.h"
+#include "data/catalogue.h"
+#include "data/published.h"
 #include "models/mlp.h"
 #include "models/umix.h"
 #include "models/vgg.h"
@@ -23,7 +28,202 @@ InputDescription input_from_json(const nlohmann::json& json) {
   return {json.at("channels"), json.at("height"), json.at("width"), json.at("classes"), json.at("mean"), json.at("std")};
 }
 
-ImageData load_data(const Config& config) {
+namespace {
+
+// ---- learners ----
+
+OptimizerRule optimizer_rule(const Config::Train& train) {
+  if (train.optimizer == "sgd") return SgdRule{train.momentum, train.weight_decay, train.nesterov};
+  if (train.optimizer == "adadelta") return AdadeltaRule{.weight_decay = train.weight_decay};
+  if (train.optimizer != "adam" && train.optimizer != "adamw")
+    fail(ErrorKind::usage, "train.optimizer = \"", train.optimizer,
+         "\" is not known, expected sgd | adadelta | adam | adamw");
+  AdamRule adam;
+  adam.weight_decay = train.weight_decay;
+  adam.decoupled = train.optimizer == "adamw";
+  return adam;
+}
+
+using Label = std::function<std::string(const Config&)>;
+
+// The paper's names. Of language models the experts of a layer are part of them, as in its Fig. 5.
+Label one_model_name(const std::string& name) {
+  return [name](const Config& config) {
+    return name + (data_kind(config).input == Input::text ? std::to_string(config.model.experts) : "");
+  };
+}
+Label many_models_name(const std::string& name) {
+  return [name](const Config& config) {
+    const std::string members = std::to_string(config.learner.members);
+    const bool language = data_kind(config).input == Input::text;
+    return name + (language ? std::to_string(config.model.experts) + "@" + members : members);
+  };
+}
+
+/// learner.combine must be "figures" or one of these.
+void check_combine(const Config& config, const std::string& where, std::initializer_list<std::string_view> others) {
+  const std::string& combine = config.learner.combine;
+  if (combine == "figures" || std::find(others.begin(), others.end(), combine) != others.end()) return;
+  std::string allowed = "figures";
+  for (const std::string_view other : others) allowed += " | " + std::string(other);
+  fail(ErrorKind::usage, "learner.combine = \"", combine, "\" does not go with learner.method = \"", config.learner.method,
+       "\"; expected ", allowed, " (", where, ')');
+}
+
+/// How models that are trained one by one predict together; `figures` is how the paper's figures were made.
+Combine combine_models(const Config::Learner& learner, Combine figures) {
+  if (learner.combine == "figures") return figures;
+  if (learner.combine == "vote") return Combine::vote;
+  return learner.combine == "logits" ? Combine::logits : Combine::probabilities;
+}
+
+/// One model, trained further at each update; the other ensembles differ from it by what their rows say.
+EnsembleSettings single_model_settings(const Config& config) {
+  EnsembleSettings settings;
+  settings.fit = fit_settings(config.train);
+  settings.seed = static_cast<std::uint64_t>(config.seed);
+  settings.from_scratch = config.learner.from_scratch;
+  return settings;
+}
+
+MakeModel model_maker(const LearnerRequest& request) {
+  return
+      [config = request.config, input = request.input](Context& context, const std::string& purpose, std::uint64_t index) {
+        return make_model(config, input, context, purpose, index);
+      };
+}
+
+std::unique_ptr<Learner> make_ensemble_of(const LearnerRequest& request, const EnsembleSettings& settings) {
+  return make_ensemble(request.context, settings, model_maker(request));
+}
+
+LearnerKind single_model() {
+  LearnerKind kind{{"sm", "one model, trained further at each update"}};
+  kind.label = one_model_name("SM");
+  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.make = [](const LearnerRequest& request) { return make_ensemble_of(request, single_model_settings(request.config)); };
+  return kind;
+}
+
+LearnerKind ensemble() {
+  LearnerKind kind{{"ens", "independent models, all trained further at each update"}};
+  kind.keys = {"learner.members", "learner.combine", "learner.bagging"};
+  kind.check = [](const Config& config, const std::string& where) {
+    check_combine(config, where, {"probabilities", "logits", "vote"});
+    if (config.learner.combine == "vote" && config.learner.members == 1)
+      fail(ErrorKind::usage, "learner.combine = \"vote\" with learner.members = 1: a vote needs at least 2 models (", where,
+           ')');
+  };
+  kind.label = many_models_name("Ens");
+  kind.models = [](const Config& config, std::int64_t) { return config.learner.members; };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.members = learner.members;
+    settings.bagging = learner.bagging;
+    settings.combine = combine_models(learner, Combine::probabilities);
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind uniform_mixture() {
+  LearnerKind kind{{"umix", "models under one loss on their combined logits"}};
+  kind.keys = {"learner.members", "learner.combine"};
+  kind.check = [](const Config& config, const std::string& where) { check_combine(config, where, {"sum", "mean"}); };
+  kind.label = many_models_name("UMix");
+  kind.models = [](const Config& config, std::int64_t) { return config.learner.members; };
+  kind.make = [](const LearnerRequest& request) {
+    const std::int64_t members = request.config.learner.members;
+    const bool average = request.config.learner.combine == "mean";
+    const auto make_mixture = [=, make_member = model_maker(request)](Context& context, const std::string& purpose,
+                                                                      std::uint64_t index) {
+      std::vector<std::unique_ptr<Module>> models;
+      for (std::int64_t k = 0; k < members; ++k)
+        models.push_back(make_member(context, purpose + ", part " + std::to_string(k + 1), index));
+      return std::make_unique<UniformMixture>(std::move(models), average);
+    };
+    return make_ensemble(request.context, single_model_settings(request.config), make_mixture);
+  };
+  return kind;
+}
+
+LearnerKind growing_ensemble() {
+  LearnerKind kind{{"gens", "an ensemble that gets new models as it grows, of which only the newest train"}};
+  kind.keys = {"learner.members", "learner.grow_every", "learner.combine"};
+  kind.check = [](const Config& config, const std::string& where) {
+    check_combine(config, where, {"probabilities", "logits", "vote"});
+  };
+  kind.label = [](const Config& config) {
+    return config.learner.members == 1 ? one_model_name("gEns")(config) : many_models_name("gEns")(config);
+  };
+  kind.members = 1;                                               // per growth, as in the paper
+  kind.models = [](const Config& config, std::int64_t updates) {  // the first are there before any update
+    return config.learner.members * (1 + std::max<std::int64_t>(0, updates - 1) / config.learner.grow_every);
+  };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.members = learner.members;
+    settings.growing = true;
+    settings.grow_every = learner.grow_every;
+    settings.combine = combine_models(learner, Combine::logits);
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind growing_experts() {
+  LearnerKind kind{{"gmoe", "one model whose layers get new experts"}};
+  kind.keys = {"learner.grow_every"};
+  kind.available = Available::report_only;
+  kind.label = one_model_name("gMoE");
+  return kind;
+}
+
+LearnerKind firefly() {
+  LearnerKind kind{{"ff", "one model that gets new neurons where they help most"}};
+  kind.available = Available::planned;
+  return kind;
+}
+
+// ---- architectures ----
+
+std::string width_label(const Config& config) { return "h=" + std::to_string(config.model.width); }
+
+ArchitectureKind mlp() {
+  ArchitectureKind kind{{"mlp", "two hidden layers with ReLU (the paper's \"three-layer\" network)"}};
+  kind.label = width_label;
+  kind.make = [](Context& context, const Config& config, const InputDescription& input, RandomStream init) {
+    return make_mlp(context, {input.features(), config.model.width, input.classes, config.model.experts, 2}, init);
+  };
+  return kind;
+}
+
+ArchitectureKind vgg19() {
+  ArchitectureKind kind{
+      {"vgg19", "16 convolutions of equal width with batch normalisation, for images of 32 x 32 (CIFAR-10)"}};
+  kind.label = width_label;
+  kind.make = [](Context& context, const Config& config, const InputDescription& input, RandomStream init) {
+    if (input.height != 32 || input.width != 32)
+      fail(ErrorKind::usage, "model.architecture = \"vgg19\" takes images of 32 x 32 (cifar10), found ", input.channels,
+           " x ", input.height, " x ", input.width, " (stream.dataset = \"", config.stream.dataset, "\")");
+    return make_vgg19(context, {input.channels, config.model.width, input.classes, config.model.experts}, init);
+  };
+  return kind;
+}
+
+ArchitectureKind switch_transformer() {
+  ArchitectureKind kind{{"switch", "a transformer with top-1 experts, for text"}};
+  kind.available = Available::report_only;
+  kind.input = Input::text;
+  kind.label = width_label;
+  return kind;
+}
+
+// ---- data sets ----
+
+ImageData load_named_images(const Config& config) {
   const Config::Stream& stream = config.stream;
   ImageRequest request;
   request.name = stream.dataset;
@@ -39,51 +239,57 @@ ImageData load_data(const Config& config) {
   return load_images(request);
 }
 
-namespace {
-
-OptimizerRule optimizer_rule(const Config::Train& train) {
-  if (train.optimizer == "sgd") return SgdRule{train.momentum, train.weight_decay, train.nesterov};
-  if (train.optimizer == "adadelta") return AdadeltaRule{.weight_decay = train.weight_decay};
-  AdamRule adam;
-  adam.weight_decay = train.weight_decay;
-  adam.decoupled = train.optimizer == "adamw";
-  return adam;
+DataKind images(std::string name, std::string doc) {
+  DataKind kind{{std::move(name), std::move(doc)}};
+  kind.load = load_named_images;
+  return kind;
 }
 
-// "figures" is what the paper's figures were made with.
-Combine combine(const Config::Learner& learner) {
-  if (learner.combine == "vote") return Combine::vote;
-  const bool logits = learner.combine == "figures" ? learner.method == "gens" : learner.combine == "logits";
-  return logits ? Combine::logits : Combine::probabilities;
-}
-
-MakeModel model_maker(const Config& config, const InputDescription& input) {
-  const auto seed = static_cast<std::uint64_t>(config.seed);
-  if (config.model.architecture == "vgg19") {
-    if (input.height != 32 || input.width != 32)
-      fail(ErrorKind::usage, "model.architecture = \"vgg19\" takes images of 32 x 32 (cifar10), found ", input.channels,
-           " x ", input.height, " x ", input.width, " (stream.dataset = \"", config.stream.dataset, "\")");
-    const VggSettings vgg{input.channels, config.model.width, input.classes, config.model.experts};
-    return [vgg, seed](Context& context, const std::string& purpose, std::uint64_t index) {
-      return make_vgg19(context, vgg, RandomStream(seed, purpose, index));
-    };
-  }
-  const MlpSettings mlp{input.features(), config.model.width, input.classes, config.model.experts, 2};
-  return [mlp, seed](Context& context, const std::string& purpose, std::uint64_t index) {
-    return make_mlp(context, mlp, RandomStream(seed, purpose, index));
+DataKind own_images() {
+  DataKind kind = images("idx", "images of your own in four IDX files");
+  kind.keys = {"stream.train_images", "stream.train_labels", "stream.test_images", "stream.test_labels", "stream.classes"};
+  kind.check = [](const Config& config, const std::string& where) {
+    const Config::Stream& stream = config.stream;
+    const std::pair<const char*, const std::string&> paths[] = {{"train_images", stream.train_images},
+                                                                {"train_labels", stream.train_labels},
+                                                                {"test_images", stream.test_images},
+                                                                {"test_labels", stream.test_labels}};
+    for (const auto& [key, path] : paths)
+      if (path.empty())
+        fail(ErrorKind::usage, "stream.", key, " is not set with stream.dataset = \"", stream.dataset,
+             "\"; expected the paths of four IDX files (", where, ')');
   };
+  return kind;
 }
 
-MakeModel umix_maker(MakeModel make_member, std::int64_t members, bool average) {
-  return [=](Context& context, const std::string& purpose, std::uint64_t index) {
-    std::vector<std::unique_ptr<Module>> models;
-    for (std::int64_t k = 0; k < members; ++k)
-      models.push_back(make_member(context, purpose + ", part " + std::to_string(k + 1), index));
-    return std::make_unique<UniformMixture>(std::move(models), average);
-  };
+DataKind synthetic_images() {
+  DataKind kind = images("synthetic-images", "images made from a seed, for tests; no file is needed");
+  kind.keys = {"stream.synthetic_train", "stream.synthetic_test"};
+  return kind;
+}
+
+DataKind text() {
+  DataKind kind{{"text", "a text corpus, for language models"}};
+  kind.available = Available::report_only;
+  kind.input = Input::text;
+  return kind;
 }
 
 }  // namespace
+
+std::deque<LearnerKind> built_in_learners() {
+  return {single_model(), ensemble(), uniform_mixture(), growing_ensemble(), growing_experts(), firefly()};
+}
+
+std::deque<ArchitectureKind> built_in_architectures() { return {mlp(), vgg19(), switch_transformer()}; }
+
+// Each published set of images is a row of data/published.cpp.
+std::deque<DataKind> built_in_data() {
+  std::deque<DataKind> rows;
+  for (const PublishedSet& set : published_sets()) rows.push_back(images(set.name, set.description));
+  rows.insert(rows.end(), {own_images(), synthetic_images(), text()});
+  return rows;
+}
 
 Task image_task(const Config& config, ImageData data) {
   ImageAugmentation augmentation;
@@ -108,21 +314,20 @@ FitSettings fit_settings(const Config::Train& train) {
   return settings;
 }
 
+ImageData load_data(const Config& config) {
+  check_trainable(config);
+  return data_kind(config).load(config);
+}
+
+std::unique_ptr<Module> make_model(const Config& config, const InputDescription& input, Context& context,
+                                   const std::string& purpose, std::uint64_t index) {
+  return architecture_kind(config).make(context, config, input,
+                                        RandomStream(static_cast<std::uint64_t>(config.seed), purpose, index));
+}
+
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input) {
-  const Config::Learner& learner = config.learner;
-  const bool umix = learner.method == "umix";
-  EnsembleSettings settings;
-  settings.fit = fit_settings(config.train);
-  settings.seed = static_cast<std::uint64_t>(config.seed);
-  settings.members = learner.method == "sm" || umix ? 1 : learner.members;
-  settings.growing = learner.method == "gens";
-  settings.grow_every = learner.grow_every;
-  settings.from_scratch = learner.from_scratch;
-  settings.bagging = learner.bagging;
-  settings.combine = combine(learner);
-  MakeModel make_model = model_maker(config, input);
-  if (umix) make_model = umix_maker(std::move(make_model), learner.members, learner.combine == "mean");
-  return make_ensemble(context, settings, std::move(make_model));
+  check_trainable(config);
+  return learner_kind(config).make({config, context, input});
 }
 
 }  // namespace alma

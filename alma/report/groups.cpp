@@ -6,6 +6,8 @@
 #include <set>
 #include <tuple>
 
+#include "alma/config/kinds.h"
+
 namespace alma {
 
 namespace {
@@ -51,19 +53,13 @@ std::vector<CurvePoint> curve_of(const RunGroup& group) {
   return thinned(std::move(points));
 }
 
-/// Of each mega-batch: experts of a layer in all members. An ensemble that grows has `members` more at every growth, the
-/// first of which is there before any update. 0 where it is not known.
+/// Of each mega-batch: experts of a layer in all models. 0 where it is not known.
 std::vector<double> experts_of(const RunRecord& run) {
-  const Config::Learner& learner = run.config.learner;
-  const bool one_model = learner.method == "sm" || learner.method == "gmoe";
   std::vector<double> experts;
   std::int64_t updates = 0;
   for (const MegaBatchRecord& record : run.records) {
     updates += record.updated;
-    const std::int64_t growths =
-        learner.method == "gens" ? 1 + std::max<std::int64_t>(0, updates - 1) / learner.grow_every : 1;
-    const std::int64_t configured =
-        learner.method == "gmoe" ? 0 : run.config.model.experts * growths * (one_model ? 1 : learner.members);
+    const std::int64_t configured = run.config.model.experts * count_models(run.config, updates);
     experts.push_back(static_cast<double>(record.experts.value_or(configured)));
   }
   return experts;
@@ -149,7 +145,7 @@ void name_streams(std::vector<RunGroup>& groups) {
   tell_apart(groups, &RunGroup::stream, is_of_stream);
 }
 
-std::string model_name(const Config& config) { return learner_name(config) + " h=" + std::to_string(config.model.width); }
+std::string model_name(const Config& config) { return learner_name(config) + " " + model_size(config); }
 
 // The keys that tell groups apart are the same for all waits, with replay and without.
 void label(std::vector<RunGroup>& groups) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "alma/config/build_info.h"
+#include "alma/config/kinds.h"
 #include "alma/report/answer.h"
 #include "alma/report/page_files.h"
 #include "base/error.h"

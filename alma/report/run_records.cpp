@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "alma/config/kinds.h"
 #include "alma/run/run_directory.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -50,7 +51,7 @@ RunRecord read_run(const fs::path& folder) {
     damaged(folder / "metrics.jsonl", std::to_string(run.records.size()) + " mega-batches, config.toml has " +
                                           std::to_string(run.config.stream.mega_batches));
   run.measures = aggregate(run.records, run.config.learner.wait);
-  if (run.measures.of_language() != (run.config.stream.dataset == "text"))
+  if (run.measures.of_language() != (data_kind(run.config).input == Input::text))
     damaged(folder / "metrics.jsonl", std::string(run.measures.of_language() ? "perplexities" : "errors") +
                                           ", which a run with stream.dataset = \"" + run.config.stream.dataset +
                                           "\" does not have");

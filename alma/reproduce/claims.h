@@ -40,7 +40,10 @@ struct Claim {
   Verdict verdict = Verdict::cannot_tell;
 };
 
-/// What Caccia et al. 2022 conclude of their vision experiments, about a data set ("mnist" or "cifar10"), by the CER of
+/// The data sets of the paper's vision experiments: mnist, cifar10.
+const std::vector<std::string>& paper_data_sets();
+
+/// What Caccia et al. 2022 conclude of their vision experiments, about one of paper_data_sets(), by the CER of
 /// Eq. (1) and the final error. A claim is a set of comparisons, each of two means over seeds. It holds if all that can be
 /// made come out as it says, and does not if one comes out the other way, by more than twice the standard error of the
 /// difference each time; in between, or without runs to compare, nothing can be told. Single seeds have no spread: of them

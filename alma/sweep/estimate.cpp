@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "alma/config/config.h"
 #include "alma/learn/kinds.h"
 #include "base/clock.h"
 #include "data/stream.h"
@@ -105,10 +106,10 @@ Estimate estimate(const Config& config, const Probe& probe) {
   result.train_macs = static_cast<Count>(trained) * probe.macs_per_sample;
   result.seconds = trained * probe.seconds_to_train + tested * probe.seconds_to_test;
   result.bytes = probe.bytes;
-  if (config.learner.method == "gens") {
-    const std::int64_t grown = (schedule.updates() - 1) / config.learner.grow_every;
-    result.bytes += static_cast<double>(grown * probe.parameters) * sizeof(float);
-  }
+  const std::int64_t first = count_models(config, 0), last = count_models(config, schedule.updates());
+  if (last > first)  // the models that it gets have as many parameters each as the first ones
+    result.bytes += static_cast<double>(last - first) / static_cast<double>(first) * static_cast<double>(probe.parameters) *
+                    sizeof(float);
   return result;
 }
 

@@ -6,10 +6,15 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <set>
 #include <sstream>
 
+#include "alma/config/config_check.h"
 #include "alma/config/config_schema.h"
+#include "alma/config/kinds.h"
+#include "alma/config/read_value.h"
+#include "alma/config/shipped_configs.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -20,7 +25,7 @@ namespace {
 
 constexpr std::size_t kMostPoints = 100'000;
 
-/// Overrides as `--set` takes them: "learner.wait=10".
+/// Overrides as `--set` takes them, each value as write_config() writes it: "learner.wait=10".
 using Sets = std::vector<std::string>;
 
 /// Sets of which one at a time holds.
@@ -31,7 +36,10 @@ struct Condition {
   std::string key;
   std::vector<std::string> values;  // as list_config() writes them
 };
-using Exclusion = std::vector<Condition>;
+struct Exclusion {
+  std::vector<Condition> conditions;
+  std::string where;
+};
 
 struct Entry {
   std::string key;
@@ -43,7 +51,7 @@ struct Entry {
   }
 };
 
-// As write_config() does.
+// A value as a message shows it.
 std::string to_toml(const toml::node& value) {
   if (const auto* text = value.as_string()) return toml_string(text->get());
   std::ostringstream text;
@@ -67,21 +75,38 @@ class GridReader {
     for (const Entry& part : parts) read_part(part.key, *part.value);
   }
 
-  std::vector<GridPoint> points() const {
+  Grid grid() const {
     std::size_t count = 1;
     for (const Axis& axis : axes_) {
       if (count > kMostPoints / axis.size())
         fail(ErrorKind::usage, name_, ": more than ", kMostPoints, " combinations; split the sweep");
       count *= axis.size();
     }
-    std::vector<GridPoint> points;
+    Grid grid;
     std::set<std::string> names;
+    std::vector<bool> used(exclusions_.size());
+    std::size_t equal = 0;
+    std::string first_equal;
     for (std::size_t i = 0; i < count; ++i) {
-      GridPoint point = make_point(i);
-      if (!excluded(point.config) && names.insert(point.name).second) points.push_back(std::move(point));
+      const Sets sets = sets_of(i);
+      const Config config = read_config(sets);
+      if (excluded(config, used)) continue;
+      check(config, sets);
+      std::string name = run_name(config);
+      if (names.insert(name).second) {
+        grid.points.push_back({std::move(name), config});
+      } else if (++equal == 1) {
+        first_equal = shown(sets);
+      }
     }
-    if (points.empty()) fail(ErrorKind::usage, name_, ": every combination is excluded");
-    return points;
+    if (grid.points.empty()) fail(ErrorKind::usage, name_, ": every combination is excluded");
+    for (std::size_t i = 0; i < used.size(); ++i)
+      if (!used[i]) grid.warnings.push_back("[[exclude]] matches no combination (" + exclusions_[i].where + ")");
+    if (equal > 0)
+      grid.warnings.push_back(std::to_string(equal) + " of " + std::to_string(count) +
+                              " combinations equal others and run once, the first of them " + first_equal + " (" + name_ +
+                              ")");
+    return grid;
   }
 
  private:
@@ -91,13 +116,12 @@ class GridReader {
     if (part == "base") {
       const auto* file = node.as_string();
       if (file == nullptr) fail(ErrorKind::usage, "base must be the name of a TOML file (", where(node), ")");
-      const std::filesystem::path path = folder_ / file->get();
-      const auto text = read_text(path);
-      if (!text) fail(ErrorKind::usage, "cannot read base = ", path, ": ", std::strerror(errno), " (", where(node), ")");
-      base_ = *text;
-      base_name_ = path.string();
+      read_base(file->get(), where(node));
     } else if (part == "set") {
-      for (const Entry& entry : entries(part, node)) always_.push_back(entry.key + "=" + to_toml(*entry.value));
+      for (const Entry& entry : entries(part, node)) {
+        claim(entry, claimed_);
+        always_.push_back(entry.key + "=" + value_text(entry.key, *entry.value));
+      }
     } else if (part == "axes") {
       for (const Entry& entry : entries(part, node)) axes_.push_back(axis_of({entry}));
     } else if (part == "zip") {
@@ -108,6 +132,39 @@ class GridReader {
       fail(ErrorKind::usage, "unknown part ", part, " (", where(node),
            "); a sweep has: base, [set], [axes], [[zip]], [[exclude]]");
     }
+  }
+
+  // A file, relative to that of the sweep, or else one of the configurations that come with the program.
+  void read_base(const std::string& file, const std::string& where) {
+    const std::filesystem::path path = folder_ / file;
+    if (const auto text = read_text(path)) {
+      base_ = *text;
+      base_name_ = path.string();
+      return;
+    }
+    const int error = errno;
+    const std::string* shipped = error == ENOENT ? find_shipped_config(file) : nullptr;
+    if (shipped == nullptr)
+      fail(ErrorKind::usage, "cannot read base = ", toml_string(file), " (", where, "): ", path.string(), ": ",
+           std::strerror(error), "; expected a file there, or one of those that come with alma: ", shipped_config_names());
+    base_ = *shipped;
+    base_name_ = "alma's " + file;
+  }
+
+  // No key decides twice.
+  void claim(const Entry& entry, std::map<std::string, std::string>& claimed) const {
+    const auto [first, is_new] = claimed.try_emplace(entry.key, where(*entry.value));
+    if (!is_new)
+      fail(ErrorKind::usage, entry.key, " is given twice (", first->second, " and ", where(*entry.value),
+           "); expected it in one place of [set], [axes] and [[zip]], and once in an [[exclude]]");
+  }
+
+  // The value of a key, read and checked as in a configuration, as write_config() writes it.
+  std::string value_text(const std::string& full_name, const toml::node& node) const {
+    const Key& key = find_key(full_name, where(node));
+    Config config;
+    read_value(config, key, node, where(node));
+    return value_of(key, config);
   }
 
   const toml::array& tables(const std::string& part, const toml::node& node) const {
@@ -139,9 +196,10 @@ class GridReader {
     }
   }
 
-  Axis axis_of(const std::vector<Entry>& entries) const {
+  Axis axis_of(const std::vector<Entry>& entries) {
     Axis axis;
     for (const Entry& entry : entries) {
+      claim(entry, claimed_);
       const auto* values = entry.value->as_array();
       if (values == nullptr || values->empty())
         fail(ErrorKind::usage, entry.key, " must be an array of the values to try, found ", to_toml(*entry.value), " (",
@@ -150,58 +208,77 @@ class GridReader {
       if (axis.size() != values->size())
         fail(ErrorKind::usage, entry.key, " has ", values->size(), " values and ", entries[0].key, " has ", axis.size(),
              "; keys of one [[zip]] need equally many (", where(*entry.value), ")");
-      for (std::size_t i = 0; i < axis.size(); ++i) axis[i].push_back(entry.key + "=" + to_toml((*values)[i]));
+      for (std::size_t i = 0; i < axis.size(); ++i) axis[i].push_back(entry.key + "=" + value_text(entry.key, (*values)[i]));
     }
     return axis;
   }
 
   Exclusion exclusion_of(const std::vector<Entry>& entries) const {
-    Exclusion exclusion;
+    Exclusion exclusion{{}, where(*entries[0].value)};
+    std::map<std::string, std::string> claimed;
+    Config config;
     for (const Entry& entry : entries) {
+      claim(entry, claimed);
       Condition condition{entry.key, {}};
-      const auto add = [&](const toml::node& value) {
-        // A number may be written in several ways: 1 is 1.0 to a key of real numbers.
-        const bool real = std::holds_alternative<double*>(find_key(entry.key, "").field(scratch_));
-        condition.values.push_back(real && value.is_integer() ? toml_number(*value.value<double>()) : to_toml(value));
-      };
-      if (const auto* values = entry.value->as_array()) {
-        for (const toml::node& value : *values) add(value);
+      // One value or an array of them; of a key whose value is an array itself, an array of arrays.
+      const auto* values = entry.value->as_array();
+      const bool is_array = std::holds_alternative<std::vector<double>*>(find_key(entry.key, exclusion.where).field(config));
+      if (values != nullptr && values->empty() && !is_array)
+        fail(ErrorKind::usage, entry.key, " must be a value or an array of values, found [] (", where(*entry.value), ")");
+      if (values != nullptr && (!is_array || values->is_homogeneous<toml::array>())) {
+        for (const toml::node& value : *values) condition.values.push_back(value_text(entry.key, value));
       } else {
-        add(*entry.value);
+        condition.values.push_back(value_text(entry.key, *entry.value));
       }
-      exclusion.push_back(std::move(condition));
+      exclusion.conditions.push_back(std::move(condition));
     }
     return exclusion;
   }
 
-  GridPoint make_point(std::size_t index) const {
+  Sets sets_of(std::size_t index) const {
     Sets sets;
     for (std::size_t i = axes_.size(); i-- > 0; index /= axes_[i].size()) {
       const Sets& one = axes_[i][index % axes_[i].size()];
       sets.insert(sets.begin(), one.begin(), one.end());
     }
     sets.insert(sets.begin(), always_.begin(), always_.end());
+    return sets;
+  }
+
+  static std::string shown(const Sets& sets) {
+    std::string text;
+    for (const std::string& set : sets) text += (text.empty() ? "" : ", ") + set;
+    return text;
+  }
+
+  std::string base_name() const { return base_name_.empty() ? name_ : base_name_; }
+  Config read_config(const Sets& sets) const { return parse_unchecked(base_, base_name(), sets); }
+
+  void check(const Config& config, const Sets& sets) const {
     try {
-      GridPoint point;
-      point.config = parse_config(base_, base_name_.empty() ? name_ : base_name_, sets);
-      point.name = run_name(point.config);
-      return point;
+      check_together(config, base_name() + " with --set");
     } catch (const Error& error) {
-      std::string combination;
-      for (const std::string& set : sets) combination += (combination.empty() ? "" : ", ") + set;
-      fail(error.kind(), error.what(), "\n  in the combination ", combination, " of ", name_,
+      fail(error.kind(), error.what(), "\n  in the combination ", shown(sets), " of ", name_,
            "; leave it out with [[exclude]], or correct it");
     }
   }
 
-  bool excluded(const Config& config) const {
+  /// Notes the exclusions that match in `used`.
+  bool excluded(const Config& config, std::vector<bool>& used) const {
+    if (exclusions_.empty()) return false;
     const std::vector<ConfigValue> values = list_config(config);
     const auto has = [&](const Condition& condition) {
       const auto value = std::find_if(values.begin(), values.end(), [&](const auto& v) { return v.key == condition.key; });
       return std::find(condition.values.begin(), condition.values.end(), value->value) != condition.values.end();
     };
-    return std::any_of(exclusions_.begin(), exclusions_.end(),
-                       [&](const Exclusion& all) { return std::all_of(all.begin(), all.end(), has); });
+    bool any = false;
+    for (std::size_t i = 0; i < exclusions_.size(); ++i) {
+      const std::vector<Condition>& all = exclusions_[i].conditions;
+      if (!std::all_of(all.begin(), all.end(), has)) continue;
+      used[i] = true;
+      any = true;
+    }
+    return any;
   }
 
   std::string name_;
@@ -211,16 +288,33 @@ class GridReader {
   Sets always_;
   std::vector<Axis> axes_;
   std::vector<Exclusion> exclusions_;
-  mutable Config scratch_;  // to ask keys for their types
+  std::map<std::string, std::string> claimed_;  // keys of [set], [axes] and [[zip]], and where they stand
 };
+
+}  // namespace
+
+namespace {
+
+/// A label as a part of a file's name: "h=64" as "h64".
+std::string file_name_part(const std::string& label) {
+  std::string part;
+  for (const char c : label) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isalnum(byte) || c == '@' || c == '.' || c == '_' || c == '-') {
+      part += static_cast<char>(std::tolower(byte));
+    } else if (c != '=') {
+      part += '-';
+    }
+  }
+  return part;
+}
 
 }  // namespace
 
 std::string run_name(const Config& config) {
   const Config::Learner& learner = config.learner;
-  std::string name = config.stream.dataset + "-";
-  for (const char c : learner_name(config)) name += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  name += "-h" + std::to_string(config.model.width) + "-w" + std::to_string(learner.wait);
+  std::string name = file_name_part(config.stream.dataset) + "-" + file_name_part(learner_name(config)) + "-" +
+                     file_name_part(model_size(config)) + "-w" + std::to_string(learner.wait);
   if (learner.replay) name += "-replay";
   name += "-s" + std::to_string(config.seed);
   std::string content;
@@ -230,15 +324,15 @@ std::string run_name(const Config& config) {
   return name + "-" + sha256(bytes).substr(0, 8);
 }
 
-std::vector<GridPoint> load_grid(const std::filesystem::path& path) {
+Grid load_grid(const std::filesystem::path& path) {
   const auto text = read_text(path);
   if (!text)
     fail(ErrorKind::usage, "cannot read the sweep ", path.string(), ": ", std::strerror(errno), "; expected a TOML file");
   return parse_grid(*text, path.string(), path.parent_path());
 }
 
-std::vector<GridPoint> parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder) {
-  return GridReader(text, name, folder).points();
+Grid parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder) {
+  return GridReader(text, name, folder).grid();
 }
 
 }  // namespace alma

@@ -14,13 +14,20 @@ struct GridPoint {
   Config config;
 };
 
-/// "mnist-ens4-h64-w10-s0-1c9f30ab": data set, method with its members, width, waiting time, replay, seed, and eight digits
+/// The runs of a sweep, and what its author should know: an [[exclude]] that matches nothing, combinations that are equal.
+struct Grid {
+  std::vector<GridPoint> points;
+  std::vector<std::string> warnings;
+};
+
+/// "mnist-ens4-h64-w10-s0-1c9f30ab": data set, learner, size of the network, waiting time, replay, seed, and eight digits
 /// of the SHA-256 of all keys that are not the default. Whatever sweep asks for a configuration finds it under this name.
 std::string run_name(const Config& config);
 
 /// Reads the grid of a sweep, a TOML file:
 ///
-///     base = "mnist-sm-h4.toml"             # a configuration, relative to this file; without it, the defaults
+///     base = "mnist-sm-h4.toml"             # a configuration: a file, relative to this one, or else one of those that come
+///                                           # with the program (alma/configs); without it, the defaults
 ///     [set]                                 # keys that differ from the base in all runs
 ///     "train.max_epochs" = 50
 ///     [axes]                                # every combination of these values
@@ -29,15 +36,16 @@ std::string run_name(const Config& config);
 ///     [[zip]]                               # keys that move together: one more axis
 ///     "learner.method" = ["sm", "ens"]
 ///     "learner.members" = [1, 4]
-///     [[exclude]]                           # combinations to leave out: all of these keys have (one of) these values
+///     [[exclude]]                           # combinations to leave out: these keys all have (one of) these values
 ///     "learner.method" = "ens"
 ///     "learner.wait" = [1]
 ///
-/// The points come in the order of the file, the last axis fastest; equal ones once. Throws Error(ErrorKind::usage) with the
-/// place of what is wrong; a combination that is no valid configuration is named.
-std::vector<GridPoint> load_grid(const std::filesystem::path& path);
+/// Each value is read and checked as one of a configuration. The points come in the order of the file, the last axis
+/// fastest; equal ones once. Throws Error(ErrorKind::usage) with the place of what is wrong; a combination that is no valid
+/// configuration is named.
+Grid load_grid(const std::filesystem::path& path);
 
 /// The same from text; `name` stands for the file in messages, `base` is relative to `folder`.
-std::vector<GridPoint> parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder);
+Grid parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder);
 
 }  // namespace alma

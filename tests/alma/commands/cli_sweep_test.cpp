@@ -42,7 +42,7 @@ class CliSweep : public testing::Test {
         << axes;
   }
   fs::path root() const { return folder_.path(); }
-  std::vector<GridPoint> points() const { return load_grid(root() / "sweep.toml"); }
+  std::vector<GridPoint> points() const { return load_grid(root() / "sweep.toml").points; }
   std::vector<std::string> sweep(std::vector<std::string> extra = {}, const std::string& jobs = "2") const {
     std::vector<std::string> arguments = {"sweep", "sweep.toml", "--out", "all", "--device", "cpu", "--jobs", jobs};
     arguments.insert(arguments.end(), extra.begin(), extra.end());

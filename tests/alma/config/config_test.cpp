@@ -7,6 +7,7 @@
 
 #include "alma/config/config_schema.h"
 #include "alma/config/edit_distance.h"
+#include "alma/config/kinds.h"
 #include "data/catalogue.h"
 #include "tests/data/files.h"
 
@@ -200,7 +201,9 @@ TEST(Config, ValuesOutOfRangeNameTheRange) {
 TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
   expect_set_error("train.optimizer=sdg",
                    {"train.optimizer = \"sdg\" is not known, expected sgd | adadelta | adam | adamw"});
+  expect_set_error("train.optimizer=SGD", {"\"SGD\" is not known", "did you mean sgd?"});
   expect_set_error("stream.dataset=imagenet", {"is not known", "fashion-mnist"});
+  expect_set_error("stream.dataset=fashion_mnist", {"is not known", "did you mean fashion-mnist?"});
   expect_set_error("stream.untrained=zero", {"chance | measured"});
   expect_set_error("learner.method=ff",
                    {"learner.method = \"ff\" is not available; this version has: sm | ens | umix | gens"});
@@ -216,7 +219,8 @@ TEST(Config, KeysThatContradictEachOther) {
   expect_usage_error("train.nesterov = true\ntrain.optimizer = \"sgd\"", {"train.nesterov", "momentum > 0"});
   expect_usage_error("stream.mean = [0.1]", {"stream.mean has 1", "stream.std 0"});
   expect_usage_error("stream.dataset = \"idx\"", {"stream.train_images is not set"});
-  expect_usage_error("stream.test_labels = \"a\"", {"stream.test_labels is set", "mnist"});
+  expect_usage_error("stream.test_labels = \"a\"",
+                     {"stream.test_labels = \"a\" does not go with stream.dataset = \"mnist\"", "stream.dataset = idx"});
 }
 
 TEST(Config, LanguageModelsAreReadAndNotTrained) {
@@ -253,8 +257,10 @@ TEST(Config, LanguageModelsAreReadAndNotTrained) {
   expect_error(ErrorKind::usage, {"learner.method = \"gmoe\" can be neither", "expected sm | ens | umix | gens"},
                [] { check_trainable(parse_config("learner.method = \"gmoe\"", "x")); });
   const std::string docs = write_config({}, true);
-  for (const char* name : {"text", "switch", "gmoe"})
-    EXPECT_NE(docs.find(name + std::string(": not trained by this version")), std::string::npos) << name << docs;
+  for (const Word& word : {Word{"text", data_kind(config).doc}, Word{"switch", architecture_kind(config).doc},
+                           Word{"gmoe", learner_kind(with({"learner.method=gmoe"})).doc}})
+    EXPECT_NE(docs.find("#   " + word.name + ": " + word.doc + "; not trained by this version"), std::string::npos)
+        << word.name << docs;
 }
 
 TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {
@@ -262,12 +268,17 @@ TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {
     expect_usage_error("[learner]\n" + text, parts);
   };
   refused("members = 0", {"learner.members = 0 is out of range, expected 1 .. 1024"});
-  refused("combine = \"vote\"", {"learner.combine = \"vote\"", "learner.method = \"sm\"", "expected \"figures\""});
+  refused("combine = \"vote\"", {"learner.combine = \"vote\" does not go with learner.method = \"sm\"",
+                                 "expected \"figures\", or learner.method = ens, umix or gens"});
   refused("method = \"umix\"\ncombine = \"vote\"", {"\"umix\"", "expected figures | sum | mean"});
   refused("method = \"ens\"\ncombine = \"sum\"", {"\"ens\"", "expected figures | probabilities | logits | vote"});
   refused("method = \"gens\"\ncombine = \"mean\"", {"\"gens\"", "expected figures | probabilities"});
   refused("method = \"ens\"\ncombine = \"vote\"\nmembers = 1", {"learner.members = 1", "a vote needs at least 2 models"});
-  refused("method = \"umix\"\nbagging = true", {"learner.bagging = true", "expected method = \"ens\""});
+  refused("method = \"umix\"\nbagging = true",
+          {"learner.bagging = true does not go with learner.method = \"umix\"", "expected false, or learner.method = ens"});
+  refused("method = \"umix\"\nmembers = 1\ngrow_every = 3\ncombine = \"logits\"", {"expected figures | sum | mean"});
+  EXPECT_EQ(parse_config("learner.members = 2\nlearner.grow_every = 3", "x").learner.method, "sm")
+      << "numbers that have no effect may stay, so that the axes of a sweep can move together";
 }
 
 TEST(Config, AGrowingEnsembleGetsOneModelAtATimeUnlessToldOtherwise) {
@@ -312,7 +323,9 @@ TEST(Config, TheShippedOnesLoad) {
 TEST(Config, KnowsTheDataSetsOfTheCatalogue) {
   std::set<std::string> known;
   for (const Key& key : config_keys())
-    if (key.full_name() == "stream.dataset") known.insert(key.choices.begin(), key.choices.end());
+    if (key.full_name() == "stream.dataset")
+      for (const Word& word : key.words())
+        if (word.available == Available::yes) known.insert(word.name);
   std::set<std::string> listed;
   for (const Entry& entry : list_data_sets()) listed.insert(entry.name);
   EXPECT_EQ(known, listed);

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "alma/reproduce/paper_grids.h"
+#include "alma/config/shipped_configs.h"
 #include "alma/sweep/grid.h"
 
 namespace alma::test {
@@ -25,6 +25,10 @@ constexpr Row kCifar[] = {
     {"gEns", 64, 10, false, 1189.4, 320.2, 3'071'255},  {"SM", 4, 10, true, 2489.3, 9.98, 2'510},
     {"SM", 16, 10, true, 1436.7, 120, 35'930},          {"SM", 64, 10, true, 1135.6, 1761, 558'410},
 };
+
+std::vector<GridPoint> paper_grid(const std::string& data_set) {
+  return parse_grid(*find_shipped_config("sweeps/" + data_set + ".toml"), data_set, ".").points;
+}
 
 Measured paper() {
   Measured measured;
@@ -138,13 +142,13 @@ TEST(Claims, AreATable) {
 
 TEST(PaperGrids, AreTheOnesOfTheFigures) {
   // 4 methods, 3 widths, 5 waits, 3 seeds, and replay at one wait with SM; CIFAR-10 has 3 waits.
-  EXPECT_EQ(parse_grid(paper_grid("mnist"), "mnist", ".").size(), 180u + 9);
-  EXPECT_EQ(parse_grid(paper_grid("cifar10"), "cifar10", ".").size(), 108u + 9);
+  EXPECT_EQ(paper_grid("mnist").size(), 180u + 9);
+  EXPECT_EQ(paper_grid("cifar10").size(), 108u + 9);
   // They are the learners of the configuration files, under which earlier runs are known.
   const Config sm = load_config(ALMA_SOURCE_DIR "/alma/configs/mnist-sm-h4.toml");
   const Config cifar = load_config(ALMA_SOURCE_DIR "/alma/configs/cifar10-sm.toml");
   const auto has = [](const std::string& grid, const Config& config) {
-    for (const GridPoint& point : parse_grid(paper_grid(grid), grid, "."))
+    for (const GridPoint& point : paper_grid(grid))
       if (run_name(point.config).substr(0, 14) == run_name(config).substr(0, 14)) {
         Config found = point.config;
         found.learner.members = config.learner.members;  // no effect on SM

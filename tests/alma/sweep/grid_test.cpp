@@ -4,14 +4,16 @@
 
 #include <fstream>
 
+#include "alma/config/config.h"
 #include "alma/sweep/estimate.h"
 #include "base/error.h"
+#include "base/files.h"
 #include "tests/data/files.h"
 
 namespace alma::test {
 namespace {
 
-std::vector<GridPoint> grid(const std::string& text) { return parse_grid(text, "s.toml", "."); }
+std::vector<GridPoint> grid(const std::string& text) { return parse_grid(text, "s.toml", ".").points; }
 
 void expect_wrong(const std::string& text, const std::vector<std::string>& parts) {
   expect_error(ErrorKind::usage, parts, [&] { grid(text); });
@@ -37,7 +39,7 @@ TEST(Grid, StartsFromABaseBesideTheFile) {
   const std::filesystem::path path = folder.path();
   std::ofstream(path / "base.toml") << "[model]\nwidth = 4\n[learner]\nwait = 50\n";
   std::ofstream(path / "sweep.toml") << "base = \"base.toml\"\n[axes]\nlearner.wait = [1, 2]\n";
-  const auto points = load_grid(path / "sweep.toml");
+  const auto points = load_grid(path / "sweep.toml").points;
   ASSERT_EQ(points.size(), 2u);
   EXPECT_EQ(points[1].config.model.width, 4);
   EXPECT_EQ(points[1].config.learner.wait, 2);
@@ -50,12 +52,113 @@ TEST(Grid, ExcludesWhatAgreesInAllKeys) {
   EXPECT_EQ(grid(axes + "[[exclude]]\nseed = [1, 2]\ntrain.lr = 1\n").size(), 4u);
   EXPECT_EQ(grid(axes + "[[exclude]]\nseed = 1\n[[exclude]]\ntrain.lr = 0.5\n").size(), 2u);
   EXPECT_EQ(grid(axes + "[[exclude]]\nmodel.width = 4\n").size(), 6u) << "a key that is no axis: no point has the value";
+  EXPECT_EQ(grid(axes + "[[exclude]]\nmodel.width = 64\nseed = 0\n").size(), 4u) << "... or all have it";
   EXPECT_EQ(
       grid("[axes]\nlearner.method = [\"sm\", \"ens\", \"umix\"]\n[[exclude]]\nlearner.method = [\"ens\", 'umix']\n").size(),
       1u);
 }
 
-TEST(Grid, HasEqualPointsOnce) { EXPECT_EQ(grid("[axes]\nseed = [3, 3]\nmodel.width = [64, 4]\n").size(), 2u); }
+std::vector<std::string> warnings(const std::string& text) { return parse_grid(text, "s.toml", ".").warnings; }
+
+TEST(Grid, HasEqualPointsOnceAndSaysSo) {
+  const std::string text = "[axes]\nseed = [3, 3]\nmodel.width = [64, 4]\n";
+  EXPECT_EQ(grid(text).size(), 2u);
+  ASSERT_EQ(warnings(text).size(), 1u);
+  EXPECT_EQ(warnings(text)[0],
+            "2 of 4 combinations equal others and run once, the first of them seed=3, model.width=64 (s.toml)");
+  EXPECT_EQ(grid("[axes]\ntrain.lr = [1, 1.0]\n").size(), 1u) << "two spellings of one number";
+  EXPECT_TRUE(warnings("[axes]\nseed = [3, 4]\n[[exclude]]\nseed = 4\n").empty());
+}
+
+TEST(Grid, ReadsEveryValueAsAConfigurationDoes) {
+  // In each part, of each type, with the place where it stands.
+  const auto everywhere = [](const std::string& key, const std::string& value, const std::vector<std::string>& parts) {
+    const std::string one = key + " = " + value + "\n", array = key + " = [" + value + "]\n";
+    for (const std::string& text :
+         {"[set]\n" + one, "[axes]\n" + array, "[[zip]]\n" + array, "[[exclude]]\n" + one, "[[exclude]]\n" + array}) {
+      std::vector<std::string> all = {"s.toml:2", key};
+      all.insert(all.end(), parts.begin(), parts.end());
+      expect_wrong(text, all);
+    }
+  };
+  everywhere("learner.wait", "\"4\"", {"must be an integer, found the string \"4\""});
+  everywhere("learner.wait", "4.0", {"must be an integer, found the number 4.0"});
+  everywhere("learner.wait", "0", {"= 0 is out of range, expected 1 .. 10000000"});
+  everywhere("learner.wait", "\"auto\"", {"is not available"});
+  everywhere("learner.method", "\"SM\"", {"is not known, expected sm | ens", "did you mean sm?"});
+  everywhere("learner.method", "1", {"must be a string, found the integer 1"});
+  everywhere("learner.replay", "\"true\"", {"must be true or false, found the string \"true\""});
+  everywhere("stream.validation", "\"0.1\"", {"must be a number, found the string \"0.1\""});
+  everywhere("train.lr", "nan", {"= nan is out of range"});
+  everywhere("stream.dataset", "\"minst\"", {"did you mean mnist?"});
+  everywhere("stream.seed", "2020-01-01", {"must be an integer, found a date or time"});
+  expect_wrong("[set]\nlearner.wait = [4]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
+  expect_wrong("[axes]\nlearner.wait = [[4]]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
+  expect_wrong("[[exclude]]\nlearner.wait = [[4]]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
+  expect_wrong("[[exclude]]\nlearner.wait = []\n", {"learner.wait must be a value or an array of values", "s.toml:2"});
+  expect_wrong("[[exclude]]\nlearner.wiat = 4\n", {"unknown key learner.wiat", "did you mean learner.wait?"});
+  expect_wrong("[axes]\nstream.mean = [0.1]\n", {"stream.mean must be an array of numbers, found the number 0.1"});
+}
+
+TEST(Grid, ExcludesValuesHoweverTheyAreWritten) {
+  const std::string axes = "[axes]\nstream.mean = [[0.1], [0]]\n[set]\nstream.std = [1]\n";
+  EXPECT_EQ(grid(axes).size(), 2u);
+  for (const char* mean : {"[0]", "[0.0]", "[[0]]", "[[0.0], [7]]", "[[0, 1], [0e5]]"})
+    EXPECT_EQ(grid(axes + "[[exclude]]\nstream.mean = " + mean + "\n").size(), 1u) << mean;
+  EXPECT_EQ(grid("[axes]\nseed = [16, 3]\n[[exclude]]\nseed = 0x10\n").size(), 1u);
+  EXPECT_EQ(grid("[axes]\nlearner.method = [\"sm\", \"umix\"]\n[[exclude]]\nlearner.method = 'umix'\n").size(), 1u);
+}
+
+TEST(Grid, AnExclusionThatMatchesNothingIsAWarning) {
+  const std::string axes = "[axes]\nseed = [1, 2]\n";
+  const auto found = warnings(axes + "[[exclude]]\nseed = 1\n[[exclude]]\nseed = [2]\nmodel.width = 3\n");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0], "[[exclude]] matches no combination (s.toml:6)");
+}
+
+TEST(Grid, LeavesOutACombinationThatWouldContradictItself) {
+  const std::string axes = "[axes]\nlearner.wait = [10, 900]\n";
+  expect_wrong(axes, {"learner.wait = 900"});
+  EXPECT_EQ(grid(axes + "[[exclude]]\nlearner.wait = 900\n").size(), 1u);
+}
+
+TEST(Grid, NoKeyDecidesTwice) {
+  expect_wrong("[set]\nseed = 1\n[axes]\nseed = [2]\n", {"seed is given twice (s.toml:2 and s.toml:4)"});
+  expect_wrong("[axes]\nseed = [1]\n[[zip]]\nseed = [2]\n", {"seed is given twice (s.toml:2 and s.toml:4)"});
+  expect_wrong("[axes]\nlearner.wait = [1]\n\"learner.wait\" = [2]\n", {"learner.wait is given twice"});
+  expect_wrong("[axes]\nlearner.wait = [1]\n[[exclude]]\nlearner.wait = 1\n\"learner.wait\" = 2\n",
+               {"learner.wait is given twice (s.toml:4 and s.toml:5)"});
+}
+
+TEST(Grid, StartsFromAConfigurationThatComesWithTheProgram) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path();
+  std::ofstream(path / "sweep.toml") << "base = \"mnist-sm-h4.toml\"\n";
+  const Config shipped = load_config(ALMA_SOURCE_DIR "/alma/configs/mnist-sm-h4.toml");
+  EXPECT_TRUE(differences(load_grid(path / "sweep.toml").points.at(0).config, shipped).empty());
+  // A file of one's own goes first.
+  std::ofstream(path / "mnist-sm-h4.toml") << "[model]\nwidth = 5\n";
+  EXPECT_EQ(load_grid(path / "sweep.toml").points.at(0).config.model.width, 5);
+  // One that is there and cannot be used is not passed over.
+  std::filesystem::remove(path / "mnist-sm-h4.toml");
+  std::filesystem::create_directory(path / "mnist-sm-h4.toml");
+  expect_error(ErrorKind::usage, {"cannot read base = \"mnist-sm-h4.toml\"", "directory"},
+               [&] { load_grid(path / "sweep.toml"); });
+  expect_wrong("base = \"mnist-sm-h5.toml\"\n", {"./mnist-sm-h5.toml", "come with alma", "mnist-sm-h4.toml"});
+}
+
+// README's example runs as it is printed.
+TEST(Grid, OfTheReadme) {
+  const std::string readme = *read_text(ALMA_SOURCE_DIR "/README.md");
+  const std::size_t begin = readme.find("```toml\nbase = ");
+  ASSERT_NE(begin, std::string::npos);
+  const std::size_t first = begin + 8, end = readme.find("```", first);
+  const TemporaryFolder folder;
+  std::ofstream(std::filesystem::path(folder.path()) / "that.toml") << readme.substr(first, end - first);
+  const Grid grid = load_grid(std::filesystem::path(folder.path()) / "that.toml");
+  EXPECT_GT(grid.points.size(), 1u);
+  EXPECT_TRUE(grid.warnings.empty());
+}
 
 TEST(Grid, SaysWhatIsWrongAndWhere) {
   expect_wrong("[axes]\nlearner.wiat = [1]\n", {"learner.wiat", "s.toml:2", "learner.wait"});

@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace alma {
+
+/// Everything that decides the outcome of a run, under the names of the TOML file. What each key means and its limits stand
+/// in config_schema.cpp, once; the words of learner.method, model.architecture and stream.dataset are the rows of kinds.h.
+/// `alma run --print-config` shows all of them.
+struct Config {
+  struct Stream {
+    std::string dataset = "mnist";
+    std::string train_images, train_labels, test_images, test_labels;  // dataset = "idx"
+    std::int64_t classes = 0;                                          // dataset = "idx"; 0: from the labels
+    std::vector<double> mean, std;                                     // per channel; empty: those of the data set
+    std::int64_t synthetic_train = 6000, synthetic_test = 1000;        // dataset = "synthetic-images"
+    std::int64_t mega_batches = 500;
+    double validation = 0.1;
+    std::int64_t seed = 432;
+    std::string untrained = "chance";
+  };
+  struct Learner {
+    std::string method = "sm";
+    std::int64_t wait = 1;
+    bool replay = false;
+    bool from_scratch = false;
+    std::int64_t members = 4;  // where it is not given, the method may have a default of its own: LearnerKind::members
+    std::int64_t grow_every = 1;
+    std::string combine = "figures";
+    bool bagging = false;
+  };
+  struct Model {
+    std::string architecture = "mlp";
+    std::int64_t width = 64;
+    std::int64_t experts = 1;
+  };
+  struct Train {
+    std::string optimizer = "adadelta";
+    double lr = 1.0;
+    double momentum = 0.0;
+    bool nesterov = false;
+    double weight_decay = 0.0;
+    std::int64_t batch_size = 128;
+    std::int64_t crop_pad = 0;
+    double crop_fill = -1.9;
+    bool flip = false;
+    std::int64_t max_epochs = 100;
+    std::int64_t patience = 100;
+    double patience_delta = 0.0;
+    std::string math = "f32";
+    bool graph = false;
+    double checkpoint_seconds = 10.0;
+  };
+
+  std::int64_t seed = 0;
+  Stream stream;
+  Learner learner;
+  Model model;
+  Train train;
+};
+
+}  // namespace alma
