@@ -6,6 +6,7 @@
 #include "alma/learn/ensemble.h"
 #include "alma/learn/named_tensors.h"
 #include "alma/learn/stacked_fit.h"
+#include "base/json.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 
@@ -144,7 +145,10 @@ class Ensemble final : public Learner {
 
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
     frozen_.reset();
-    while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);  // of the right shapes
+    // Each member has tensors, so no state can ask for more of them.
+    const auto members =
+        static_cast<std::size_t>(json_integer(state, "members", 0, static_cast<std::int64_t>(tensors.size())));
+    while (models_.size() < members) add_members(0);  // of the right shapes
     for (std::size_t i = 0; i < models_.size(); ++i) {
       const std::vector<NamedTensor> model = named_state(*models_[i]);
       copy_tensors(without_prefix(prefix(static_cast<std::int64_t>(i)) + "model.", tensors, model), model);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "alma/learn/named_tensors.h"
+#include "base/json.h"
 
 namespace alma {
 
@@ -18,8 +19,9 @@ std::string to_text(Count count) {
 
 Count count_from_text(const std::string& text) {
   Count count = 0;
+  constexpr Count most = static_cast<Count>(-1) / 10 - 1;
   for (char c : text) {
-    if (c < '0' || c > '9') fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
+    if (c < '0' || c > '9' || count > most) fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
     count = count * 10 + static_cast<Count>(c - '0');
   }
   return count;
@@ -139,13 +141,14 @@ nlohmann::json Fit::state() const {
 }
 
 void Fit::restore(const std::vector<NamedTensor>& tensors, const nlohmann::json& state) {
-  epoch_ = state.at("epoch");
-  step_ = state.at("step");
-  stale_ = state.at("stale_epochs");
-  best_accuracy_ = state.at("best_accuracy");
-  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
+  epoch_ = json_integer(state, "epoch", 0, settings_.max_epochs);
+  step_ = json_integer(state, "step", 0, steps_per_epoch_);
+  stale_ = json_integer(state, "stale_epochs", 0);
+  best_accuracy_ = json_number(state, "best_accuracy");
+  cost_ = {count_from_text(json_text(state, "macs")), count_from_text(json_text(state, "flops")),
+           count_from_text(json_text(state, "bytes"))};
   first_loss_ = step_;
-  optimizer_.restore(without_prefix("optimizer.", tensors, optimizer_.state()), state.at("optimizer_steps"));
+  optimizer_.restore(without_prefix("optimizer.", tensors, optimizer_.state()), json_integer(state, "optimizer_steps", 0));
   copy_tensors(without_prefix("best.", tensors, best_), best_);
   begin_epoch();
 }

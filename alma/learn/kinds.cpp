@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "alma/learn/ensemble.h"
+#include "base/json.h"
 #include "models/mlp.h"
 #include "models/umix.h"
 #include "models/vgg.h"
@@ -19,7 +20,13 @@ nlohmann::json to_json(const InputDescription& input) {
 }
 
 InputDescription input_from_json(const nlohmann::json& json) {
-  return {json.at("channels"), json.at("height"), json.at("width"), json.at("classes"), json.at("mean"), json.at("std")};
+  const auto size = [&](const char* key) { return static_cast<int>(json_integer(json, key, 1, 1 << 20)); };
+  const auto floats = [&](const char* key) {
+    std::vector<float> values;
+    for (const nlohmann::json& value : json_member(json, key)) values.push_back(static_cast<float>(to_number(value, key)));
+    return values;
+  };
+  return {size("channels"), size("height"), size("width"), size("classes"), floats("mean"), floats("std")};
 }
 
 ImageData load_data(const Config& config) {
