@@ -26,10 +26,14 @@ void Sha256::add(std::span<const std::uint8_t> bytes) {
   if (EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) != 1) fail("[sha256] EVP_DigestUpdate failed");
 }
 
-std::string Sha256::hex() {
+void Sha256::add(std::string_view text) { add({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+
+std::string Sha256::hex() const {
+  const Sha256 end;
+  if (EVP_MD_CTX_copy_ex(end.state_->context.get(), state_->context.get()) != 1) fail("[sha256] EVP_MD_CTX_copy_ex failed");
   std::array<std::uint8_t, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
-  if (EVP_DigestFinal_ex(state_->context.get(), digest.data(), &size) != 1) fail("[sha256] EVP_DigestFinal_ex failed");
+  if (EVP_DigestFinal_ex(end.state_->context.get(), digest.data(), &size) != 1) fail("[sha256] EVP_DigestFinal_ex failed");
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
   for (unsigned i = 0; i < size; ++i) {
@@ -42,6 +46,12 @@ std::string Sha256::hex() {
 std::string sha256(std::span<const std::uint8_t> bytes) {
   Sha256 sum;
   sum.add(bytes);
+  return sum.hex();
+}
+
+std::string sha256(std::string_view text) {
+  Sha256 sum;
+  sum.add(text);
   return sum.hex();
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace alma {
 
@@ -15,8 +16,9 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void add(std::span<const std::uint8_t> bytes);
-  /// 64 lower-case hexadecimal digits. Call it once, after the last piece.
-  std::string hex();
+  void add(std::string_view text);
+  /// Of all pieces until now: 64 lower-case hexadecimal digits.
+  std::string hex() const;
 
  private:
   struct State;
@@ -25,5 +27,6 @@ class Sha256 {
 
 /// SHA-256 of a whole content in memory, as 64 lower-case hexadecimal digits.
 std::string sha256(std::span<const std::uint8_t> bytes);
+std::string sha256(std::string_view text);
 
 }  // namespace alma

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "data/archive.h"
 #include "data/cifar.h"
+#include "data/identity.h"
 #include "data/idx.h"
 #include "data/published.h"
 #include "data/search.h"
@@ -65,7 +66,10 @@ ImageData read_cifar(const PublishedSet& set, const DataPlace& place) {
                  [&](std::size_t file, std::span<const std::uint8_t> piece) { reader(file).take(name(file), piece); });
     for (const std::size_t i : {train_files - 1, train_files}) reader(i).end_file(name(i));  // sizes are checked already
   }
-  return {train.finish(), test.finish(), {}, {}};
+  ImageData data;
+  data.train = train.finish();
+  data.test = test.finish();
+  return data;
 }
 
 ImageData read_idx(const PublishedSet& set, const DataPlace& place) {
@@ -85,6 +89,7 @@ ImageData load_published(const PublishedSet& set) {
   const DataPlace place = find_place(set);
   if (!place.complete()) fail_missing(set, place);
   ImageData data = set.images.format == ImageFormat::cifar ? read_cifar(set, place) : read_idx(set, place);
+  if (place.archive.empty()) data.warning = identify(set, place.paths);  // an archive's files are verified as they are read
   data.mean = set.images.mean;
   data.std = set.images.std;
   return data;
@@ -147,6 +152,7 @@ ImageData load_images(const ImageRequest& request) {
     fail_unknown(request.name);
   }
   normalise(request, data);
+  data.fingerprint = fingerprint(data.train, data.test);
   return data;
 }
 

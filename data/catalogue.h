@@ -21,7 +21,8 @@ struct ImageRequest {
   SyntheticImages synthetic;
 };
 
-/// Reads (or makes) a training and a test set and checks their structure; checksums are verify()'s work.
+/// Reads (or makes) a training and a test set and checks their structure, and that published files are what their set's name
+/// says (identify(), data/identity.h).
 /// Throws Error(ErrorKind::data) if files are missing (with the folders searched and how to get them) or damaged, and
 /// Error(ErrorKind::usage) for an unknown name or a request that does not fit (mean and std of the wrong length, ...).
 ImageData load_images(const ImageRequest& request);

@@ -1,55 +1,39 @@
 #include "data/fetch.h"
-#include "data/verify.h"
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <sstream>
 #include <thread>
 
 #include "base/error.h"
+#include "base/file_lock.h"
 #include "data/archive.h"
 #include "data/part_file.h"
+#include "data/verify.h"
 
 namespace alma {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Admits one fetch at a time into a folder. The kernel lets go of it when the process ends, in whatever way.
-class FolderLock {
- public:
-  explicit FolderLock(const fs::path& folder)
-      : path_(folder / ".lock"), descriptor_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
-    if (descriptor_ < 0) fail("cannot open ", path_.string(), ": ", std::strerror(errno));
+/// Admits one fetch at a time into a folder: waits; false if stop() ended that.
+bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch) {
+  const auto say = [&](const std::string& line) {
+    if (watch.say) watch.say(line);
+  };
+  for (bool told = false;;) {
+    const FileLock::State state = lock.take();
+    if (state == FileLock::State::unsupported)
+      say("the file system of " + folder.string() + " knows no locks: let no other fetch work there");
+    if (state != FileLock::State::busy) return true;
+    if (!told) say("waiting for another fetch into " + folder.string());
+    told = true;
+    if (watch.stop && watch.stop()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  ~FolderLock() { ::close(descriptor_); }  // the file stays: removing it could take another process's lock away
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-
-  /// Waits for it; false if stop() ended that.
-  bool take(const TransferWatch& watch) {
-    for (bool told = false; ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0;) {
-      if (errno != EWOULDBLOCK && errno != EINTR) fail("cannot lock ", path_.string(), ": ", std::strerror(errno));
-      if (!told && watch.say) watch.say("waiting for another fetch into " + path_.parent_path().string());
-      told = true;
-      if (watch.stop && watch.stop()) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    return true;
-  }
-
- private:
-  fs::path path_;
-  int descriptor_;
-};
+}
 
 /// What is fetched as one: a packed file, and the files that it holds.
 struct Package {
@@ -80,8 +64,8 @@ class Fetch {
       fail("cannot make the folder ", folder_.string(), ": ", error.message(),
            "; expected one that can be written, set XDG_CACHE_HOME to another");
     Fetched result{false, folder_, 0, 0};
-    FolderLock lock(folder_);
-    if (!lock.take(options_.watch)) return result;
+    FileLock lock(folder_ / ".lock");
+    if (!wait_for(lock, folder_, options_.watch)) return result;
     for (const Package& package : missing_packages()) {
       if (!get(package)) return result;
       result.fetched += static_cast<int>(package.files.size());

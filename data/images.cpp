@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <sstream>
 
+#include "base/checksum.h"
 #include "base/error.h"
 
 namespace alma {
@@ -31,6 +33,20 @@ ChannelStatistics channel_statistics(const ImageSet& set) {
     statistics.std.push_back(static_cast<float>(std::sqrt(std::max(variance, 0.0)) / 255));
   }
   return statistics;
+}
+
+std::string fingerprint(const ImageSet& train, const ImageSet& test) {
+  Sha256 sum;
+  for (const ImageSet* set : {&train, &test}) {
+    std::ostringstream sizes;
+    sizes << set->count() << ' ' << set->channels << ' ' << set->height << ' ' << set->width << ' ' << set->classes << '\n';
+    sum.add(sizes.str());
+    sum.add(set->pixels);
+    std::string labels;
+    for (const std::int32_t label : set->labels) labels += std::to_string(label) + ' ';
+    sum.add(labels);
+  }
+  return sum.hex();
 }
 
 }  // namespace alma

@@ -20,7 +20,12 @@ struct ImageSet {
 struct ImageData {
   ImageSet train, test;
   std::vector<float> mean, std;  // per channel
+  std::string fingerprint;       // SHA-256 of what the two sets hold: other data, other fingerprint
+  std::string warning;           // for the user, if not empty
 };
+
+/// SHA-256 of the sizes, pixels and labels of a training and a test set.
+std::string fingerprint(const ImageSet& train, const ImageSet& test);
 
 /// Mean and standard deviation (of the population) of pixel / 255.
 struct ChannelStatistics {

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <span>
 
+#include "base/files.h"
+
 namespace alma {
 
 /// A file that is made piece by piece under a name of its own, TARGET.part, and gets its name once it is complete and right:
@@ -29,7 +31,7 @@ class PartFile {
  private:
   std::filesystem::path target_, path_;
   Unfinished unfinished_;
-  int descriptor_;
+  File file_;
   std::int64_t bytes_ = 0;
   bool published_ = false;
 };

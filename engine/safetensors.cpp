@@ -1,15 +1,10 @@
 #include "engine/safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <limits>
-#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "base/json.h"
 
 namespace alma {
 
@@ -30,45 +25,8 @@ const char* format_name(DType dtype) {
   return "?";
 }
 
-// A new file that is removed again unless it was finished.
-class NewFile {
- public:
-  explicit NewFile(const std::filesystem::path& path)
-      : path_(path), file_(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) {
-    if (file_ < 0) fail("cannot write ", path_, ": ", std::strerror(errno));
-  }
-  ~NewFile() {
-    if (file_ < 0) return;
-    ::close(file_);
-    ::unlink(path_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  void write(const void* data, std::size_t bytes) {
-    const char* next = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ssize_t done = ::write(file_, next, bytes);
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) fail("cannot write ", path_, ": ", std::strerror(errno), "; make room, then go on with --resume");
-      next += done;
-      bytes -= static_cast<std::size_t>(done);
-    }
-  }
-  void finish() {
-    if (::fsync(file_) != 0)
-      fail("cannot write ", path_, ": ", std::strerror(errno), "; make room, then go on with --resume");
-    ::close(file_);
-    file_ = -1;
-  }
-
- private:
-  std::filesystem::path path_;
-  int file_;
-};
-
 [[noreturn]] void damaged(const std::filesystem::path& path, const std::string& what) {
-  fail(ErrorKind::data, "damaged tensor file ", path, ": ", what, "; restore it or use an earlier checkpoint");
+  fail(ErrorKind::data, "damaged tensor file ", path.string(), ": ", what, "; restore it or use an earlier checkpoint");
 }
 
 struct Entry {
@@ -78,40 +36,59 @@ struct Entry {
   std::uint64_t begin, end;
 };
 
+std::uint64_t to_size(const nlohmann::json& value, const char* name) {
+  return static_cast<std::uint64_t>(to_integer(value, name, 0));
+}
+
 Entry parse_entry(const std::filesystem::path& path, const std::string& name, const nlohmann::json& json) {
+  const std::string tensor = "tensor '" + name + "'";
+  const nlohmann::json& offsets = json_member(json, "data_offsets");
+  const nlohmann::json& sizes = json_member(json, "shape");
+  if (!offsets.is_array() || offsets.size() != 2) damaged(path, tensor + " has no pair of data_offsets");
+  if (!sizes.is_array()) damaged(path, tensor + " has no list as its shape");
+  Entry entry{name, DType::f32, {}, to_size(offsets[0], "data_offsets"), to_size(offsets[1], "data_offsets")};
+  const std::string type = json_text(json, "dtype");
+  bool known = false;
+  for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8}) {
+    if (type != format_name(dtype)) continue;
+    entry.dtype = dtype;
+    known = true;
+  }
+  if (!known) damaged(path, tensor + " has dtype " + type + ", expected F32, F64, BF16, I32 or U8");
+  if (sizes.size() > Shape::max_rank) damaged(path, tensor + " has more than 5 dimensions");
+  std::uint64_t bytes = size_of(entry.dtype);
+  for (const auto& json_size : sizes) {
+    const std::uint64_t size = to_size(json_size, "shape");
+    if (size != 0 && bytes > (std::uint64_t{1} << 62) / size) damaged(path, tensor + " has an absurd shape");
+    bytes *= size;
+    entry.shape.push_back(static_cast<std::int64_t>(size));
+  }
+  if (entry.end < entry.begin || entry.end - entry.begin != bytes)
+    damaged(path, tensor + " needs " + std::to_string(bytes) + " bytes, its offsets are " + std::to_string(entry.begin) +
+                      " .. " + std::to_string(entry.end));
+  return entry;
+}
+
+nlohmann::json parse_header_text(const std::filesystem::path& path, const std::string& text) {
   try {
-    Entry entry{name, DType::f32, {}, json.at("data_offsets").at(0), json.at("data_offsets").at(1)};
-    const std::string type = json.at("dtype");
-    bool known = false;
-    for (DType dtype : {DType::f32, DType::f64, DType::bf16, DType::i32, DType::u8}) {
-      if (type != format_name(dtype)) continue;
-      entry.dtype = dtype;
-      known = true;
-    }
-    if (!known) damaged(path, "tensor '" + name + "' has dtype " + type + ", expected F32, F64, BF16, I32 or U8");
-    if (json.at("shape").size() > Shape::max_rank) damaged(path, "tensor '" + name + "' has more than 5 dimensions");
-    std::uint64_t bytes = size_of(entry.dtype);
-    for (const auto& json_size : json.at("shape")) {
-      const auto size = json_size.get<std::uint64_t>();
-      if (size != 0 && bytes > (std::uint64_t{1} << 62) / size) damaged(path, "tensor '" + name + "' has an absurd shape");
-      bytes *= size;
-      entry.shape.push_back(static_cast<std::int64_t>(size));
-    }
-    if (entry.end < entry.begin || entry.end - entry.begin != bytes)
-      damaged(path, "tensor '" + name + "' needs " + std::to_string(bytes) + " bytes, its offsets are " +
-                        std::to_string(entry.begin) + " .. " + std::to_string(entry.end));
-    return entry;
-  } catch (const nlohmann::json::exception& error) {
-    damaged(path, "header entry '" + name + "': " + error.what());
+    return parse_json(text);
+  } catch (const JsonError& error) {
+    damaged(path, std::string("the header is ") + error.what());
   }
 }
 
 std::vector<Entry> parse_header(const std::filesystem::path& path, const std::string& text, std::uint64_t data_bytes) {
-  const nlohmann::json header = nlohmann::json::parse(text, nullptr, false);
+  const nlohmann::json header = parse_header_text(path, text);
   if (!header.is_object()) damaged(path, "the header is not a JSON object");
   std::vector<Entry> entries;
-  for (const auto& [name, json] : header.items())
-    if (name != "__metadata__") entries.push_back(parse_entry(path, name, json));
+  for (const auto& [name, json] : header.items()) {
+    if (name == "__metadata__") continue;
+    try {
+      entries.push_back(parse_entry(path, name, json));
+    } catch (const JsonError& error) {
+      damaged(path, "header entry '" + name + "': " + error.what());
+    }
+  }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
   std::uint64_t next = 0;
@@ -142,36 +119,35 @@ void save_safetensors(const std::filesystem::path& path, const std::vector<Named
   std::string text = tensors.empty() ? "{}" : header.dump();
   text.append((8 - text.size() % 8) % 8, ' ');  // the data starts at a multiple of 8
   const std::uint64_t length = text.size();
-  NewFile file(path);
-  file.write(&length, sizeof length);
-  file.write(text.data(), text.size());
+  FileReplacement file(path);
+  file.write({reinterpret_cast<const char*>(&length), sizeof length});
+  file.write(text);
   std::vector<char> buffer;
   for (const auto& [name, tensor] : tensors) {
     buffer.resize(tensor.bytes());
     if (buffer.empty()) continue;
     tensor.backend().download(tensor.in().data, buffer.data(), buffer.size());
-    file.write(buffer.data(), buffer.size());
+    file.write({buffer.data(), buffer.size()});
   }
-  file.finish();
+  file.commit();
 }
 
 std::vector<NamedTensor> load_safetensors(const std::filesystem::path& path, Context& context) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) fail(ErrorKind::data, "cannot read ", path, ": ", std::strerror(errno));
-  const auto size = static_cast<std::uint64_t>(file.tellg());
-  file.seekg(0);
+  std::optional<File> file = open_plain_file(path);
+  if (!file) fail(ErrorKind::data, "cannot read ", path.string(), ": there is no such file");
+  const std::uint64_t size = file->size();
   std::uint64_t length = 0;
-  if (size < sizeof length || !file.read(reinterpret_cast<char*>(&length), sizeof length))
+  if (file->read(&length, sizeof length) < sizeof length)
     damaged(path, "it has " + std::to_string(size) + " bytes, a header needs at least 8");
-  if (length > kMaxHeader || length > size - sizeof length)
+  if (length > kMaxHeader || size < sizeof length || length > size - sizeof length)
     damaged(path, "the header claims " + std::to_string(length) + " bytes, the file has " + std::to_string(size));
   std::string text(length, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(length));
+  if (file->read(text.data(), text.size()) < length) damaged(path, "it ends early");
   std::vector<NamedTensor> tensors;
   std::vector<char> buffer;
   for (const Entry& entry : parse_header(path, text, size - sizeof length - length)) {
     buffer.resize(entry.end - entry.begin);
-    if (!file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()))) damaged(path, "it ends early");
+    if (file->read(buffer.data(), buffer.size()) < buffer.size()) damaged(path, "it ends early");
     Tensor tensor = Tensor::empty(context, entry.shape, entry.dtype);
     if (!buffer.empty()) context.backend().upload(buffer.data(), tensor.out().data, buffer.size());
     tensors.emplace_back(entry.name, std::move(tensor));

@@ -7,8 +7,8 @@
 namespace alma {
 
 /// Writes tensors as a safetensors file (8-byte little-endian header length, JSON header, data; as Hugging Face defines it),
-/// so that other tools read our weights, and waits until it is on the disk. `path` must not exist. Names must be distinct.
-/// Throws Error (failed) if it cannot be written, for instance when the disk is full; the partial file is removed then.
+/// so that other tools read our weights, as a whole (FileReplacement) and onto the disk. Names must be distinct. Throws
+/// Error (failed) if it cannot be written, for instance when the disk is full; what was there stays then.
 void save_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
 
 /// Reads such a file, in the order of the data. Throws Error (data) saying what is wrong with it: too short, header not

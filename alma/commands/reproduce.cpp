@@ -7,7 +7,7 @@
 #include "alma/console/text.h"
 #include "alma/reproduce/claims.h"
 #include "alma/run/interrupt.h"
-#include "alma/run/run_directory.h"
+#include "alma/run/run_record.h"
 #include "alma/sweep/sweep_console.h"
 #include "base/error.h"
 #include "base/files.h"

@@ -7,6 +7,7 @@
 
 #include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
+#include "base/json.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 #include "models/module_types.h"
@@ -161,7 +162,9 @@ class Ensemble final : public Learner {
       fill(models, tensors);
       models_ = std::move(models);
     } else {  // saved before structures were: the models are those of the configuration
-      while (models_.size() < state.at("members").get<std::size_t>()) add_members(0);
+      // Each member has tensors, so no state can ask for more of them.
+      const std::int64_t members = json_integer(state, "members", 0, std::ssize(tensors));
+      while (std::ssize(models_) < members) add_members(0);
       fill(models_, tensors);
     }
     if (state.contains("fits")) pending_ = Pending{std::move(tensors), state.at("fits")};
@@ -225,8 +228,9 @@ class Ensemble final : public Learner {
     };
     try {
       for (const nlohmann::json& group : state.at("models"))
-        for (auto count = group.at("count").get<std::int64_t>(); count > 0; --count) add(group.at("structure"));
-      const auto expected = state.at("members").get<std::int64_t>();
+        for (std::int64_t count = json_integer(group, "count", 1, std::ssize(tensors)); count > 0; --count)
+          add(group.at("structure"));
+      const auto expected = json_integer(state, "members", 0);
       if (std::ssize(models) != expected || expected < settings_.members)
         fail(ErrorKind::data, "damaged checkpoint: ", models.size(), " models, \"members\" says ", expected, ", at least ",
              settings_.members, " train");

@@ -7,6 +7,7 @@
 #include "alma/config/config.h"
 #include "alma/learn/ensemble.h"
 #include "alma/learn/image_samples.h"
+#include "base/json.h"
 #include "data/catalogue.h"
 #include "data/published.h"
 #include "models/mlp.h"
@@ -25,7 +26,13 @@ nlohmann::json to_json(const InputDescription& input) {
 }
 
 InputDescription input_from_json(const nlohmann::json& json) {
-  return {json.at("channels"), json.at("height"), json.at("width"), json.at("classes"), json.at("mean"), json.at("std")};
+  const auto size = [&](const char* key) { return static_cast<int>(json_integer(json, key, 1, 1 << 20)); };
+  const auto floats = [&](const char* key) {
+    std::vector<float> values;
+    for (const nlohmann::json& value : json_member(json, key)) values.push_back(static_cast<float>(to_number(value, key)));
+    return values;
+  };
+  return {size("channels"), size("height"), size("width"), size("classes"), floats("mean"), floats("std")};
 }
 
 namespace {
@@ -297,7 +304,7 @@ Task image_task(const Config& config, ImageData data) {
   std::fill_n(augmentation.fill, PixelScale::max_channels, static_cast<float>(config.train.crop_fill));
   augmentation.flip = config.train.flip;
   const auto shared = std::make_shared<const ImageData>(std::move(data));
-  return {describe_input(*shared),
+  return {describe_input(*shared), shared->fingerprint,
           [=](Context& context) { return upload_samples(context, shared->train, shared->mean, shared->std, augmentation); },
           [=](Context& context) { return upload_samples(context, shared->test, shared->mean, shared->std); }};
 }

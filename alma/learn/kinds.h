@@ -46,6 +46,7 @@ ImageData load_data(const Config& config);
 struct Task {
   using Upload = std::function<std::shared_ptr<const Samples>(Context& context)>;
   InputDescription input;
+  std::string fingerprint;  // SHA-256 of the content
   Upload train, test;
 };
 /// Of images, those to train on cut and mirrored as the configuration says.

@@ -1,5 +1,6 @@
 #include "alma/learn/member.h"
 
+#include "base/json.h"
 #include "base/random.h"
 
 namespace alma {
@@ -61,12 +62,15 @@ nlohmann::json Member::state() const {
 }
 
 void Member::restore(const std::vector<NamedTensor>& best, const nlohmann::json& state) {
-  steps_ = state.at("epoch").get<std::int64_t>() * course_.steps_per_epoch() + state.at("step").get<std::int64_t>();
-  stale_ = state.at("stale_epochs");
-  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), count_from_text(state.at("bytes"))};
-  const nlohmann::json& quality = state.at(measure_ == Measure::error ? "best_accuracy" : "best_perplexity");
+  steps_ = json_integer(state, "epoch", 0, course_.epochs()) * course_.steps_per_epoch() +
+           json_integer(state, "step", 0, course_.steps_per_epoch());
+  stale_ = json_integer(state, "stale_epochs", 0);
+  cost_ = {count_from_text(json_text(state, "macs")), count_from_text(json_text(state, "flops")),
+           count_from_text(json_text(state, "bytes"))};
+  const char* key = measure_ == Measure::error ? "best_accuracy" : "best_perplexity";
   best_quality_.reset();
-  if (!quality.is_null() && quality.get<double>() >= 0) best_quality_ = quality.get<double>();
+  if (!json_member(state, key).is_null())
+    if (const double quality = json_number(state, key); quality >= 0) best_quality_ = quality;
   copy_tensors(best, best_);
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace alma {
 
@@ -19,13 +20,14 @@ nlohmann::json or_null(const std::optional<double>& value, const char* name, std
   return value ? nlohmann::json(finite(*value, name, t)) : nlohmann::json(nullptr);
 }
 
-std::optional<double> read_optional(const nlohmann::json& json) {
-  return json.is_null() ? std::nullopt : std::optional<double>(json.get<double>());
+std::optional<double> read_optional(const nlohmann::json& json, const char* key) {
+  return json_member(json, key).is_null() ? std::nullopt : std::optional(json_number(json, key));
 }
 
-Count count_from_json(const nlohmann::json& json) {
+Count read_count(const nlohmann::json& object, const char* key) {
+  const nlohmann::json& json = json_member(object, key);
   if (json.is_number_unsigned()) return json.get<std::uint64_t>();
-  const double value = json.get<double>();
+  const double value = to_number(json, key);
   if (!(value >= 0 && value < 0x1p128)) fail(ErrorKind::data, "a count must be in 0 .. 2^128, found ", json.dump());
   return static_cast<Count>(value);
 }
@@ -58,33 +60,28 @@ std::string to_json_line(const MegaBatchRecord& record) {
 
 MegaBatchRecord record_from_json(const std::string& line) {
   try {
-    const nlohmann::json json = nlohmann::json::parse(line);
+    const nlohmann::json json = parse_json(line);
     MegaBatchRecord record;
-    json.at("t").get_to(record.t);
-    json.at("updated").get_to(record.updated);
+    record.t = json_integer(json, "t", 0);
+    record.updated = json_flag(json, "updated");
     if (json.contains("error") == json.contains("ppl"))
       fail(ErrorKind::data, json.contains("ppl") ? "both" : "neither", " of error and ppl found, expected one of them");
-    if (json.contains("ppl")) record.ppl = json.at("ppl").get<double>();
-    if (!record.ppl) json.at("error").get_to(record.error);
-    record.loss = read_optional(json.at("loss"));
-    json.at("params").get_to(record.params);
-    record.inference_macs = count_from_json(json.at("inference_macs"));
-    record.train_macs = count_from_json(json.at("train_macs"));
-    record.train_flops = count_from_json(json.at("train_flops"));
-    json.at("epochs").get_to(record.epochs);
-    record.val_accuracy = read_optional(json.at("val_accuracy"));
-    json.at("seconds").get_to(record.seconds);
+    if (json.contains("ppl")) record.ppl = json_number(json, "ppl");
+    if (!record.ppl) record.error = json_number(json, "error");
+    record.loss = read_optional(json, "loss");
+    record.params = json_integer(json, "params", 0);
+    record.inference_macs = read_count(json, "inference_macs");
+    record.train_macs = read_count(json, "train_macs");
+    record.train_flops = read_count(json, "train_flops");
+    record.epochs = json_integer(json, "epochs", 0);
+    record.val_accuracy = read_optional(json, "val_accuracy");
+    record.seconds = json_number(json, "seconds");
     if (!(record.error >= 0 && record.error <= 1)) fail(ErrorKind::data, "error is ", record.error, ", expected 0 .. 1");
-    if (record.ppl && !(*record.ppl >= 1 && std::isfinite(*record.ppl)))
-      fail(ErrorKind::data, "ppl is ", *record.ppl, ", expected at least 1");
-    if (const auto experts = json.find("experts"); experts != json.end() && !experts->is_null()) {
-      if (!experts->is_number_integer() || experts->get<std::int64_t>() < 1)
-        fail(ErrorKind::data, "experts is ", experts->dump(), ", expected an integer of at least 1");
-      record.experts = experts->get<std::int64_t>();
-    }
-    if (record.params < 0) fail(ErrorKind::data, "params is ", record.params, ", expected a count");
+    if (record.ppl && *record.ppl < 1) fail(ErrorKind::data, "ppl is ", *record.ppl, ", expected at least 1");
+    if (const auto experts = json.find("experts"); experts != json.end() && !experts->is_null())
+      record.experts = json_integer(json, "experts", 1);
     return record;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const JsonError& error) {
     fail(ErrorKind::data, "not a record of a mega-batch: ", error.what());
   }
 }

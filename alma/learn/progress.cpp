@@ -15,8 +15,9 @@ std::string to_text(Count count) {
 
 Count count_from_text(const std::string& text) {
   Count count = 0;
+  constexpr Count most = static_cast<Count>(-1) / 10 - 1;
   for (char c : text) {
-    if (c < '0' || c > '9') fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
+    if (c < '0' || c > '9' || count > most) fail(ErrorKind::data, "damaged checkpoint: '", text, "' is not a count");
     count = count * 10 + static_cast<Count>(c - '0');
   }
   return count;

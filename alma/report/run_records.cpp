@@ -1,7 +1,9 @@
 #include "alma/report/run_records.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
-#include <cmath>
+#include <cerrno>
 #include <iostream>
 #include <map>
 #include <set>
@@ -17,79 +19,80 @@ namespace fs = std::filesystem;
 
 namespace {
 
-[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
-  fail(ErrorKind::data, file.string(), ": ", what);
-}
-
-/// result.json must say what the records give.
-void check_measure(const fs::path& file, const std::string& name, const nlohmann::json& found, double expected) {
-  const double value = found.get<double>();
-  if (!(std::abs(value - expected) <= 1e-9 * expected))
-    damaged(file, name + " is " + std::to_string(value) + ", the records in metrics.jsonl give " + std::to_string(expected));
-}
-
-void check_measures(const fs::path& file, const nlohmann::json& result, const Aggregates& measures) {
-  if (!measures.of_language()) return check_measure(file, "cer", result.at("cer"), measures.cer);
-  check_measure(file, "mean_ppl", result.at("mean_ppl"), measures.mean_ppl);
-  const auto found = result.at("ppl").get<std::vector<double>>();
-  if (found.size() != measures.ppl.size())
-    damaged(file,
-            "ppl has " + std::to_string(found.size()) + " values, metrics.jsonl " + std::to_string(measures.ppl.size()));
-  for (std::size_t i = 0; i < found.size(); ++i)
-    check_measure(file, "ppl of mega-batch " + std::to_string(i + 1), found[i], measures.ppl[i]);
-}
-
 RunRecord read_run(const fs::path& folder) {
-  RunRecord run;
-  run.folder = folder;
-  run.config = read_run_config(folder);
-  const fs::path result_file = folder / "result.json";
-  const auto text = read_text(result_file);
-  if (!text) fail(ErrorKind::data, "not finished; go on with alma run --resume --out ", folder.string());
-  run.records = read_metrics(folder);
-  if (static_cast<std::int64_t>(run.records.size()) != run.config.stream.mega_batches)
-    damaged(folder / "metrics.jsonl", std::to_string(run.records.size()) + " mega-batches, config.toml has " +
-                                          std::to_string(run.config.stream.mega_batches));
-  run.measures = aggregate(run.records, run.config.learner.wait);
-  if (run.measures.of_language() != (data_kind(run.config).input == Input::text))
-    damaged(folder / "metrics.jsonl", std::string(run.measures.of_language() ? "perplexities" : "errors") +
-                                          ", which a run with stream.dataset = \"" + run.config.stream.dataset +
-                                          "\" does not have");
-  try {
-    const nlohmann::json result = nlohmann::json::parse(*text);
-    result.at("seconds").get_to(run.seconds);
-    result.at("device").get_to(run.device);
-    result.at("level").get_to(run.level);
-    result.at("version").get_to(run.version);
-    check_measures(result_file, result, run.measures);
-  } catch (const nlohmann::json::exception& error) {
-    damaged(result_file, std::string("not the result of a run: ") + error.what());
-  }
-  return run;
+  if (auto run = read_finished_run(folder)) return *std::move(run);
+  read_run_config(folder);  // says what is wrong with a folder that is none
+  fail(ErrorKind::data, "not finished; go on with alma run --resume --out ", folder.string());
 }
 
+// What only a run leaves. A config.toml may be anyone's.
 bool looks_like_run(const fs::path& folder) {
-  return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "result.json");
+  const auto has = [&](const char* name) {
+    std::error_code none;
+    return fs::exists(fs::symlink_status(folder / name, none));
+  };
+  return has("metrics.jsonl") || has("result.json") || (has("config.toml") && (has("run.lock") || has("checkpoint")));
 }
 
-// Run directories at or below `folder`; they do not hold others. What cannot be looked into is left out.
-void find_runs(const fs::path& folder, std::vector<fs::path>& found, std::vector<LeftOut>& left_out) try {
-  if (looks_like_run(folder)) {
-    found.push_back(folder);
-    return;
+/// Finds run directories at and below folders. Each folder is looked into once, whatever leads to it: first what lies there,
+/// then what symbolic links name.
+class Search {
+ public:
+  explicit Search(RunCollection& collection) : collection_(collection) {}
+
+  /// False if it has been looked into before.
+  bool look_into(const fs::path& folder) {
+    const std::size_t before = known_.size();
+    folders_.push_back(folder);
+    while (!folders_.empty() || !links_.empty()) {
+      std::vector<fs::path>& next = folders_.empty() ? links_ : folders_;
+      const fs::path path = std::move(next.back());
+      next.pop_back();
+      visit(path);
+    }
+    return known_.size() > before;
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.is_directory() && !entry.is_symlink()) find_runs(entry.path(), found, left_out);
-} catch (const fs::filesystem_error& error) {
-  left_out.push_back({folder, "cannot be looked into: " + error.code().message()});
-}
+  const std::vector<fs::path>& found() const { return found_; }
 
-// In the order of the paths, and each folder once, whatever its names.
-void order(std::vector<fs::path>& folders) {
-  std::sort(folders.begin(), folders.end());
-  std::set<fs::path> known;
-  std::erase_if(folders, [&](const fs::path& folder) { return !known.insert(fs::canonical(folder)).second; });
-}
+ private:
+  void leave_out(const fs::path& path, const std::string& why) { collection_.left_out.push_back({path, why}); }
+
+  void visit(const fs::path& folder) {
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0) return leave_out(folder, "cannot be looked into: " + system_error_text(errno));
+    if (!known_.insert({status.st_dev, status.st_ino}).second) return;
+    if (looks_like_run(folder)) found_.push_back(folder);
+    std::error_code error;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) add(*entry);
+    if (error) leave_out(folder, "cannot be looked into: " + error.message());
+  }
+
+  void add(const fs::directory_entry& entry) {
+    std::error_code error;
+    if (!entry.is_symlink(error)) {
+      if (entry.is_directory(error)) folders_.push_back(entry.path());
+      return;
+    }
+    const bool leads_to_folder = entry.is_directory(error);
+    if (error) return leave_out(entry.path(), "a symbolic link that leads nowhere: " + error.message());
+    if (!leads_to_folder) return;
+    if (leads_upwards(entry.path())) return leave_out(entry.path(), "a symbolic link to a folder that it lies in");
+    links_.push_back(entry.path());
+  }
+
+  // Everything would be found again below it; or, below /, the whole machine.
+  static bool leads_upwards(const fs::path& link) {
+    std::error_code error;
+    const fs::path target = fs::canonical(link, error);
+    const fs::path place = error ? fs::path() : fs::canonical(link.parent_path(), error);
+    return !error && std::mismatch(target.begin(), target.end(), place.begin(), place.end()).first == target.end();
+  }
+
+  RunCollection& collection_;
+  std::vector<fs::path> folders_, links_;  // to be looked into
+  std::set<std::pair<dev_t, ino_t>> known_;
+  std::vector<fs::path> found_;
+};
 
 // No seed counts twice: of runs with the same configuration the first is kept.
 void leave_out_copies(RunCollection& collection) {
@@ -110,17 +113,19 @@ std::string outcome_key(Config config) {
 
 RunCollection read_runs(std::span<const fs::path> folders) {
   RunCollection collection;
-  std::vector<fs::path> found;
+  Search search(collection);
   for (const fs::path& folder : folders) {
-    if (!fs::is_directory(folder))
-      fail(ErrorKind::usage, folder.string(), fs::exists(folder) ? " is no folder" : " does not exist",
+    std::error_code none;
+    if (!fs::is_directory(folder, none))
+      fail(ErrorKind::usage, folder.string(), fs::exists(folder, none) ? " is no folder" : " does not exist",
            "; expected run directories, or folders that hold some");
-    const std::size_t before = found.size() + collection.left_out.size();
-    find_runs(folder, found, collection.left_out);
-    if (found.size() + collection.left_out.size() == before)
+    const std::size_t before = search.found().size() + collection.left_out.size();
+    const bool is_new = search.look_into(folder);
+    if (is_new && search.found().size() + collection.left_out.size() == before)
       collection.left_out.push_back({folder, "holds no run directory"});
   }
-  order(found);
+  std::vector<fs::path> found = search.found();
+  std::sort(found.begin(), found.end());
   for (const fs::path& folder : found) try {
       collection.runs.push_back(read_run(folder));
     } catch (const std::exception& error) {

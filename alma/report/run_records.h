@@ -1,24 +1,12 @@
 #pragma once
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "alma/config/config.h"
-#include "alma/learn/metrics.h"
+#include "alma/run/run_record.h"
 
 namespace alma {
-
-/// A finished run, as its run directory tells it.
-struct RunRecord {
-  std::filesystem::path folder;
-  Config config;
-  std::vector<MegaBatchRecord> records;  // t = 1 .. B
-  Aggregates measures;                   // made of the records again; result.json must agree
-  double seconds = 0;
-  std::string device, level, version;
-};
 
 /// A folder that was asked for and is not part of the report.
 struct LeftOut {
@@ -34,9 +22,10 @@ struct RunCollection {
 /// The configuration without what no outcome depends on: equal for runs that must give the same numbers on one machine.
 std::string outcome_key(Config config);
 
-/// Reads run directories; a folder that is none is searched for them at any depth. What is damaged, unfinished or foreign is
-/// left out with the reason: never an error. So are copies of a run, and a folder counts once however often it is named.
-/// Throws Error(ErrorKind::usage) for a path that does not exist.
+/// Reads run directories, at the folders and below them at any depth, also where symbolic links lead. What is damaged,
+/// unfinished, foreign or hostile is left out with the reason: never an error. So are copies of a run, links that lead
+/// nowhere or upwards, and what cannot be looked into. A folder counts once however often it is named or linked. Throws
+/// Error(ErrorKind::usage) for a path that does not exist.
 RunCollection read_runs(std::span<const std::filesystem::path> folders);
 
 /// A line on standard error for each folder that was left out.

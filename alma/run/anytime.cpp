@@ -5,6 +5,7 @@
 #include "alma/config/build_info.h"
 #include "alma/run/interrupt.h"
 #include "base/clock.h"
+#include "base/json.h"
 
 namespace alma {
 
@@ -12,6 +13,7 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
     : config_(config),
       context_(context),
       input_(task.input),
+      data_sha256_(task.fingerprint),
       train_(task.train(context)),
       beside_(context.beside("judging")),
       test_context_(beside_ ? *beside_ : context),
@@ -55,7 +57,7 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
   if (store_->exists()) {
     resume(directory, console);
   } else {
-    directory.truncate_metrics(0);  // of a run that was killed before its first checkpoint
+    directory.start_over();
     if (config_.stream.untrained == "measured") judge(0);
     settle(directory);
   }
@@ -78,17 +80,27 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
 void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   Checkpoint checkpoint = store_->load(context_);
   if (!checkpoint.note.empty()) console.warn(checkpoint.note);
-  directory.truncate_metrics(checkpoint.metrics_bytes);
-  records_ = read_metrics(directory.path());
   const nlohmann::json& state = checkpoint.state;
-  judgement_.measured = state.at(name_of(test_->measure()));
-  if (!state.at("loss").is_null()) judgement_.loss = state.at("loss");
-  cost_ = {count_from_text(state.at("macs")), count_from_text(state.at("flops")), 0};
-  samples_ = state.at("samples");
-  seconds_before_ = state.at("seconds");
-  history_ = state.at("history");
+  require_same_data(state);
+  directory.require(checkpoint.mark);
+  judgement_.measured = json_number(state, name_of(test_->measure()));
+  if (!json_member(state, "loss").is_null()) judgement_.loss = json_number(state, "loss");
+  cost_ = {count_from_text(json_text(state, "macs")), count_from_text(json_text(state, "flops")), 0};
+  samples_ = json_number(state, "samples");
+  seconds_before_ = json_number(state, "seconds");
+  history_ = json_member(state, "history");
+  learner_->load(std::move(checkpoint.tensors), json_member(state, "learner"));
+  // Nothing is cut before all else has turned out well.
+  records_ = directory.go_back_to(checkpoint.mark);
   for (const MegaBatchRecord& record : records_) cer_ += judged_by(record);
-  learner_->load(std::move(checkpoint.tensors), state.at("learner"));
+}
+
+void AnytimeRun::require_same_data(const nlohmann::json& state) const {
+  if (!state.contains("data_sha256")) return;  // of a version before
+  if (const std::string before = json_text(state, "data_sha256"); before != data_sha256_)
+    fail(ErrorKind::data, "the data set ", config_.stream.dataset,
+         " is not the one that this run began with: its content has ", "SHA-256 ", data_sha256_, ", it was ", before,
+         " when the checkpoint was saved; bring the files back, or start again with another --out");
 }
 
 // Judges the learner as it is now, or begins to: settle() has the result.
@@ -184,9 +196,9 @@ void AnytimeRun::save(RunDirectory& directory) {
                                 {"seconds", seconds()},
                                 {"history", history_},
                                 {"input", to_json(input_)},
-                                {"learner", learner}};
-  directory.sync_metrics();
-  store_->save(learner_->tensors(), state, directory.metrics_bytes());
+                                {"learner", learner},
+                                {"data_sha256", data_sha256_}};
+  store_->save(learner_->tensors(), state, directory.mark());
   last_save_ = steady_seconds();
 }
 
@@ -204,7 +216,7 @@ void AnytimeRun::finish(RunDirectory& directory, Console& console) {
   result["seed"] = config_.seed;
   result["version"] = version();
   if (history_.size() > 1) result["history"] = history_;  // the run went on elsewhere
-  directory.write_result(result);
+  directory.write_result(std::move(result));
   console.finish(aggregates, records_, directory.path());
 }
 

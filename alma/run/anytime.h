@@ -36,6 +36,7 @@ class AnytimeRun {
   };
 
   void resume(RunDirectory& directory, Console& console);
+  void require_same_data(const nlohmann::json& state) const;
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
   double planned_samples(std::int64_t update) const;
   void judge(std::int64_t updates_done);
@@ -49,6 +50,7 @@ class AnytimeRun {
   Config config_;
   Context& context_;
   InputDescription input_;
+  std::string data_sha256_;
   std::shared_ptr<const Samples> train_;
   // The test set and who is judged on it live in a context of their own where one can work beside the training: judging then
   // overlaps with the next update. Elsewhere it is the training's.

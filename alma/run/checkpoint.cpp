@@ -1,13 +1,11 @@
 #include "alma/run/checkpoint.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <span>
 
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 #include "engine/safetensors.h"
 
 namespace alma {
@@ -33,47 +31,45 @@ std::optional<std::int64_t> generation_of(const std::string& name) {
   return name == weights_name(generation) ? std::optional(generation) : std::nullopt;
 }
 
-std::span<const std::uint8_t> bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
 // The text of a state file. Its checksum is that of the same text without a checksum, and it has one spelling only, so that
 // any byte that differs shows.
 std::string with_checksum(json body) {
   body.erase("sha256");
-  body["sha256"] = sha256(bytes_of(body.dump(2)));
+  body["sha256"] = sha256(body.dump(2));
   return body.dump(2) + "\n";
 }
 
 // Also checks the size, since most damage shows there.
 std::string file_sha256(const fs::path& path, std::uint64_t expected_bytes) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(ErrorKind::data, path.string(), " cannot be read: ", system_error_text(errno));
+  std::optional<File> file = open_plain_file(path);
+  if (!file) fail(ErrorKind::data, path.string(), " is missing");
+  if (file->size() != expected_bytes)
+    fail(ErrorKind::data, path.string(), " has ", file->size(), " bytes, expected ", expected_bytes);
   Sha256 sum;
-  std::uint64_t bytes = 0;
-  std::vector<char> piece(1 << 20);
-  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())), file.gcount() > 0) {
-    const auto got = static_cast<std::size_t>(file.gcount());
-    sum.add({reinterpret_cast<const std::uint8_t*>(piece.data()), got});
-    bytes += got;
-  }
-  if (bytes != expected_bytes) fail(ErrorKind::data, path.string(), " has ", bytes, " bytes, expected ", expected_bytes);
+  std::vector<std::uint8_t> piece(1 << 20);
+  while (const std::size_t got = file->read(piece.data(), piece.size())) sum.add({piece.data(), got});
   return sum.hex();
 }
 
-// The tensor file that a state file names; nothing if that cannot be told.
-std::optional<std::string> named_weights(const fs::path& state) {
+// The tensor file that a state file names.
+struct NamedWeights {
+  bool known = false;  // false: the file is there and cannot be read or understood now
+  std::string file;    // empty: there is no state file
+};
+NamedWeights named_weights(const fs::path& state) {
   try {
-    return json::parse(read_text(state).value_or("")).at("weights").at("file").get<std::string>();
-  } catch (const json::exception&) {
-    return std::nullopt;
+    const auto text = read_plain_file(state);
+    return {true, text ? json_text(json_member(parse_json(*text), "weights"), "file") : ""};
+  } catch (const Error&) {
+    return {};
   }
 }
 
 }  // namespace
 
 struct CheckpointStore::State {
-  json body;
+  json state;
+  RunMark mark;
   std::int64_t generation = 0;
   fs::path weights;
 };
@@ -81,21 +77,31 @@ struct CheckpointStore::State {
 bool CheckpointStore::exists() const { return fs::exists(folder_ / kCurrent) || fs::exists(folder_ / kPrevious); }
 
 // Reads a state file and checks it and its tensor file. Throws Error (data) saying which of the two is damaged, and how.
-CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const {
-  const auto text = read_text(path);
-  if (!text) fail(ErrorKind::data, path.string(), " cannot be read: ", system_error_text(errno));
+CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const try {
+  const auto text = read_plain_file(path);
+  if (!text) fail(ErrorKind::data, path.string(), " cannot be read: ", system_error_text(ENOENT));
+  const json body = parse_json(*text);
+  if (!body.is_object()) throw JsonError("not a JSON object");
+  if (with_checksum(body) != *text) fail(ErrorKind::data, path.string(), " does not match the checksum in it");
+  if (const std::int64_t format = json_integer(body, "format"); format != kFormat)
+    fail(ErrorKind::data, path.string(), " is of format ", format, ", this version reads ", kFormat);
   State state;
-  state.body = json::parse(*text, nullptr, false);
-  if (!state.body.is_object()) fail(ErrorKind::data, path.string(), " is not a JSON object");
-  if (with_checksum(state.body) != *text) fail(ErrorKind::data, path.string(), " does not match the checksum in it");
-  if (state.body.value("format", 0) != kFormat)
-    fail(ErrorKind::data, path.string(), " is of format ", state.body.value("format", 0), ", this version reads ", kFormat);
-  const json& weights = state.body.at("weights");
-  state.generation = state.body.at("generation");
-  state.weights = folder_ / weights.at("file").get<std::string>();
-  const std::string sum = file_sha256(state.weights, weights.at("bytes")), expected = weights.at("sha256");
-  if (sum != expected) fail(ErrorKind::data, state.weights.string(), " has SHA-256 ", sum, ", expected ", expected);
+  state.state = json_member(body, "state");
+  state.mark.metrics_bytes = static_cast<std::uint64_t>(json_integer(body, "metrics_bytes", 0));
+  if (body.contains("metrics_sha256")) state.mark.metrics_sha256 = json_text(body, "metrics_sha256");
+  if (body.contains("config")) state.mark.config = json_text(body, "config");
+  state.generation = json_integer(body, "generation", 1);
+  const json& weights = json_member(body, "weights");
+  const std::string name = json_text(weights, "file");
+  if (!generation_of(name))
+    fail(ErrorKind::data, path.string(), " names ", name, ", which is no tensor file of a checkpoint");
+  state.weights = folder_ / name;
+  const std::string sum = file_sha256(state.weights, static_cast<std::uint64_t>(json_integer(weights, "bytes", 0)));
+  if (const std::string expected = json_text(weights, "sha256"); sum != expected)
+    fail(ErrorKind::data, state.weights.string(), " has SHA-256 ", sum, ", expected ", expected);
   return state;
+} catch (const JsonError& error) {
+  fail(ErrorKind::data, path.string(), ": ", error.what());
 }
 
 // Makes the generation in state.json the previous one - unless it is damaged: then the one before stays.
@@ -108,14 +114,14 @@ void CheckpointStore::keep_current() {
     }
   }
   if (!intact_) return;
-  const auto text = read_text(folder_ / kCurrent);
-  if (!text) fail("cannot read ", (folder_ / kCurrent).string(), ": ", system_error_text(errno));
+  const auto text = read_plain_file(folder_ / kCurrent);
+  if (!text) fail("cannot read ", (folder_ / kCurrent).string(), ": ", system_error_text(ENOENT));
   write_atomically(folder_ / kPrevious, *text);
 }
 
-void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& state, std::uint64_t metrics_bytes) {
+void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& state, const RunMark& mark) {
   std::error_code error;
-  fs::create_directories(folder_, error);
+  fs::create_directory(folder_, error);  // not what it lies in: that was moved away, if it is not there
   if (error) fail("cannot make the folder ", folder_.string(), ": ", error.message());
   std::int64_t generation = 1;  // above everything there, a file left by a killed save included
   for (const auto& entry : fs::directory_iterator(folder_))
@@ -128,7 +134,9 @@ void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& 
     const json body = {
         {"format", kFormat},
         {"generation", generation},
-        {"metrics_bytes", metrics_bytes},
+        {"metrics_bytes", mark.metrics_bytes},
+        {"metrics_sha256", mark.metrics_sha256},
+        {"config", mark.config},
         {"state", state},
         {"weights", {{"bytes", bytes}, {"file", weights.filename().string()}, {"sha256", file_sha256(weights, bytes)}}}};
     const std::string text = with_checksum(body);
@@ -139,33 +147,36 @@ void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& 
   } catch (...) {
     intact_.reset();
     std::error_code ignored;
-    if (named_weights(folder_ / kCurrent) != weights.filename().string()) fs::remove(weights, ignored);
+    const NamedWeights named = named_weights(folder_ / kCurrent);
+    if (named.known && named.file != weights.filename().string()) fs::remove(weights, ignored);
     throw;
   }
   intact_ = generation;
   remove_old_generations();
 }
 
-// Everything that neither state file names. What cannot be removed does no harm.
+// Everything that neither state file names, and what a killed process has begun. What cannot be removed does no harm.
 void CheckpointStore::remove_old_generations() const {
-  const auto current = named_weights(folder_ / kCurrent), previous = named_weights(folder_ / kPrevious);
+  const NamedWeights current = named_weights(folder_ / kCurrent), previous = named_weights(folder_ / kPrevious);
+  if (!current.known || !previous.known) return;  // what they name must stay; the next save looks again
   std::error_code ignored;
   std::vector<fs::path> old;
-  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (generation_of(name) && name != current && name != previous) old.push_back(entry.path());
+  for (fs::directory_iterator entry(folder_, ignored), end; entry != end; entry.increment(ignored)) {
+    const std::string name = entry->path().filename().string();
+    const bool generation = generation_of(name) && name != current.file && name != previous.file;
+    if (generation || is_temporary(name)) old.push_back(entry->path());
   }
   for (const fs::path& path : old) fs::remove(path, ignored);
 }
 
-Checkpoint CheckpointStore::load(Context& context) {
+Checkpoint CheckpointStore::newest(Context* context) {
   intact_.reset();
   std::string damage;
   for (const char* name : {kCurrent, kPrevious}) {
     try {
       State found = read_state(folder_ / name);
-      Checkpoint checkpoint{load_safetensors(found.weights, context), std::move(found.body.at("state")),
-                            found.body.at("metrics_bytes"), found.generation, ""};
+      Checkpoint checkpoint{{}, std::move(found.state), std::move(found.mark), found.generation, ""};
+      if (context) checkpoint.tensors = load_safetensors(found.weights, *context);
       if (damage.empty()) {
         intact_ = found.generation;
       } else {
@@ -181,5 +192,9 @@ Checkpoint CheckpointStore::load(Context& context) {
   fail(ErrorKind::data, "no usable checkpoint in ", folder_.string(), ": ", damage,
        "; restore the files, or start again with another --out");
 }
+
+Checkpoint CheckpointStore::load(Context& context) { return newest(&context); }
+
+Checkpoint CheckpointStore::verify() { return newest(nullptr); }
 
 }  // namespace alma

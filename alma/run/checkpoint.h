@@ -10,20 +10,29 @@
 
 namespace alma {
 
+/// What a checkpoint counts on in the run directory that it lies in. A version before has written no texts: they are empty.
+struct RunMark {
+  std::uint64_t metrics_bytes = 0;  // length of metrics.jsonl at that time
+  std::string metrics_sha256;       // of so many bytes
+  std::string config;               // as config.toml
+};
+
 /// What a checkpoint holds.
 struct Checkpoint {
   std::vector<NamedTensor> tensors;
-  nlohmann::json state;             // as given to save()
-  std::uint64_t metrics_bytes = 0;  // length of metrics.jsonl at that time
-  std::int64_t generation = 0;      // 1 for a run's first checkpoint
-  std::string note;                 // if not empty: the newest generation was damaged, how, and that the one before is used
+  nlohmann::json state;  // as given to save()
+  RunMark mark;
+  std::int64_t generation = 0;  // 1 for a run's first checkpoint
+  std::string note;             // if not empty: the newest generation was damaged, how, and that the one before is used
 };
 
 /// The checkpoints of a run: the newest generation and the one before.
 ///   weights-<generation>.safetensors   all tensors
-///   state.json                         names its tensor file with size and SHA-256, and has a checksum of itself; renamed
-///   last state.previous.json                the same of the generation before
-/// A process killed at any instant, or a full disk, leaves a whole generation behind.
+///   state.json                         names its tensor file with size and SHA-256, and has a checksum of itself; it is
+///                                      renamed last
+///   state.previous.json                the same of the generation before
+/// A process killed at any instant, or a full disk, leaves a whole generation behind. Nothing is removed that a state file
+/// names, or may name while it cannot be read.
 class CheckpointStore {
  public:
   /// Makes the folder at the first save().
@@ -33,14 +42,17 @@ class CheckpointStore {
   bool exists() const;
   /// Tensor names must be distinct; `state` is an object whose doubles are finite. On return the checkpoint is on the disk.
   /// Throws Error (failed) if it cannot be written; the generations that were there stay as they were.
-  void save(const std::vector<NamedTensor>& tensors, const nlohmann::json& state, std::uint64_t metrics_bytes);
+  void save(const std::vector<NamedTensor>& tensors, const nlohmann::json& state, const RunMark& mark);
   /// The newest generation that is whole. Throws Error(ErrorKind::data) naming the files and what was found if there is
-  /// none.
+  /// none, and Error (failed) if a file is there and cannot be read now: then the newest may still be whole.
   Checkpoint load(Context& context);
+  /// The same without the tensors: every byte is verified.
+  Checkpoint verify();
 
  private:
   struct State;
   State read_state(const std::filesystem::path& path) const;
+  Checkpoint newest(Context* context);
   void keep_current();
   void remove_old_generations() const;
 

@@ -5,17 +5,31 @@
 #include "alma/console/profile_report.h"
 #include "alma/run/anytime.h"
 #include "alma/run/interrupt.h"
+#include "alma/run/run_record.h"
 
 namespace alma {
 
 namespace {
 
-// A run that has its result: nothing to compute, so neither data nor device are needed.
-int show_finished(const RunDirectory& directory, const RunOptions& options, Console& console) {
-  const std::vector<MegaBatchRecord> records = read_metrics(directory.path());
+// The records of a run that has its result: nothing to compute, so neither data nor device are needed. All of the folder is
+// verified. A result that was damaged is made again from the checkpoint.
+std::optional<RunRecord> find_finished(const RunDirectory& directory, Console& console) try {
+  std::optional<RunRecord> run = read_finished_run(directory.path());
+  CheckpointStore store(directory.checkpoint_folder());
+  if (!run || !store.exists()) return run;
+  const Checkpoint checkpoint = store.verify();
+  if (!checkpoint.note.empty()) console.warn(checkpoint.note);
+  directory.require(checkpoint.mark);
+  return run;
+} catch (const DamagedResult& error) {
+  console.warn(std::string(error.what()) + "; it is made again");
+  return std::nullopt;
+}
+
+int show_finished(const RunRecord& run, const RunOptions& options, Console& console) {
   console.say("this run is complete");
   if (options.profile) console.warn("nothing was left to run, so --profile has recorded nothing");
-  console.finish(aggregate(records, options.config.learner.wait), records, directory.path());
+  console.finish(run.measures, run.records, run.folder);
   return 0;
 }
 
@@ -39,7 +53,7 @@ int run_command(const RunOptions& options) {
   catch_interrupts();
   if (options.mode == OpenMode::resume) {
     RunDirectory directory(options.out, options.config, options.mode);
-    if (is_finished(directory.path())) return show_finished(directory, options, console);
+    if (const auto run = find_finished(directory, console)) return show_finished(*run, options, console);
   }
   std::optional<Profiler> profiler;
   if (options.profile) profiler.emplace();
@@ -52,9 +66,12 @@ int run_command(const RunOptions& options) {
     const ProfileSpan span(context, kLoadingData);
     return load_data(options.config);
   };
-  AnytimeRun run(options.config, context, image_task(options.config, load()));
+  ImageData data = load();
+  if (!data.warning.empty()) console.warn(data.warning);
+  AnytimeRun run(options.config, context, image_task(options.config, std::move(data)));
   RunDirectory directory(options.out, options.config, options.mode);
-  if (is_finished(directory.path())) return show_finished(directory, options, console);
+  if (!directory.warning().empty()) console.warn(directory.warning());
+  if (const auto done = find_finished(directory, console)) return show_finished(*done, options, console);
   RunFacts facts = run.facts();
   facts.threads = options.threads;
   facts.run_directory = directory.path();

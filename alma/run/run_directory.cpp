@@ -1,16 +1,16 @@
 #include "alma/run/run_directory.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <sstream>
-#include <utility>
 
-#include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 
 namespace alma {
 
@@ -22,6 +22,7 @@ constexpr const char* kConfig = "config.toml";
 constexpr const char* kMetrics = "metrics.jsonl";
 constexpr const char* kResult = "result.json";
 constexpr const char* kLock = "run.lock";
+constexpr std::uint64_t kLargestConfig = 64 << 10;  // many times what any has: the parser recurses
 
 std::string this_writer() {
   char host[256] = "?";
@@ -34,75 +35,134 @@ std::string this_writer() {
   return nlohmann::ordered_json{{"host", host}, {"pid", ::getpid()}, {"start", start}}.dump() + "\n";
 }
 
-std::string describe_writer(const fs::path& lock) {
-  const auto json = nlohmann::json::parse(read_text(lock).value_or(""), nullptr, false);
-  if (!json.is_object()) return "another process";
+std::string describe_writer(const fs::path& lock) try {
+  const auto json = parse_json(read_plain_file(lock, 4096).value_or(""));
   std::ostringstream text;
-  text << "process " << json.value("pid", 0) << " on host " << json.value("host", "?") << ", started "
-       << json.value("start", "?");
+  text << "process " << json_integer(json, "pid") << " on host " << json_text(json, "host") << ", started "
+       << json_text(json, "start");
   return text.str();
+} catch (const Error&) {
+  return "another process";
 }
 
-// True if the folder is new; false if something of that name is there.
-bool make_folder(const fs::path& path) {
+// "new/" and "new/." are "new".
+fs::path without_end(fs::path path) {
+  while (path.has_parent_path() && path != path.parent_path() && (!path.has_filename() || path.filename() == "."))
+    path = path.parent_path();
+  return path;
+}
+
+void remove_empty(const std::vector<fs::path>& folders) {
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) ::rmdir(folder->c_str());
+}
+
+// What is not there of a folder and those above it is made; returns that, the outermost first.
+std::vector<fs::path> make_folders(const fs::path& path) {
+  std::vector<fs::path> missing, made;
   std::error_code error;
-  if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
-  if (!error && fs::create_directory(path, error)) return true;
-  std::error_code ignored;  // a file of that name is an error to create_directory, a folder is not
-  if (!error || fs::exists(fs::symlink_status(path, ignored))) return false;
-  fail(ErrorKind::usage, "cannot make the run directory ", path.string(), ": ", error.message(),
-       "; expected a folder that can be written, choose another --out");
+  for (fs::path part = path; !part.empty() && !fs::exists(fs::symlink_status(part, error)); part = part.parent_path())
+    missing.push_back(part);
+  for (auto part = missing.rbegin(); part != missing.rend(); ++part) {
+    if (fs::create_directory(*part, error)) made.push_back(*part);
+    if (!error || fs::exists(fs::symlink_status(*part))) continue;  // by another process meanwhile
+    remove_empty(made);
+    fail(ErrorKind::usage, "cannot make the run directory ", path.string(), ": ", error.message(),
+         "; expected a folder that can be written, choose another --out");
+  }
+  return made;
 }
 
-fs::path free_path(const fs::path& path) {
-  for (int i = 2;; ++i) {
-    fs::path candidate = path;
-    candidate += "-";
-    candidate += std::to_string(i);
-    if (make_folder(candidate)) return candidate;
+// Nothing is lost with it: it is empty, or a run was killed in it before it began.
+bool is_unbegun(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool empty_records = name == kMetrics && entry->is_regular_file(error) && entry->file_size(error) == 0;
+    if (name != kLock && !empty_records && !is_temporary(name)) return false;
   }
+  return !error;
+}
+
+[[noreturn]] void fail_taken(const fs::path& path) {
+  const bool is_run = fs::exists(path / kConfig) && fs::exists(path / kMetrics);
+  fail(ErrorKind::usage, "the run directory ", path.string(), " exists already",
+       is_run ? "; add --resume to go on with it, or choose another --out"
+              : " and holds something else; choose another --out, or an empty folder");
 }
 
 }  // namespace
 
-RunDirectory::RunDirectory(const fs::path& path, const Config& config, OpenMode mode) : path_(path) {
-  bool made = false;
+RunDirectory::RunDirectory(const fs::path& path, const Config& config, OpenMode mode) : path_(without_end(path)) {
   if (mode == OpenMode::resume) {
     check_resumable(config);
-  } else {
-    made = make_folder(path_);
-    if (!made && mode == OpenMode::create)
-      fail(ErrorKind::usage, "the run directory ", path.string(),
-           " exists already; add --resume to go on with it, or choose another --out");
-    if (!made && mode == OpenMode::create_free) path_ = free_path(path), made = true;
+    take_lock();
+    open_begun();
+    return;
   }
+  const fs::path wanted = path_;
+  for (int i = 2; !begin(config, mode); ++i) {
+    if (mode != OpenMode::create_free) fail_taken(path_);
+    path_ = wanted;
+    path_ += "-" + std::to_string(i);
+  }
+}
+
+// False if the name is taken.
+bool RunDirectory::begin(const Config& config, OpenMode mode) {
+  const std::vector<fs::path> made = make_folders(path_);
+  const bool is_new = !made.empty() && made.back() == path_;
+  if (!is_new && (mode == OpenMode::create_free || (mode == OpenMode::create && !is_unbegun(path_)))) {
+    remove_empty(made);
+    return false;
+  }
+  bool creating = false;
   try {
     take_lock();
-    // Of processes that ensure a run together, the one with the lock creates it; a folder without configuration is left of
-    // one that was killed before.
-    const bool begun = mode == OpenMode::ensure && fs::exists(path_ / kConfig);
-    if (begun) check_resumable(config);
-    if (mode != OpenMode::resume && !begun) create(config);
-    open_metrics();
+    // Of processes that want the same folder, the one with the lock creates the run; a folder without configuration is left
+    // of one that was killed before.
+    const bool begun = fs::exists(path_ / kConfig);
+    if (begun && mode != OpenMode::ensure) {
+      lock_.reset();
+      return false;
+    }
+    creating = !begun;
+    if (creating) {
+      create(config);
+    } else {
+      check_resumable(config);
+      open_begun();
+    }
+    return true;
+  } catch (const HasWriter&) {
+    lock_.reset();
+    if (mode == OpenMode::create_free) return false;
+    throw;
   } catch (...) {
-    const bool mine = lock_ >= 0;
-    if (mine) ::close(lock_);
-    if (metrics_ >= 0) ::close(metrics_);
     std::error_code ignored;
-    if (made && mine) fs::remove_all(path_, ignored);
+    if (creating)
+      for (const char* name : {kConfig, kMetrics}) fs::remove(path_ / name, ignored);
+    if (is_new && lock_) fs::remove(path_ / kLock, ignored);
+    remove_empty(made);
     throw;
   }
 }
 
-RunDirectory::~RunDirectory() {
-  ::close(metrics_);
-  ::close(lock_);  // lets the lock go; the file stays, since removing it could take a new writer's lock away
+// The configuration comes last: with it the run has begun.
+void RunDirectory::create(const Config& config) {
+  for (const auto& entry : fs::directory_iterator(path_))
+    if (is_temporary(entry.path())) fs::remove(entry.path());
+  open_metrics(O_CREAT);
+  config_ = write_config(config);
+  write_atomically(path_ / kConfig, config_);
 }
 
-void RunDirectory::create(const Config& config) { write_atomically(path_ / kConfig, write_config(config)); }
-
-void RunDirectory::check_resumable(const Config& config) const {
-  const auto found = differences(read_run_config(path_), config);
+void RunDirectory::check_resumable(const Config& config) {
+  const Config there = read_run_config(path_);
+  config_ = write_config(config);
+  if (!fs::exists(path_ / kMetrics) && !fs::exists(path_ / kLock) && !fs::exists(checkpoint_folder()))
+    fail(ErrorKind::usage, path_.string(), " is no run directory: it has a config.toml, but no metrics.jsonl",
+         "; expected a folder made by `alma run`");
+  const auto found = differences(there, config);
   if (found.empty()) return;
   std::ostringstream text;
   text << "cannot resume " << path_.string() << " with another configuration:";
@@ -114,71 +174,129 @@ void RunDirectory::check_resumable(const Config& config) const {
 
 void RunDirectory::take_lock() {
   const fs::path path = path_ / kLock;
-  lock_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0)
-    fail(ErrorKind::usage, "cannot write in the run directory ", path_.string(), ": ", system_error_text(errno),
+  try {
+    lock_.emplace(path);
+  } catch (const Error& error) {
+    fail(ErrorKind::usage, "cannot write in the run directory ", path_.string(), ": ", error.what(),
          "; expected a folder that can be written");
-  // The kernel lets go of the lock when its process ends in whatever way, so a file left behind is no obstacle.
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    ::close(std::exchange(lock_, -1));
-    if (error == EWOULDBLOCK)
-      throw HasWriter(ErrorKind::usage, "the run directory " + path_.string() + " has a writer: " + describe_writer(path) +
-                                            "; wait until it has ended, or choose another --out");
-    fail("cannot lock ", path.string(), ": ", system_error_text(error));
   }
-  const std::string writer = this_writer();
-  if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, writer.data(), writer.size(), 0) != static_cast<ssize_t>(writer.size()))
-    fail("cannot write ", path.string(), ": ", system_error_text(errno));
+  const FileLock::State state = lock_->take();
+  if (state == FileLock::State::busy)
+    throw HasWriter(ErrorKind::usage, "the run directory " + path_.string() + " has a writer: " + describe_writer(path) +
+                                          "; wait until it has ended, or choose another --out");
+  if (state == FileLock::State::unsupported)
+    warning_ = "the file system of " + path_.string() + " knows no locks: let no other process work on this run";
+  lock_->write(this_writer());
 }
 
-void RunDirectory::open_metrics() {
-  const fs::path path = path_ / kMetrics;
-  metrics_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (metrics_ < 0) fail("cannot open ", path.string(), ": ", system_error_text(errno));
-  // A machine that lost power may have left part of a line.
-  const std::string text = read_text(path).value_or("");
-  const std::size_t end = text.rfind('\n');
+void RunDirectory::open_metrics(int flags) {
+  metrics_.emplace(path_ / kMetrics, O_RDWR | O_APPEND | O_NOFOLLOW | flags);
+  const std::string text = read_plain_file(path_ / kMetrics).value_or("");
   metrics_bytes_ = text.size();
-  truncate_metrics(end == std::string::npos ? 0 : end + 1);
+  metrics_sum_ = std::make_unique<Sha256>();
+  metrics_sum_->add(text);
 }
 
-void RunDirectory::write_result(const nlohmann::ordered_json& result) {
+// A run that was killed before it had records has none to miss.
+void RunDirectory::open_begun() {
+  const fs::path path = path_ / kMetrics;
+  const bool missing = !fs::exists(path);
+  if (missing && (fs::exists(checkpoint_folder()) || fs::exists(path_ / kResult)))
+    fail(ErrorKind::data, path.string(),
+         " is missing, although the run has saved; restore it, or start again with another --out");
+  open_metrics(missing ? O_CREAT : 0);
+}
+
+// Records, checkpoint and result must not part.
+void RunDirectory::require_records_here() const {
+  struct stat here {
+  }, open{};
+  const std::string path = (path_ / kMetrics).string();
+  if (::stat(path.c_str(), &here) != 0 || ::fstat(metrics_->descriptor(), &open) != 0 || here.st_ino != open.st_ino ||
+      here.st_dev != open.st_dev)
+    fail("the run directory ", path_.string(),
+         " is no longer the one that this run writes: it was moved, removed or replaced",
+         "; put it back, then go on with: alma run --resume --out ", path_.string());
+  if (metrics_->size() != metrics_bytes_)
+    fail(path.c_str(), " has ", metrics_->size(), " bytes, this run has written ", metrics_bytes_,
+         ": another program has changed it; restore the file, or start again with another --out");
+}
+
+void RunDirectory::write_result(nlohmann::ordered_json result) {
+  result["metrics_sha256"] = mark().metrics_sha256;
   write_atomically(path_ / kResult, result.dump(2) + "\n");
+}
+
+RunMark RunDirectory::mark() {
+  require_records_here();
+  metrics_->sync();
+  return {metrics_bytes_, metrics_sum_->hex(), config_};
 }
 
 void RunDirectory::append(const MegaBatchRecord& record) {
   const std::string line = to_json_line(record) + "\n";
-  ssize_t done;
-  do done = ::write(metrics_, line.data(), line.size());
-  while (done < 0 && errno == EINTR);
-  if (done == static_cast<ssize_t>(line.size())) {
-    metrics_bytes_ += line.size();
-    return;
+  try {
+    metrics_->write(line);
+  } catch (const Error& error) {
+    const bool restored = ::ftruncate(metrics_->descriptor(), static_cast<off_t>(metrics_bytes_)) == 0;
+    fail(error.what(), restored ? "" : " (its last line is cut)", "; go on with: alma run --resume --out ", path_.string());
   }
-  const int error = done < 0 ? errno : ENOSPC;
-  const bool restored = ::ftruncate(metrics_, static_cast<off_t>(metrics_bytes_)) == 0;
-  fail("cannot write ", (path_ / kMetrics).string(), ": ", system_error_text(error),
-       restored ? "" : " (its last line is cut)", "; make room, then go on with: alma run --resume --out ", path_.string());
+  metrics_bytes_ += line.size();
+  metrics_sum_->add(line);
 }
 
-void RunDirectory::truncate_metrics(std::uint64_t bytes) {
+void RunDirectory::require(const RunMark& mark) const {
   const fs::path path = path_ / kMetrics;
-  if (bytes > metrics_bytes_)
-    fail(ErrorKind::data, path.string(), " has ", metrics_bytes_, " bytes, the checkpoint counts on ", bytes,
-         "; restore the file, or start again with another --out");
-  if (bytes == metrics_bytes_) return;
-  if (::ftruncate(metrics_, static_cast<off_t>(bytes)) != 0)
-    fail("cannot truncate ", path.string(), ": ", system_error_text(errno));
-  metrics_bytes_ = bytes;
+  std::string found;
+  const std::string text = read_plain_file(path).value_or("");
+  if (text.size() < mark.metrics_bytes) {
+    found = "\n  " + path.string() + " has " + std::to_string(text.size()) + " bytes, the checkpoint counts on " +
+            std::to_string(mark.metrics_bytes);
+  } else if (!mark.metrics_sha256.empty()) {
+    const std::string sum = sha256(std::string_view(text).substr(0, mark.metrics_bytes));
+    if (sum != mark.metrics_sha256)
+      found = "\n  " + path.string() + " was changed: its first " + std::to_string(mark.metrics_bytes) +
+              " bytes have SHA-256 " + sum + ", the checkpoint counts on " + mark.metrics_sha256;
+  }
+  const ErrorKind kind = found.empty() ? ErrorKind::usage : ErrorKind::data;
+  if (!mark.config.empty())
+    for (const auto& [key, saved, there] : differences(parse_config(mark.config, "the checkpoint"), read_run_config(path_)))
+      if (key != "train.checkpoint_seconds")  // no number depends on it
+        found += "\n  " + (path_ / kConfig).string() + " was changed: " + key + " was " + saved + ", is " + there;
+  if (!found.empty())
+    fail(kind, path_.string(), " is not as it was when its checkpoint was saved:", found,
+         "\nrestore what was changed, or start again with another --out");
 }
 
-std::vector<MegaBatchRecord> read_metrics(const fs::path& run_directory) {
-  const fs::path path = run_directory / kMetrics;
-  const auto text = read_text(path);
-  if (!text) fail(ErrorKind::data, "cannot read ", path.string(), ": ", system_error_text(errno));
+std::vector<MegaBatchRecord> RunDirectory::go_back_to(const RunMark& mark) {
+  require(mark);
+  const std::string text = read_plain_file(path_ / kMetrics).value_or("").substr(0, mark.metrics_bytes);
+  std::vector<MegaBatchRecord> records = parse_metrics(text, path_ / kMetrics);
+  for (std::size_t i = 0; i < records.size(); ++i)
+    if (records[i].t != static_cast<std::int64_t>(i) + 1)
+      fail(ErrorKind::data, (path_ / kMetrics).string(), ":", i + 1, ": t is ", records[i].t, ", expected ", i + 1,
+           "; restore the file, or start again with another --out");
+  cut(mark.metrics_bytes);
+  metrics_sum_->add(text);
+  return records;
+}
+
+void RunDirectory::start_over() {
+  if (fs::exists(path_ / kResult))
+    fail(ErrorKind::data, path_.string(), " holds the result of a run, but no checkpoint; its records are left as they are",
+         "; restore the checkpoint, or start again with another --out");
+  cut(0);
+}
+
+void RunDirectory::cut(std::uint64_t bytes) {
+  if (metrics_->size() != bytes) metrics_->truncate(bytes);
+  metrics_bytes_ = bytes;
+  metrics_sum_ = std::make_unique<Sha256>();
+}
+
+std::vector<MegaBatchRecord> parse_metrics(const std::string& text, const fs::path& path) {
   std::vector<MegaBatchRecord> records;
-  std::istringstream lines(*text);
+  std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     try {
       records.push_back(record_from_json(line));
@@ -190,20 +308,19 @@ std::vector<MegaBatchRecord> read_metrics(const fs::path& run_directory) {
   return records;
 }
 
-void RunDirectory::sync_metrics() {
-  if (::fsync(metrics_) != 0)
-    fail("cannot write ", (path_ / kMetrics).string(), ": ", system_error_text(errno),
-         "; make room, then go on with: alma run --resume --out ", path_.string());
+std::vector<MegaBatchRecord> read_metrics(const fs::path& run_directory) {
+  const fs::path path = run_directory / kMetrics;
+  const auto text = read_plain_file(path);
+  if (!text) fail(ErrorKind::data, "cannot read ", path.string(), ": ", system_error_text(ENOENT));
+  return parse_metrics(*text, path);
 }
-
-bool is_finished(const fs::path& run_directory) { return fs::exists(run_directory / kResult); }
 
 Config read_run_config(const fs::path& run_directory) {
   const fs::path path = run_directory / kConfig;
-  const auto text = read_text(path);
+  const auto text = read_plain_file(path, kLargestConfig);
   if (!text)
-    fail(ErrorKind::usage, run_directory.string(), " is no run directory: cannot read ", path.string(), ": ",
-         system_error_text(errno), "; expected a folder made by `alma run`");
+    fail(ErrorKind::usage, run_directory.string(), " is no run directory: it has no config.toml",
+         "; expected a folder made by `alma run` (a run begins without --resume, in a new or an empty folder)");
   return parse_config(*text, path.string());
 }
 

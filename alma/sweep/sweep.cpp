@@ -11,6 +11,7 @@
 
 #include "alma/run/interrupt.h"
 #include "alma/run/run.h"
+#include "alma/run/run_record.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/exit_code.h"

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "alma/run/run_directory.h"
+#include "alma/run/run_record.h"
 #include "alma/sweep/grid.h"
 #include "base/files.h"
 #include "base/random.h"

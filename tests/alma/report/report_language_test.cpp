@@ -234,7 +234,7 @@ TEST_F(LanguageReport, NamesDamagedLanguageModelsAndLeavesThemOut) {
                                {"huge", "not a record of a mega-batch"},
                                {"word", "not a record of a mega-batch"},
                                {"null", "not a record of a mega-batch"},
-                               {"no experts", "experts is 0, expected an integer of at least 1"},
+                               {"no experts", "experts is 0, expected an integer in 1"},
                                {"part of an expert", "experts is 1e+300, expected an integer"},
                                {"another", "mean_ppl is 25.0"},
                                {"mean", "mean_ppl is 25.1"},

@@ -1,11 +1,13 @@
 #include "alma/run/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <limits>
 #include <set>
 
+#include "base/checksum.h"
 #include "base/files.h"
 #include "tests/alma/limits.h"
 #include "tests/data/files.h"
@@ -30,10 +32,9 @@ class CheckpointTest : public testing::Test {
             {"steps", Tensor::from(context_, {2}, std::vector<std::int32_t>{static_cast<int>(value), -1})}};
   }
   static json state(int epoch) { return {{"epoch", epoch}, {"best", 0.1 * epoch}, {"macs", "12345678901234567890123"}}; }
+  static RunMark mark(int n) { return {static_cast<std::uint64_t>(100 * n), "sum of " + std::to_string(n), "seed = 1\n"}; }
   /// Saves generation n, recognisable by its content.
-  void save(CheckpointStore& store, int n) {
-    store.save(tensors(static_cast<float>(n)), state(n), static_cast<std::uint64_t>(100 * n));
-  }
+  void save(CheckpointStore& store, int n) { store.save(tensors(static_cast<float>(n)), state(n), mark(n)); }
 
   /// Loads with a fresh store and expects generation n, from the newest files or from the ones before.
   void expect_generation(int n, bool fallback, const fs::path& folder) {
@@ -41,7 +42,9 @@ class CheckpointTest : public testing::Test {
     const Checkpoint found = store.load(context_);
     EXPECT_EQ(found.generation, n);
     EXPECT_EQ(found.state, state(n));
-    EXPECT_EQ(found.metrics_bytes, static_cast<std::uint64_t>(100 * n));
+    EXPECT_EQ(found.mark.metrics_bytes, mark(n).metrics_bytes);
+    EXPECT_EQ(found.mark.metrics_sha256, mark(n).metrics_sha256);
+    EXPECT_EQ(found.mark.config, mark(n).config);
     ASSERT_EQ(found.tensors.size(), 3u);
     for (const auto& [name, tensor] : found.tensors) {
       if (name == "weight") {
@@ -107,7 +110,7 @@ TEST_F(CheckpointTest, StateMustBeFinite) {
   CheckpointStore store(folder_);
   save(store, 1);
   const json bad = {{"best", -std::numeric_limits<double>::infinity()}};
-  expect_error(ErrorKind::failed, {"not finite"}, [&] { store.save(tensors(2), bad, 0); });
+  expect_error(ErrorKind::failed, {"not finite"}, [&] { store.save(tensors(2), bad, {}); });
   expect_generation(1);
   EXPECT_EQ(files(), (std::set<std::string>{"state.json", "weights-1.safetensors"}));
 }
@@ -217,7 +220,8 @@ TEST_F(CheckpointTest, AKillBetweenTheStepsLosesNothing) {
     save(resumed, 4);
     CheckpointStore reread(copy);
     EXPECT_EQ(reread.load(context_).state, state(4));
-    for (const auto& entry : fs::directory_iterator(copy)) EXPECT_NE(entry.path().filename(), "weights-3.safetensors");
+    for (const auto& entry : fs::directory_iterator(copy))
+      EXPECT_FALSE(entry.path().filename() == "weights-3.safetensors" || is_temporary(entry.path())) << entry.path();
   };
   write_text(folder_ / "weights-3.safetensors", weights3.substr(0, 40));
   expect_both("half of the tensor file");
@@ -225,11 +229,11 @@ TEST_F(CheckpointTest, AKillBetweenTheStepsLosesNothing) {
   expect_both("the tensor file");
   fs::copy_file(folder_ / "state.json", folder_ / "state.previous.json", fs::copy_options::overwrite_existing);
   expect_both("the current state is the previous one");
-  write_text(folder_ / "state.json.tmp", state3.substr(0, 30));
+  write_text(folder_ / ".alma-0123456789abcdef.tmp", state3.substr(0, 30));
   expect_both("half of the new state");
-  write_text(folder_ / "state.json.tmp", state3);
+  write_text(folder_ / ".alma-0123456789abcdef.tmp", state3);
   expect_both("the new state, not renamed");
-  fs::rename(folder_ / "state.json.tmp", folder_ / "state.json");
+  fs::rename(folder_ / ".alma-0123456789abcdef.tmp", folder_ / "state.json");
   expect_generation(3);
   fs::remove(folder_ / "weights-3.safetensors");
   expect_generation(2, true);
@@ -261,7 +265,7 @@ TEST_F(CheckpointTest, AFullDiskLeavesThePreviousGeneration) {
     SCOPED_TRACE(kibibytes_free);
     disk.fill(kibibytes_free);
     expect_error(ErrorKind::failed, {"No space left on device", "--resume"},
-                 [&] { store.save(tensors(3, count), state(3), 300); });
+                 [&] { store.save(tensors(3, count), state(3), mark(3)); });
     expect_generation(2, false, folder);
   };
   expect_refused(64, 20000);
@@ -271,6 +275,86 @@ TEST_F(CheckpointTest, AFullDiskLeavesThePreviousGeneration) {
   fs::remove(temporary_ / "disk/filler");
   save(store, 3);
   expect_generation(3, false, folder);
+}
+
+std::string with_sum(json body) {
+  body.erase("sha256");
+  body["sha256"] = sha256(body.dump(2));
+  return body.dump(2) + "\n";
+}
+
+TEST_F(CheckpointTest, VerifyReadsEveryByteAndNoTensor) {
+  CheckpointStore store(folder_);
+  save(store, 1);
+  save(store, 2);
+  EXPECT_EQ(store.verify().mark.metrics_bytes, 200u);
+  std::string weights = text_of(folder_ / "weights-2.safetensors");
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  write_text(folder_ / "weights-2.safetensors", weights);
+  const Checkpoint found = store.verify();
+  EXPECT_EQ(found.generation, 1);
+  EXPECT_NE(found.note.find("weights-2.safetensors has SHA-256"), std::string::npos) << found.note;
+}
+
+// Made by the version before: no sum of the records, no configuration.
+TEST_F(CheckpointTest, AStateWithoutDigestsIsRead) {
+  CheckpointStore store(folder_);
+  save(store, 1);
+  json body = json::parse(text_of(folder_ / "state.json"));
+  body.erase("metrics_sha256");
+  body.erase("config");
+  write_text(folder_ / "state.json", with_sum(body));
+  const Checkpoint found = CheckpointStore(folder_).load(context_);
+  EXPECT_EQ(found.mark.metrics_bytes, 100u);
+  EXPECT_TRUE(found.mark.metrics_sha256.empty() && found.mark.config.empty() && found.note.empty());
+}
+
+// While a state file cannot be read nobody knows which tensors it names.
+TEST_F(CheckpointTest, NothingIsRemovedThatAStateFileMayName) {
+  CheckpointStore store(folder_);
+  for (int n = 1; n <= 3; ++n) save(store, n);
+  fs::remove(folder_ / "state.previous.json");
+  fs::create_directory(folder_ / "state.previous.json");  // cannot be read as a file, nor replaced
+  EXPECT_THROW(save(store, 4), Error);
+  EXPECT_TRUE(files().contains("weights-2.safetensors") && files().contains("weights-3.safetensors"));
+  expect_generation(3);
+  write_text(folder_ / "weights-1.safetensors", "old");
+  fs::remove(folder_ / "state.previous.json");
+  write_text(folder_ / "state.previous.json", "{");
+  CheckpointStore again(folder_);
+  save(again, 4);
+  EXPECT_FALSE(files().contains("weights-1.safetensors")) << "both state files can be read again";
+  expect_generation(4);
+}
+
+TEST_F(CheckpointTest, WhatIsNoPlainFileIsDamageAndNeverWaitedFor) {
+  CheckpointStore store(folder_);
+  save(store, 1);
+  save(store, 2);
+  fs::remove(folder_ / "state.json");
+  ASSERT_EQ(::mkfifo((folder_ / "state.json").c_str(), 0600), 0);
+  expect_generation(1, true);
+}
+
+TEST_F(CheckpointTest, NumbersAndNamesInAStateAreChecked) {
+  CheckpointStore store(folder_);
+  save(store, 1);
+  const json good = json::parse(text_of(folder_ / "state.json"));
+  const auto expect_refused = [&](const char* key, json value, const std::string& part) {
+    json body = good;
+    body[json::json_pointer(key)] = std::move(value);
+    write_text(folder_ / "state.json", with_sum(body));
+    expect_unusable({"state.json", part});
+  };
+  expect_refused("/metrics_bytes", 92233720368547758071.0, "metrics_bytes is 9.22");
+  expect_refused("/metrics_bytes", std::numeric_limits<std::uint64_t>::max(), "metrics_bytes is 18446744073709551615");
+  expect_refused("/metrics_bytes", -1, "metrics_bytes is -1");
+  expect_refused("/generation", "1", "generation is \"1\"");
+  expect_refused("/weights/bytes", 0.5, "bytes is 0.5");
+  expect_refused("/weights/file", "../weights-1.safetensors", "which is no tensor file");
+  expect_refused("/weights", 7, "a JSON object");
+  write_text(folder_ / "state.json", std::string(300000, '[') + std::string(300000, ']'));
+  expect_unusable({"state.json", "nested deeper"});
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "alma/run/run_directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "alma/run/run_record.h"
 #include "base/files.h"
 #include "tests/alma/limits.h"
 #include "tests/data/files.h"
@@ -39,7 +41,7 @@ TEST(RunDirectory, NewOneHoldsTheConfiguration) {
   RunDirectory directory(path, some_config(), OpenMode::create);
   EXPECT_EQ(directory.path(), path);
   EXPECT_FALSE(is_finished(directory.path()));
-  EXPECT_EQ(directory.metrics_bytes(), 0u);
+  EXPECT_EQ(directory.mark().metrics_bytes, 0u);
   EXPECT_EQ(text_of(path / "config.toml"), write_config(some_config()));
   EXPECT_TRUE(differences(read_run_config(path), some_config()).empty());
   EXPECT_EQ(text_of(path / "metrics.jsonl"), "");
@@ -47,13 +49,59 @@ TEST(RunDirectory, NewOneHoldsTheConfiguration) {
 
 TEST(RunDirectory, WhatExistsIsLeftAlone) {
   test::TemporaryFolder folder;
-  fs::create_directory(folder / "run");
+  folder.write("full/letter", {1});
   std::ofstream(folder / "file") << "precious";
-  for (const char* name : {"run", "file"})
-    expect_error(ErrorKind::usage, {name, "exists already", "--resume", "--out"},
+  for (const char* name : {"full", "file"})
+    expect_error(ErrorKind::usage, {name, "exists already", "something else", "--out"},
                  [&] { RunDirectory(folder / name, some_config(), OpenMode::create); });
-  EXPECT_TRUE(fs::is_empty(folder / "run"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder / "full"), fs::directory_iterator()), 1);
   EXPECT_EQ(text_of(folder / "file"), "precious");
+  { RunDirectory(folder / "run", some_config(), OpenMode::create); }
+  expect_error(ErrorKind::usage, {"exists already", "add --resume"},
+               [&] { RunDirectory(folder / "run", some_config(), OpenMode::create); });
+}
+
+TEST(RunDirectory, AnyWayToWriteAFolderNamesIt) {
+  test::TemporaryFolder folder;
+  for (const char* name : {"new/", "a/b//", "./c/.", "d/./"}) {
+    const fs::path path = folder / name;
+    { RunDirectory(path, some_config(), OpenMode::create); }
+    EXPECT_TRUE(fs::exists(path / "config.toml")) << name;
+    { RunDirectory(path, some_config(), OpenMode::resume); }
+    const RunDirectory second(path, some_config(), OpenMode::create_free);
+    EXPECT_TRUE(second.path().string().ends_with("-2")) << second.path();
+  }
+}
+
+// Killed before it began, at any point: with nothing, a lock, no records yet, half of its configuration.
+TEST(RunDirectory, WhatAKilledStartLeavesIsUsedAgain) {
+  test::TemporaryFolder folder;
+  for (const OpenMode mode : {OpenMode::create, OpenMode::ensure})
+    for (const std::vector<const char*>& left : {std::vector<const char*>{},
+                                                 {"run.lock"},
+                                                 {"run.lock", "metrics.jsonl"},
+                                                 {"run.lock", "metrics.jsonl", ".alma-1.tmp"}}) {
+      const fs::path path = folder / ("run" + std::to_string(left.size()) + (mode == OpenMode::create ? "c" : "e"));
+      fs::create_directory(path);
+      for (const char* name : left) std::ofstream(path / name) << "";
+      RunDirectory directory(path, some_config(), mode);
+      directory.append(some_record(1));
+      EXPECT_EQ(text_of(path / "config.toml"), write_config(some_config()));
+      EXPECT_FALSE(fs::exists(path / ".alma-1.tmp"));
+    }
+}
+
+TEST(RunDirectory, ARefusedStartLeavesNothing) {
+  test::TemporaryFolder folder;
+  std::ofstream(folder / "file") << "x";
+  expect_error(ErrorKind::usage, {"exists already"},
+               [&] { RunDirectory(folder / "new/..", some_config(), OpenMode::create); });
+  expect_error(ErrorKind::usage, {"cannot make"}, [&] { RunDirectory(folder / "file/a", some_config(), OpenMode::create); });
+  {
+    test::FileSizeLimit limit(10);  // the lock's file cannot be written
+    EXPECT_THROW(RunDirectory(folder / "a/b/run", some_config(), OpenMode::create), Error);
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()), 1) << "the file alone";
 }
 
 TEST(RunDirectory, DefaultNamesAreNumbered) {
@@ -82,9 +130,9 @@ TEST(RunDirectory, RecordsAreWholeLinesAndReadBack) {
     directory.append(some_record(t));
     expected += to_json_line(some_record(t)) + "\n";
     EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), expected);
-    EXPECT_EQ(directory.metrics_bytes(), expected.size());
+    EXPECT_EQ(directory.mark().metrics_bytes, expected.size());
+    EXPECT_EQ(directory.mark().metrics_sha256, sha256(expected));
   }
-  directory.sync_metrics();
   const auto records = read_metrics(directory.path());
   ASSERT_EQ(records.size(), 20u);
   for (std::int64_t t = 1; t <= 20; ++t)
@@ -93,31 +141,74 @@ TEST(RunDirectory, RecordsAreWholeLinesAndReadBack) {
 
 TEST(RunDirectory, ResumeGoesBackToTheCheckpointAndAppends) {
   test::TemporaryFolder folder;
-  std::uint64_t checkpoint = 0;
+  RunMark checkpoint;
   {
     RunDirectory directory(folder / "run", some_config(), OpenMode::create);
     directory.append(some_record(1));
-    checkpoint = directory.metrics_bytes();
+    checkpoint = directory.mark();
     directory.append(some_record(2));
   }
+  std::ofstream(folder / "run/metrics.jsonl", std::ios::app) << R"({"t":3,"upd)";  // a machine that lost power
   RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_EQ(read_metrics(directory.path()).size(), 2u);
-  directory.truncate_metrics(checkpoint);
-  EXPECT_EQ(read_metrics(directory.path()).size(), 1u);
+  EXPECT_EQ(directory.go_back_to(checkpoint).size(), 1u);
+  EXPECT_EQ(directory.mark().metrics_sha256, checkpoint.metrics_sha256);
   directory.append(some_record(2));
-  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"),
-            to_json_line(some_record(1)) + "\n" + to_json_line(some_record(2)) + "\n");
+  const std::string whole = to_json_line(some_record(1)) + "\n" + to_json_line(some_record(2)) + "\n";
+  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), whole);
+  EXPECT_EQ(directory.mark().metrics_sha256, sha256(whole));
+  checkpoint.metrics_bytes = 100000;
   expect_error(ErrorKind::data, {"metrics.jsonl", "the checkpoint counts on 100000"},
-               [&] { directory.truncate_metrics(100000); });
+               [&] { directory.go_back_to(checkpoint); });
+  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), whole);
+  directory.start_over();
+  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), "");
 }
 
-TEST(RunDirectory, ResumeDropsHalfALine) {
+// Records and configuration are those that the checkpoint was saved with, or nothing is touched.
+TEST(RunDirectory, EachDisagreementWithTheCheckpointIsNamed) {
   test::TemporaryFolder folder;
-  { RunDirectory(folder / "run", some_config(), OpenMode::create).append(some_record(1)); }
-  std::ofstream(folder / "run/metrics.jsonl", std::ios::app) << R"({"t":2,"upd)";
-  RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), to_json_line(some_record(1)) + "\n");
-  EXPECT_EQ(directory.metrics_bytes(), to_json_line(some_record(1)).size() + 1);
+  RunMark mark;
+  Config config = some_config();
+  {
+    RunDirectory directory(folder / "run", config, OpenMode::create);
+    for (int t = 1; t <= 3; ++t) directory.append(some_record(t));
+    mark = directory.mark();
+  }
+  config.train.checkpoint_seconds = 77;
+  write_atomically(folder / "run/config.toml", write_config(config));
+  { RunDirectory(folder / "run", config, OpenMode::resume).require(mark); }  // no number depends on that
+  config.train.lr = 0.125;
+  write_atomically(folder / "run/config.toml", write_config(config));
+  expect_error(ErrorKind::usage, {"config.toml was changed", "train.lr was 1.0, is 0.125", "restore"},
+               [&] { RunDirectory(folder / "run", config, OpenMode::resume).go_back_to(mark); });
+  std::string text = text_of(folder / "run/metrics.jsonl");
+  text[text.find("0.25") + 2] = '3';  // of the second record
+  write_atomically(folder / "run/metrics.jsonl", text);
+  expect_error(ErrorKind::data, {"metrics.jsonl was changed", mark.metrics_sha256, sha256(text), "train.lr was 1.0"},
+               [&] { RunDirectory(folder / "run", config, OpenMode::resume).go_back_to(mark); });
+  EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), text);
+  EXPECT_EQ(RunDirectory(folder / "run", config, OpenMode::resume).go_back_to({mark.metrics_bytes, "", ""}).size(), 3u)
+      << "a version before has saved neither";
+}
+
+TEST(RunDirectory, RecordsThatAreGoneWhileItRunsAreNoticed) {
+  test::TemporaryFolder folder;
+  const auto expect_noticed = [&](const char* part, const std::function<void(const fs::path&)>& change) {
+    static int number = 0;
+    const fs::path path = folder / ("run" + std::to_string(++number));
+    RunDirectory directory(path, some_config(), OpenMode::create);
+    directory.append(some_record(1));
+    change(path);
+    expect_error(ErrorKind::failed, {path.string(), part, "--out"}, [&] { directory.mark(); });
+    expect_error(ErrorKind::failed, {path.string(), part}, [&] { directory.write_result({{"cer", 1}}); });
+    EXPECT_FALSE(fs::exists(path / "result.json"));
+  };
+  expect_noticed("moved", [](const fs::path& path) { fs::rename(path, path.string() + "-elsewhere"); });
+  expect_noticed("moved", [](const fs::path& path) { fs::remove_all(path); });
+  expect_noticed("moved", [](const fs::path& path) { fs::remove(path / "metrics.jsonl"); });
+  expect_noticed("another program", [](const fs::path& path) { fs::resize_file(path / "metrics.jsonl", 3); });
+  expect_noticed("another program",
+                 [](const fs::path& path) { std::ofstream(path / "metrics.jsonl", std::ios::app) << "x"; });
 }
 
 TEST(RunDirectory, ADamagedLineIsNamed) {
@@ -140,6 +231,14 @@ TEST(RunDirectory, ResumeWithAnotherConfigurationListsTheKeys) {
 
 TEST(RunDirectory, ResumeNeedsARunDirectory) {
   test::TemporaryFolder folder;
+  std::ofstream(folder / "config.toml") << write_config(some_config());  // of a project
+  expect_error(ErrorKind::usage, {"is no run directory", "no metrics.jsonl"},
+               [&] { RunDirectory(folder.path(), some_config(), OpenMode::resume); });
+  { RunDirectory(folder / "lost", some_config(), OpenMode::create); }
+  fs::remove(folder / "lost/metrics.jsonl");
+  fs::create_directory(folder / "lost/checkpoint");
+  expect_error(ErrorKind::data, {"metrics.jsonl is missing"},
+               [&] { RunDirectory(folder / "lost", some_config(), OpenMode::resume); });
   fs::create_directory(folder / "empty");
   for (const char* name : {"empty", "missing"})
     expect_error(ErrorKind::usage, {name, "is no run directory", "config.toml"},
@@ -181,16 +280,60 @@ TEST(RunDirectory, TheLockOfAKilledProcessIsNoObstacle) {
   EXPECT_EQ(read_metrics(directory.path()).size(), 1u);
 }
 
-TEST(RunDirectory, ResultMakesItFinished) {
+/// A finished run of two mega-batches.
+fs::path finished_run(const fs::path& path) {
+  Config config = some_config();
+  config.stream.mega_batches = 2;
+  RunDirectory directory(path, config, OpenMode::create);
+  std::vector<MegaBatchRecord> records = {some_record(1), some_record(2)};
+  for (const MegaBatchRecord& record : records) directory.append(record);
+  nlohmann::ordered_json result = to_json(aggregate(records, 1));
+  for (const char* key : {"device", "level", "version"}) result[key] = "x";
+  result["seconds"] = 1.5;
+  directory.write_result(result);
+  return path;
+}
+
+TEST(RunRecord, AResultAloneDoesNotFinishARun) {
   test::TemporaryFolder folder;
-  {
-    RunDirectory directory(folder / "run", some_config(), OpenMode::create);
-    directory.write_result({{"cer", 0.1}, {"seed", 0}});
-    EXPECT_TRUE(is_finished(directory.path()));
-  }
-  RunDirectory directory(folder / "run", some_config(), OpenMode::resume);
-  EXPECT_TRUE(is_finished(directory.path()));
-  EXPECT_EQ(nlohmann::json::parse(text_of(folder / "run/result.json")), (nlohmann::json{{"cer", 0.1}, {"seed", 0}}));
+  const fs::path run = finished_run(folder / "run");
+  EXPECT_TRUE(is_finished(run));
+  EXPECT_EQ(read_finished_run(run)->records.size(), 2u);
+  EXPECT_EQ(nlohmann::json::parse(text_of(run / "result.json")).at("metrics_sha256"),
+            sha256(text_of(run / "metrics.jsonl")));
+  int number = 0;
+  const auto expect_unfinished = [&](const std::string& part, const std::function<void(const fs::path&)>& change) {
+    const fs::path copy = folder / ("copy" + std::to_string(++number));
+    fs::copy(run, copy);
+    change(copy);
+    expect_error(ErrorKind::data, {copy.string(), part}, [&] { read_finished_run(copy); });
+    EXPECT_FALSE(is_finished(copy)) << part;
+  };
+  const auto edit = [](const char* file, const std::function<void(std::string&)>& change) {
+    return [=](const fs::path& path) {
+      std::string text = text_of(path / file);
+      change(text);
+      std::ofstream(path / file, std::ios::binary) << text;
+    };
+  };
+  expect_unfinished("not the result", edit("result.json", [](std::string& text) { text.clear(); }));
+  expect_unfinished("not the result", edit("result.json", [](std::string& text) { text.resize(text.size() / 2); }));
+  expect_unfinished("not the result", edit("result.json", [](std::string& text) { text = "[]"; }));
+  expect_unfinished("cer is",
+                    edit("result.json", [](std::string& text) { text.insert(text.find(R"("cer": 0)") + 9, "1"); }));
+  expect_unfinished("is missing", [](const fs::path& path) { fs::remove(path / "metrics.jsonl"); });
+  expect_unfinished("the last line is cut", [](const fs::path& path) {
+    fs::resize_file(path / "metrics.jsonl", fs::file_size(path / "metrics.jsonl") - 1);
+  });
+  expect_unfinished("1 mega-batches", edit("metrics.jsonl", [](std::string& text) { text.resize(text.find('\n') + 1); }));
+  expect_unfinished("was changed", edit("metrics.jsonl", [](std::string& text) {
+                      text.replace(text.find(R"("epochs":0)"), 10, R"("epochs":1)");
+                    }));
+  expect_unfinished("a named pipe", [](const fs::path& path) {
+    fs::remove(path / "metrics.jsonl");
+    ASSERT_EQ(::mkfifo((path / "metrics.jsonl").c_str(), 0600), 0);
+  });
+  EXPECT_TRUE(is_finished(run));
 }
 
 // A write that stops within a line, as on a full disk.
@@ -198,11 +341,11 @@ TEST(RunDirectory, ALineThatDoesNotFitIsTakenBack) {
   test::TemporaryFolder folder;
   RunDirectory directory(folder / "run", some_config(), OpenMode::create);
   directory.append(some_record(1));
-  const std::uint64_t before = directory.metrics_bytes();
+  const std::uint64_t before = directory.mark().metrics_bytes;
   for (rlim_t room : {0, 1, 20}) {
     test::FileSizeLimit limit(before + room);
     expect_error(ErrorKind::failed, {"metrics.jsonl", "--resume --out"}, [&] { directory.append(some_record(2)); });
-    EXPECT_EQ(directory.metrics_bytes(), before);
+    EXPECT_EQ(directory.mark().metrics_bytes, before);
     EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), to_json_line(some_record(1)) + "\n");
   }
   directory.append(some_record(2));
@@ -221,7 +364,7 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
   };
   expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "make room"}, fill_up);
   EXPECT_EQ(read_metrics(directory.path()).size(), static_cast<std::size_t>(t - 1));
-  EXPECT_EQ(text_of(folder / "disk/run/metrics.jsonl").size(), directory.metrics_bytes());
+  EXPECT_EQ(text_of(folder / "disk/run/metrics.jsonl").size(), directory.mark().metrics_bytes);
   expect_error(ErrorKind::failed, {"result.json", "No space left on device"}, [&] {
     directory.write_result({{"text", std::string(100000, 'x')}});
   });
@@ -229,19 +372,6 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
   expect_error(ErrorKind::failed, {"disk/other", "No space left on device"},
                [&] { RunDirectory(folder / "disk/other", some_config(), OpenMode::create); });
   EXPECT_FALSE(fs::exists(folder / "disk/other"));
-}
-
-TEST(Files, AFailedReplacementLeavesTheOldContent) {
-  test::TemporaryFolder folder;
-  write_atomically(folder / "file", "old");
-  {
-    test::FileSizeLimit limit(2);
-    EXPECT_THROW(write_atomically(folder / "file", "newer"), Error);
-  }
-  EXPECT_EQ(text_of(folder / "file"), "old");
-  EXPECT_FALSE(fs::exists(folder / "file.tmp"));
-  write_atomically(folder / "file", "");
-  EXPECT_EQ(text_of(folder / "file"), "");
 }
 
 TEST(RunDirectory, EnsureCreatesOrGoesOnAndLeavesTheWriterAlone) {

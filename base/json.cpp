@@ -1,0 +1,90 @@
+#include "base/json.h"
+
+#include <cmath>
+
+namespace alma {
+
+namespace {
+
+constexpr int kDeepest = 64;  // far more than any file of ours has
+
+// Brackets outside of texts, whether or not the rest is JSON.
+bool too_deep(std::string_view text) {
+  int depth = 0;
+  bool in_text = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_text) {
+      if (c == '\\') ++i;
+      if (c == '"') in_text = false;
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepest) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+
+[[noreturn]] void fail_with(const std::string& name, const nlohmann::json& found, const std::string& expected) {
+  constexpr std::size_t longest = 60;
+  std::string text = found.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  if (text.size() > longest) text = text.substr(0, longest) + " ...";
+  throw JsonError(name + " is " + text + ", expected " + expected);
+}
+
+}  // namespace
+
+nlohmann::json parse_json(std::string_view text) {
+  if (too_deep(text)) throw JsonError("JSON nested deeper than " + std::to_string(kDeepest) + " levels");
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& error) {
+    throw JsonError(std::string("not JSON: ") + error.what());
+  }
+}
+
+const nlohmann::json& json_member(const nlohmann::json& object, const std::string& key) {
+  if (!object.is_object()) fail_with("the value that should hold " + key, object, "a JSON object");
+  const auto found = object.find(key);
+  if (found == object.end()) throw JsonError("key '" + key + "' not found");
+  return *found;
+}
+
+std::int64_t to_integer(const nlohmann::json& value, const std::string& name, std::int64_t least, std::int64_t most) {
+  // Beyond 2^64 the parser makes a double of an integer; up to there it is unsigned.
+  const bool too_large = value.is_number_unsigned() &&
+                         value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (value.is_number_integer() && !too_large) {
+    const auto found = value.get<std::int64_t>();
+    if (found >= least && found <= most) return found;
+  }
+  fail_with(name, value, "an integer in " + std::to_string(least) + " .. " + std::to_string(most));
+}
+
+double to_number(const nlohmann::json& value, const std::string& name) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) fail_with(name, value, "a finite number");
+  return value.get<double>();
+}
+
+std::int64_t json_integer(const nlohmann::json& object, const std::string& key, std::int64_t least, std::int64_t most) {
+  return to_integer(json_member(object, key), key, least, most);
+}
+
+double json_number(const nlohmann::json& object, const std::string& key) { return to_number(json_member(object, key), key); }
+
+std::string json_text(const nlohmann::json& object, const std::string& key) {
+  const nlohmann::json& value = json_member(object, key);
+  if (!value.is_string()) fail_with(key, value, "a text");
+  return value.get<std::string>();
+}
+
+bool json_flag(const nlohmann::json& object, const std::string& key) {
+  const nlohmann::json& value = json_member(object, key);
+  if (!value.is_boolean()) fail_with(key, value, "true or false");
+  return value.get<bool>();
+}
+
+}  // namespace alma
