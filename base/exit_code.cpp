@@ -1,5 +1,6 @@
 #include "base/exit_code.h"
 
+#include <cstdio>
 #include <iostream>
 #include <new>
 
@@ -20,7 +21,8 @@ int report(int code, const char* what) {
 int exit_code_of(const std::function<int()>& command) {
   try {
     const int code = command();
-    if (code == 0 && !(std::cout << std::flush)) return report(1, "cannot write standard output");
+    if (code == 0 && (!(std::cout << std::flush) || std::ferror(stdout) != 0))
+      return report(1, "cannot write standard output");
     return code;
   } catch (const Error& error) {
     return report(static_cast<int>(error.kind()), error.what());

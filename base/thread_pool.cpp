@@ -99,8 +99,14 @@ struct Job {
 
 class Pool final : public ThreadPool {
  public:
-  explicit Pool(int threads) : threads_(threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+  explicit Pool(int threads) {
+    workers_.reserve(static_cast<std::size_t>(threads - 1));
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+    } catch (const std::exception&) {
+      // The system gives no more of them, or no memory for their stacks: those that have started do the work.
+    }
+    threads_ = 1 + static_cast<int>(workers_.size());  // read by a worker after the first change of epoch_
   }
   ~Pool() override {
     stop_.store(true, std::memory_order_relaxed);
@@ -154,7 +160,7 @@ class Pool final : public ThreadPool {
     }
   }
 
-  const int threads_;
+  int threads_ = 1;
   std::atomic<int> epoch_{0};       // changes with every job, and at the end
   std::atomic<Job*> job_{nullptr};  // the open job
   std::atomic<int> visitors_{0};    // workers that may hold a pointer to it

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 #include <thread>
 
 #include "base/error.h"
@@ -53,6 +54,12 @@ TransferEnd from_mirror(const std::string& url, const Download& wanted, PartFile
       seconds = patience.pause_seconds;
     }
     if (++failed >= patience.attempts) return {Next::give_up, end.reason + " (" + std::to_string(failed) + " attempts)"};
+    if (watch.say) {
+      std::ostringstream line;
+      line << url << ": " << end.reason << "; trying again in " << seconds << " s (attempt " << failed + 1 << " of "
+           << patience.attempts << ")";
+      watch.say(line.str());
+    }
     if (!pause(seconds, watch)) return {Next::stop, ""};
     seconds *= 2;
   }

@@ -78,6 +78,12 @@ class IdxParser {
            sizes_text(), ") promises ", promised, "; get the file again");
   }
 
+  std::string sizes_text() const {
+    std::ostringstream text;
+    for (std::size_t i = 0; i < sizes.size(); ++i) text << (i ? " x " : "") << sizes[i];
+    return text.str();
+  }
+
   std::vector<std::int64_t> sizes;
   std::vector<std::uint8_t> bytes;
 
@@ -109,12 +115,6 @@ class IdxParser {
     }
   }
 
-  std::string sizes_text() const {
-    std::ostringstream text;
-    for (std::size_t i = 0; i < sizes.size(); ++i) text << (i ? " x " : "") << sizes[i];
-    return text.str();
-  }
-
   Content content_;
   const std::string& path_;
   std::vector<std::uint8_t> header_;
@@ -130,8 +130,26 @@ IdxParser parse_idx(Content content, const std::string& path) {
 
 }  // namespace
 
+namespace {
+
+/// [count, channels, height, width]; other orders, as [count, height, width, channels], show by sizes that no image has.
+void check_channels(const std::string& path, const IdxParser& idx) {
+  if (idx.sizes.size() != 4) return;
+  const std::int64_t channels = idx.sizes[1], height = idx.sizes[2], width = idx.sizes[3];
+  const bool last = (width == 1 || width == 3 || width == 4) && channels == height && channels > width;
+  if (channels <= kMostChannels && !last) return;
+  fail(ErrorKind::data, path, ": its sizes ", idx.sizes_text(), " are read as count x channels x height x width, and give ",
+       channels, " channels, expected at most ", kMostChannels,
+       width <= kMostChannels ? "; the channels seem to stand last: write them before the height (in NumPy: "
+                                "images.transpose(0, 3, 1, 2))"
+                              : "; write a file with fewer channels");
+}
+
+}  // namespace
+
 ImageSet read_idx_images(const std::string& path) {
   IdxParser idx = parse_idx(Content::images, path);
+  check_channels(path, idx);
   ImageSet set;
   set.channels = idx.sizes.size() == 4 ? static_cast<int>(idx.sizes[1]) : 1;
   set.height = static_cast<int>(idx.sizes[idx.sizes.size() - 2]);

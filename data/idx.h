@@ -10,7 +10,8 @@ namespace alma {
 /// Images of an IDX file: bytes [count, height, width] (magic 00 00 08 03, one channel) or [count, channels, height, width]
 /// (00 00 08 04). The file may be packed (data/file.h). No labels: ImageSet::labels stays empty, as does the name.
 /// Throws Error(ErrorKind::data) that names the file: wrong magic (and a labels file given for images), zero images, sizes
-/// of zero, fewer or more bytes than the header promises, and all that read_pieces finds.
+/// of zero, more than kMostChannels channels (as when they stand last), fewer or more bytes than the header promises, and
+/// all that read_pieces finds.
 ImageSet read_idx_images(const std::string& path);
 
 /// Labels of an IDX file: bytes [count] (magic 00 00 08 01). Errors as read_idx_images.

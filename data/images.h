@@ -5,6 +5,9 @@
 
 namespace alma {
 
+/// What the models take at most.
+constexpr int kMostChannels = 4;
+
 /// Labelled images in memory. Pixels stay bytes, [count, channels, height, width]: gather_images makes floats of a batch.
 struct ImageSet {
   std::string name;  // for messages: "mnist train"

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace alma {
@@ -50,7 +51,7 @@ class Request {
  public:
   Request(const std::string& url, const Download& wanted, PartFile& part, const DownloadPatience& patience,
           const TransferWatch& watch)
-      : wanted_(wanted), part_(part), watch_(watch), curl_(make_curl()) {
+      : wanted_(wanted), part_(part), patience_(patience), watch_(watch), curl_(make_curl()) {
     CURL* curl = curl_.get();
     set(curl, CURLOPT_URL, url.c_str());
     set(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -86,26 +87,55 @@ class Request {
   }
 
  private:
+  // Exceptions must not fly through the C library: work() that throws is a failure to it, and run() throws again.
+  template <class Result, class Work>
+  Result guarded(Result failure, const Work& work) {
+    try {
+      return work();
+    } catch (...) {
+      error_ = std::current_exception();
+      return failure;
+    }
+  }
+
   static std::size_t on_header(char* data, std::size_t, std::size_t bytes, void* self) {
-    static_cast<Request*>(self)->read_header({data, bytes});
-    return bytes;
+    Request& request = *static_cast<Request*>(self);
+    return request.guarded(std::size_t{0}, [&] {
+      request.read_header({data, bytes});
+      return bytes;
+    });
   }
 
   static std::size_t on_body(char* data, std::size_t, std::size_t bytes, void* self) {
     Request& request = *static_cast<Request*>(self);
-    try {
-      return request.take({reinterpret_cast<const std::uint8_t*>(data), bytes}) ? bytes : 0;
-    } catch (...) {
-      request.error_ = std::current_exception();  // must not fly through the C library
-      return 0;
-    }
+    return request.guarded(std::size_t{0}, [&] {
+      return request.take({reinterpret_cast<const std::uint8_t*>(data), bytes}) ? bytes : std::size_t{0};
+    });
   }
 
-  static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  static int on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t) {
     Request& request = *static_cast<Request*>(self);
-    if (!request.watch_.stop || !request.watch_.stop()) return 0;
-    request.end_ = {Next::stop, "", false};
-    return 1;
+    return request.guarded(1, [&] { return request.go_on(received) ? 0 : 1; });
+  }
+
+  /// Called about once a second, whether something arrives or not.
+  bool go_on(std::int64_t received) {
+    if (watch_.stop && watch_.stop()) {
+      end_ = {Next::stop, "", false};
+      return false;
+    }
+    const double now = steady_seconds();
+    if (received != received_ || last_byte_ == 0) {
+      received_ = received;
+      last_byte_ = now;
+      told_ = false;
+    } else if (!told_ && now - last_byte_ >= patience_.quiet_seconds) {
+      told_ = true;
+      if (watch_.say)
+        watch_.say(wanted_.file + ": nothing has come from the server for " + std::to_string(patience_.quiet_seconds) +
+                   " s; waiting for it, " + std::to_string(patience_.stall_seconds) + " s at most");
+    }
+    return true;
   }
 
   long status() const {
@@ -186,11 +216,15 @@ class Request {
 
   const Download& wanted_;
   PartFile& part_;
+  const DownloadPatience& patience_;
   const TransferWatch& watch_;
   Curl curl_;
   char message_[CURL_ERROR_SIZE] = "";
   bool begun_ = false;                    // the body of the last response
   std::int64_t first_ = -1, total_ = -1;  // of the last Content-Range; total_ also of a whole file
+  std::int64_t received_ = 0;             // bytes, and when the last of them came
+  double last_byte_ = 0;
+  bool told_ = false;  // that nothing comes any more
   TransferEnd end_;
   std::exception_ptr error_;
 };

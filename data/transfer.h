@@ -14,6 +14,7 @@ struct DownloadPatience {
   int stall_seconds = 30;    // with less than 100 bytes a second
   int attempts = 4;          // at one mirror, without bringing 1 MiB more
   double pause_seconds = 1;  // before the second attempt; doubled for each one after
+  int quiet_seconds = 5;     // without a byte, until that is said
 };
 
 /// What a long transfer tells and asks.

@@ -12,10 +12,8 @@ std::size_t Allocator::rounded(std::size_t bytes) {
 
 void* Allocator::allocate(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
-  auto& blocks = (pool_ == nullptr ? free_ : pool_->free).of(size);
-  if (!blocks.empty()) {
-    void* memory = blocks.back();
-    blocks.pop_back();
+  Blocks& blocks = (pool_ == nullptr ? free_ : pool_->free).of(size);
+  if (void* memory = blocks.take()) {
     stats_.cached -= size;
     stats_.in_use += size;
     if (pool_ != nullptr) ++pool_->tensors;
@@ -29,6 +27,22 @@ void* Allocator::allocate(std::size_t bytes) {
       fail("[allocator] out of memory: ", bytes, " bytes asked for, ", stats_.in_use + stats_.cached, " in use, cap ", cap_,
            "; raise the cap");
   }
+  Blocks& everybodys = free_.of(size);  // where a pool's blocks go in the end
+  everybodys.make_room();
+  if (pool_ != nullptr) blocks.make_room();
+  void* memory = new_block(size);
+  everybodys.made();
+  if (pool_ != nullptr) {
+    blocks.made();
+    ++pool_->tensors;
+  }
+  ++stats_.device_calls;
+  stats_.in_use += size;
+  stats_.peak = std::max(stats_.peak, stats_.in_use + stats_.cached);
+  return memory;
+}
+
+void* Allocator::new_block(std::size_t size) {
   void* memory = nullptr;
   try {
     memory = backend_.allocate(size);
@@ -37,12 +51,12 @@ void* Allocator::allocate(std::size_t bytes) {
     trim();
     memory = backend_.allocate(size);
   }
-  ++stats_.device_calls;
-  stats_.in_use += size;
-  stats_.peak = std::max(stats_.peak, stats_.in_use + stats_.cached);
-  if (pool_ != nullptr) {
+  if (pool_ == nullptr) return memory;
+  try {
     owners_[memory] = pool_;
-    ++pool_->tensors;
+  } catch (...) {
+    backend_.deallocate(memory);
+    throw;
   }
   return memory;
 }
@@ -53,28 +67,27 @@ void Allocator::release(void* memory, std::size_t bytes) noexcept {
   stats_.cached += size;
   if (!owners_.empty()) {
     if (const auto owner = owners_.find(memory); owner != owners_.end()) {
-      owner->second->free.of(size).push_back(memory);
+      owner->second->free.of(size).put(memory);
       --owner->second->tensors;
       return;
     }
   }
-  free_.of(size).push_back(memory);
+  free_.of(size).put(memory);
 }
 
 void Allocator::dissolve(MemoryPool& pool) noexcept {
-  pool.free.for_each([this](std::vector<void*>& blocks, std::size_t size) {
-    auto& target = free_.of(size);
-    if (!blocks.empty()) target.insert(target.end(), blocks.begin(), blocks.end());
-    blocks.clear();
+  pool.free.for_each([this](Blocks& blocks, std::size_t size) {
+    blocks.take_all([this, size](void* memory) { free_.of(size).put(memory); });
   });
   std::erase_if(owners_, [&pool](const auto& owned) { return owned.second == &pool; });
 }
 
 void Allocator::trim() noexcept {
-  free_.for_each([this](std::vector<void*>& blocks, std::size_t size) {
-    for (void* memory : blocks) backend_.deallocate(memory);
-    stats_.cached -= size * blocks.size();
-    blocks.clear();
+  free_.for_each([this](Blocks& blocks, std::size_t size) {
+    blocks.take_all([this, size](void* memory) {
+      backend_.deallocate(memory);
+      stats_.cached -= size;
+    });
   });
 }
 

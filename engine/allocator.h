@@ -9,11 +9,42 @@
 
 namespace alma {
 
+/// The blocks of one size, of which there is always room to put all: a destructor lets them go, where nothing may fail.
+class Blocks {
+ public:
+  /// Before a block is made: room for it. May throw std::bad_alloc.
+  void make_room() {
+    if (free_.capacity() <= made_) free_.reserve(2 * made_ + 1);
+  }
+  /// A block has been made, and is in use.
+  void made() noexcept { ++made_; }
+  void put(void* memory) noexcept { free_.push_back(memory); }
+  /// A block that is free, or null.
+  void* take() noexcept {
+    if (free_.empty()) return nullptr;
+    void* memory = free_.back();
+    free_.pop_back();
+    return memory;
+  }
+  /// Those that are free, for good.
+  template <class Visit>
+  void take_all(const Visit& visit) noexcept {
+    for (void* memory : free_) visit(memory);
+    made_ -= free_.size();
+    free_.clear();
+  }
+
+ private:
+  std::vector<void*> free_;
+  std::size_t made_ = 0;  // free or in use
+};
+
 /// Free blocks of device memory by size.
 class FreeBlocks {
  public:
   static constexpr std::size_t kUnit = 512;
-  std::vector<void*>& of(std::size_t size) { return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size]; }
+  /// Of a size that was not asked for before: may throw std::bad_alloc.
+  Blocks& of(std::size_t size) { return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size]; }
   /// Calls visit(blocks, size) for every size.
   template <class Visit>
   void for_each(const Visit& visit) {
@@ -23,8 +54,8 @@ class FreeBlocks {
 
  private:
   static constexpr std::size_t kSmallSizes = 1024;
-  std::array<std::vector<void*>, kSmallSizes> small_;  // of 0, 1, 2, ... units
-  std::unordered_map<std::size_t, std::vector<void*>> large_;
+  std::array<Blocks, kSmallSizes> small_;  // of 0, 1, 2, ... units
+  std::unordered_map<std::size_t, Blocks> large_;
 };
 
 /// Memory that belongs to a captured graph: blocks that nobody else gets while the pool lives.
@@ -46,7 +77,7 @@ class Allocator {
   /// At least `bytes` of uninitialised memory. Throws Error when the cap or the device is exhausted, after giving back the
   /// cache.
   void* allocate(std::size_t bytes);
-  /// `bytes` as asked for in allocate().
+  /// `bytes` as asked for in allocate(). Takes no memory.
   void release(void* memory, std::size_t bytes) noexcept;
   /// From now on new memory is the pool's and goes back to it when it is released; null: everybody's, as usual. Throws
   /// nothing; pools do not nest.
@@ -68,6 +99,7 @@ class Allocator {
 
  private:
   static std::size_t rounded(std::size_t bytes);
+  void* new_block(std::size_t size);
 
   Backend& backend_;
   FreeBlocks free_;

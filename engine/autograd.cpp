@@ -29,17 +29,21 @@ class Leaf final : public Node {
 
 }  // namespace
 
-// A long chain of ops must not be destroyed by recursion: its length would be the depth of the stack.
+// A long chain of ops must not be destroyed by recursion: its length would be the depth of the stack. Nor by a list that
+// takes memory: there may be none, and a destructor cannot fail.
 void Node::let_go() noexcept {
-  std::vector<std::shared_ptr<Node>> doomed;
+  std::shared_ptr<Node> doomed;
   const auto take = [&doomed](Node& node) {
-    for (std::shared_ptr<Node>& input : node.inputs_)
-      if (input && !input->is_leaf_ && input.use_count() == 1) doomed.push_back(std::move(input));
+    for (std::shared_ptr<Node>& input : node.inputs_) {
+      if (!input || input->is_leaf_ || input.use_count() != 1) continue;
+      input->doomed_ = std::move(doomed);
+      doomed = std::move(input);
+    }
   };
   take(*this);
-  while (!doomed.empty()) {
-    const std::shared_ptr<Node> node = std::move(doomed.back());
-    doomed.pop_back();
+  while (doomed) {
+    const std::shared_ptr<Node> node = std::move(doomed);
+    doomed = std::move(node->doomed_);
     take(*node);
   }
 }

@@ -34,7 +34,8 @@ class Node {
   friend class Grads;
   const char* name_;
   std::span<std::shared_ptr<Node>> inputs_;
-  Tensor sum_;  // of the cotangents that have arrived; a leaf's gradient
+  std::shared_ptr<Node> doomed_;  // the next of those that let_go() is about to destroy
+  Tensor sum_;                    // of the cotangents that have arrived; a leaf's gradient
   bool is_leaf_ = false;
   bool visited_ = false;  // by the backward pass under way
   bool freed_ = false;    // by a backward pass

@@ -11,9 +11,11 @@
 #include "alma/config/build_info.h"
 #include "alma/config/edit_distance.h"
 #include "alma/reproduce/claims.h"
+#include "alma/run/interrupt.h"
 #include "alma/run/run.h"
 #include "base/error.h"
 #include "base/exit_code.h"
+#include "base/process.h"
 
 namespace {
 
@@ -67,6 +69,7 @@ int start_run(const RunArguments& arguments, RunOptions& options) {
     fail(ErrorKind::usage, "--resume was given without --out; expected --out DIR, the folder of the run to go on with");
   options.config = resolve_config(arguments);
   if (arguments.print_config) {
+    require_standard_output();
     std::cout << write_config(options.config, true);
     return 0;
   }
@@ -235,7 +238,11 @@ int run_program(int argc, char** argv) {
 namespace alma {
 
 int alma_main(int argc, char** argv) {
-  return exit_code_of([&] { return run_program(argc, argv); });
+  return exit_code_of([&] {
+    prepare_process();
+    end_when_interrupted();
+    return run_program(argc, argv);
+  });
 }
 
 }  // namespace alma

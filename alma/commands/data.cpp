@@ -6,6 +6,7 @@
 #include "alma/console/text.h"
 #include "alma/run/interrupt.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "data/catalogue.h"
 #include "data/fetch.h"
 #include "data/published.h"
@@ -15,6 +16,7 @@
 namespace alma {
 
 int data_list_command() {
+  require_standard_output();
   for (const Entry& entry : list_data_sets()) {
     std::cout << (entry.found ? "+ " : "- ") << entry.name << ": " << entry.description << '\n';
     if (!entry.where.empty()) std::cout << "    " << (entry.found ? "in " : "incomplete in ") << entry.where << '\n';
@@ -27,6 +29,7 @@ int data_list_command() {
 }
 
 int data_verify_command(const std::string& name) {
+  require_standard_output();
   bool all_ok = true;
   for (const FileCheck& check : verify(name)) {
     all_ok = all_ok && check.ok();

@@ -2,10 +2,12 @@
 #include <cstdio>
 
 #include "alma/commands/commands.h"
+#include "alma/console/text.h"
 #include "alma/learn/image_samples.h"
 #include "alma/learn/kinds.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"
+#include "base/process.h"
 #include "data/cifar.h"
 #include "data/idx.h"
 
@@ -21,6 +23,8 @@ struct Loaded {
 };
 
 Loaded load_learner(const EvalOptions& options, Context& context) {
+  if (const std::string few = thread_shortage(options.threads, context.threads()); !few.empty())
+    std::fprintf(stderr, "warning: %s\n", few.c_str());
   // The run directory, or the checkpoint folder in it.
   std::filesystem::path run = options.checkpoint;
   if (!std::filesystem::exists(run / "config.toml") && std::filesystem::exists(run / ".." / "config.toml")) run /= "..";
@@ -57,10 +61,14 @@ ImageSet read_images(const std::string& file) {
 }  // namespace
 
 int eval_command(const EvalOptions& options) {
+  require_standard_output();
   Context context(options.device, options.threads);
   const Loaded loaded = load_learner(options, context);
   const ImageData data = load_data(loaded.config);
   require_fit(loaded.input, data.test, data.test.name);
+  if (data.test.classes > loaded.input.classes)
+    fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model knows ",
+         loaded.input.classes);
   const auto test = upload_samples(context, data.test, loaded.input.mean, loaded.input.std);
   const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))();
   std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
@@ -70,6 +78,7 @@ int eval_command(const EvalOptions& options) {
 }
 
 int predict_command(const EvalOptions& options) {
+  require_standard_output();
   Context context(options.device, options.threads);
   const Loaded loaded = load_learner(options, context);
   std::printf("file\timage\tclass\tprobability\n");

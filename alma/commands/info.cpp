@@ -11,11 +11,13 @@
 #include "alma/commands/commands.h"
 #include "alma/config/build_info.h"
 #include "alma/config/config.h"
+#include "base/process.h"
 #include "kernels/open_backend.h"
 
 namespace alma {
 
 int info_command() {
+  require_standard_output();
   std::cout << "alma " << version() << "\n\nbuild\n  compiler   " << compiler() << "\n  cuda       " << cuda_toolkit()
             << "\n\ndevices\n";
   for (const auto& [device, usable, why] : list_devices())

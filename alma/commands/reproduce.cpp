@@ -11,6 +11,7 @@
 #include "alma/sweep/sweep_console.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/process.h"
 
 namespace alma {
 
@@ -50,6 +51,7 @@ void fit_into(Sweep& sweep, double seconds) {
 }  // namespace
 
 int reproduce_command(const ReproduceOptions& options) {
+  if (options.dry_run) require_standard_output();
   const double seconds = options.time.empty() ? 0 : read_time(options.time);
   SweepSettings settings = options.settings;
   if (settings.out.empty()) settings.out = "runs/reproduce-" + options.data_set;
@@ -58,13 +60,13 @@ int reproduce_command(const ReproduceOptions& options) {
   SweepConsole console(console_options(options.quiet));
   Sweep sweep(points, settings, console);
   catch_interrupts();
-  sweep.estimate();
+  if (!sweep.estimate()) return console.interrupted();
   if (seconds > 0) fit_into(sweep, seconds);
   if (options.dry_run) {
     console.print_grid(sweep, settings.jobs);
     return 0;
   }
-  if (!console.run(sweep, settings.out)) return 130;
+  if (!console.run(sweep, settings.out)) return console.interrupted();
   std::vector<std::filesystem::path> finished;
   for (const GridPoint& point : points)
     if (is_finished(settings.out / point.name)) finished.push_back(settings.out / point.name);

@@ -5,6 +5,7 @@
 #include "alma/run/interrupt.h"
 #include "alma/sweep/sweep_console.h"
 #include "base/error.h"
+#include "base/process.h"
 
 namespace alma {
 
@@ -28,6 +29,7 @@ std::vector<GridPoint> take_shard(std::vector<GridPoint> points, const std::stri
 }  // namespace
 
 int sweep_command(const SweepOptions& options) {
+  if (options.dry_run) require_standard_output();
   SweepSettings settings = options.settings;
   if (settings.out.empty()) settings.out = std::filesystem::path("runs") / options.file.stem();
   Grid grid = load_grid(options.file);
@@ -36,12 +38,12 @@ int sweep_command(const SweepOptions& options) {
   SweepConsole console(console_options(options.quiet));
   Sweep sweep(take_shard(std::move(grid.points), options.shard), settings, console);
   catch_interrupts();
-  sweep.estimate();
+  if (!sweep.estimate()) return console.interrupted();
   if (options.dry_run) {
     console.print_grid(sweep, settings.jobs);
     return 0;
   }
-  if (!console.run(sweep, settings.out)) return 130;
+  if (!console.run(sweep, settings.out)) return console.interrupted();
   if (!options.quiet) std::cout << "all done; look at them with: alma report " << settings.out.string() << '\n';
   return 0;
 }

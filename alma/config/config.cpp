@@ -12,6 +12,7 @@
 #include "alma/config/read_value.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/utf8.h"
 
 namespace alma {
 
@@ -54,6 +55,10 @@ void apply_set(Reading& reading, const std::string& set) {
   if (equals == std::string::npos || equals == 0)
     fail(ErrorKind::usage, "--set ", set, ": expected section.key=value, such as --set learner.wait=10");
   const std::string full_name = set.substr(0, equals), text = set.substr(equals + 1);
+  if (const auto wrong = first_invalid_utf8(set))
+    fail(
+        ErrorKind::usage, "--set ", shown_bytes(set), ": byte ", *wrong + 1,
+        " is not UTF-8, which config.toml is written in; rename the file, or reach it by a symbolic link with another name");
   toml::table table;
   try {
     table = toml::parse("value = " + text);

@@ -49,4 +49,11 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
+std::string thread_shortage(int wanted, int started) {
+  if (started >= wanted) return "";
+  return "only " + std::to_string(started) + " of " + std::to_string(wanted) +
+         " threads could be started, and do the work of all; limits on processes (ulimit -u) or memory (ulimit -v) keep the "
+         "others away, or ask for fewer with --threads";
+}
+
 }  // namespace alma

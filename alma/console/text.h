@@ -19,4 +19,7 @@ std::string padded(std::string text, std::size_t width);
 /// With so many decimals: "0.1234".
 std::string fixed(double value, int decimals);
 
+/// A warning that only `started` of the threads `wanted` could be started; empty if all of them were.
+std::string thread_shortage(int wanted, int started);
+
 }  // namespace alma

@@ -23,6 +23,8 @@ std::int64_t ImageSamples::evaluation_batch() const {
   return std::max(values / features() / vector_lanes * vector_lanes, vector_lanes);
 }
 
+static_assert(kMostChannels == PixelScale::max_channels, "what readers let through is what the kernels take");
+
 DeviceImages upload_images(Context& context, const ImageSet& set, const std::vector<float>& mean,
                            const std::vector<float>& std) {
   return {Tensor::from(context, {set.count(), set.channels, set.height, set.width}, set.pixels),

@@ -1,5 +1,6 @@
 #include "alma/report/report.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "alma/report/page_files.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/utf8.h"
 
 namespace alma {
 
@@ -77,7 +79,7 @@ json to_json(const RunGroup& group) {
   for (const CurvePoint& p : group.curve) result["curve"].push_back({p.t, p.mean, p.low, p.high});
   for (const RunRecord* run : group.runs)
     result["runs"].push_back(
-        {{"folder", run->folder.string()},
+        {{"folder", shown_bytes(run->folder.string())},
          {"seed", run->config.seed},
          {group.stages.empty() ? "cer" : "ppl", group.stages.empty() ? run->measures.cer : run->measures.mean_ppl},
          {"final", judged_by(run->records.back())},
@@ -101,10 +103,9 @@ std::string page_data(const RunCollection& collection) {
                                    {"sequential_ppl", to_json(pair.sequential_ppl)},
                                    {"iid_ppl", to_json(pair.iid_ppl)}});
   for (const LeftOut& left : collection.left_out)
-    data["left_out"].push_back({{"folder", left.folder.string()}, {"reason", left.reason}});
+    data["left_out"].push_back({{"folder", shown_bytes(left.folder.string())}, {"reason", shown_bytes(left.reason)}});
   std::string text;
-  for (const char c : data.dump(-1, ' ', false, json::error_handler_t::replace))  // a folder's name need not be UTF-8
-    c == '<' ? text += "\\u003c" : text += c;
+  for (const char c : data.dump()) c == '<' ? text += "\\u003c" : text += c;
   return text;
 }
 
@@ -168,7 +169,7 @@ std::string report_csv(std::span<const RunRecord> runs) {
   for (const ConfigValue& value : list_config(Config{})) names.push_back(value.key);
   std::string text;
   for (const RunRecord& run : runs) {
-    std::vector<std::string> fields = {run.folder.string(), learner_name(run.config)};
+    std::vector<std::string> fields = {shown_bytes(run.folder.string()), learner_name(run.config)};
     for (const ConfigValue& value : list_config(run.config)) {
       const bool word = value.value.starts_with('"');  // TOML's strings, as config_write.cpp writes them, are JSON's
       fields.push_back(word ? json::parse(value.value).get<std::string>() : value.value);
@@ -195,16 +196,20 @@ std::string report_csv(std::span<const RunRecord> runs) {
 
 void write_figures(const RunCollection& collection, const std::filesystem::path& vega, const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
-  const std::string script = vega_scripts(vega) + "const data = " + page_data(collection) +
-                             ";\nconst folder = " + json(folder.string()).dump() + ";\n" + std::string(kFiguresJs) +
-                             std::string(kSvgJs);
-  // A name that is nobody's, and of CommonJS wherever the folder lies.
-  const std::filesystem::path file = folder / ("alma-report-" + std::to_string(::getpid()) + ".cjs");
+  const std::string script =
+      vega_scripts(vega) + "const data = " + page_data(collection) + ";\n" + std::string(kFiguresJs) + std::string(kSvgJs);
+  const std::filesystem::path file = folder / ("alma-report-" + std::to_string(::getpid()) + ".js");  // nobody's name
   write_atomically(file, script);
-  std::string program = "node", argument = file.string();
-  char* arguments[] = {program.data(), argument.data(), nullptr};
+  // Node.js knows no paths that are not UTF-8: it gets its script at its standard input and works inside the folder.
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, file.c_str(), O_RDONLY, 0);
+  ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+  std::string words[] = {"node", "--input-type=commonjs", "-"};
+  char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
   pid_t process = 0;
-  int status = ::posix_spawnp(&process, "node", nullptr, nullptr, arguments, environ);
+  int status = ::posix_spawnp(&process, "node", &actions, nullptr, arguments, environ);
+  ::posix_spawn_file_actions_destroy(&actions);
   const bool started = status == 0;
   if (started) ::waitpid(process, &status, 0);
   std::filesystem::remove(file);

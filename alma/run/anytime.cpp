@@ -1,6 +1,7 @@
 #include "alma/run/anytime.h"
 
 #include <cmath>
+#include <system_error>
 
 #include "alma/config/build_info.h"
 #include "alma/run/interrupt.h"
@@ -119,10 +120,14 @@ void AnytimeRun::judge(std::int64_t updates_done) {
   const auto tested = static_cast<double>(test_indices_.count());
   if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
     context_.lend_threads(1);
-    judging_ = std::async(std::launch::async, work);
-  } else {
-    take(work());
+    try {
+      judging_ = std::async(std::launch::async, work);
+      return;
+    } catch (const std::system_error&) {
+      context_.lend_threads(0);  // the system starts no more threads: this one judges
+    }
   }
+  take(work());
 }
 
 void AnytimeRun::take(const Score& test) {
@@ -151,9 +156,8 @@ void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgre
 void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& console) {
   const auto after_step = [&](const FitProgress& fit) {
     show_progress(console, t, fit, false);
-    const bool stop = interrupted();
-    if (stop || steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory);
-    if (stop) throw Interrupted{};
+    if (interrupted()) stop(directory, console);
+    if (steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory);
   };
   MegaBatchRecord record;
   record.t = t;
@@ -178,10 +182,13 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
   waiting_.push_back(record);
   if (!judging_.valid()) settle(directory);
   show_progress(console, t, {record.epochs, config_.train.max_epochs, 0}, true);
-  if (interrupted()) {
-    save(directory);
-    throw Interrupted{};
-  }
+  if (interrupted()) stop(directory, console);
+}
+
+void AnytimeRun::stop(RunDirectory& directory, Console& console) {
+  console.say("interrupted: saving; a second signal ends the run without that");
+  save(directory);
+  throw Interrupted{};
 }
 
 void AnytimeRun::save(RunDirectory& directory) {

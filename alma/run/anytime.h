@@ -42,6 +42,7 @@ class AnytimeRun {
   void judge(std::int64_t updates_done);
   void take(const Score& test);
   void settle(RunDirectory& directory);
+  [[noreturn]] void stop(RunDirectory& directory, Console& console);
   void save(RunDirectory& directory);
   void finish(RunDirectory& directory, Console& console);
   void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "alma/console/profile_report.h"
+#include "alma/console/text.h"
 #include "alma/run/anytime.h"
 #include "alma/run/interrupt.h"
 #include "alma/run/run_record.h"
@@ -59,6 +60,7 @@ int run_command(const RunOptions& options) {
   if (options.profile) profiler.emplace();
   // Whatever can be wrong with device, data and settings shows before a folder is made.
   Context context(options.device, options.threads, {profiler ? &*profiler : nullptr, "training"});
+  if (const std::string few = thread_shortage(options.threads, context.threads()); !few.empty()) console.warn(few);
   if (options.config.train.graph && !context.backend().has_graphs())
     fail(ErrorKind::usage, "train.graph = true needs --device cuda or cuda-sim, without --profile; found ",
          context.backend().info().device, options.profile ? " with --profile" : "");
@@ -73,7 +75,7 @@ int run_command(const RunOptions& options) {
   if (!directory.warning().empty()) console.warn(directory.warning());
   if (const auto done = find_finished(directory, console)) return show_finished(*done, options, console);
   RunFacts facts = run.facts();
-  facts.threads = options.threads;
+  facts.threads = context.threads();
   facts.run_directory = directory.path();
   console.start(options.config, facts);
   const ProfileFacts profile_facts{facts.backend, facts.threads};

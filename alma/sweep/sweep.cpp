@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <map>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "alma/run/interrupt.h"
 #include "alma/run/run.h"
@@ -25,6 +27,8 @@ using State = SweepRun::State;
 constexpr int kElsewhere = 75;              // exit code of a worker whose run another process has
 constexpr double kSecondsBetweenLooks = 2;  // at runs of other processes
 constexpr int kTickMilliseconds = 200;
+constexpr double kSecondsBetweenStarts = 1;  // of a process for which there was no room
+constexpr int kMostStarts = 5;               // in a row without any run under way
 
 /// Lines of `text` that have ended, from `from` on, which moves behind them.
 std::vector<std::string> whole_lines(const std::string& text, std::size_t& from) {
@@ -34,6 +38,12 @@ std::vector<std::string> whole_lines(const std::string& text, std::size_t& from)
   return lines;
 }
 
+/// Waits, but no longer than until an interrupt.
+void wait(double seconds) {
+  const double end = steady_seconds() + seconds;
+  while (!interrupted() && steady_seconds() < end) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+}
+
 std::string describe_failure(const WorkerProcess& worker) {
   const std::string& text = worker.text();
   const std::size_t error = text.rfind("error: ");
@@ -41,6 +51,8 @@ std::string describe_failure(const WorkerProcess& worker) {
   while (!what.empty() && what.back() == '\n') what.pop_back();
   if (worker.code() >= 0) return what.empty() ? "exit code " + std::to_string(worker.code()) : what;
   std::string killed = std::string("ended by signal: ") + ::strsignal(-worker.code());
+  if (worker.code() == -SIGKILL)
+    killed += "; the system does that when memory runs out: fewer --jobs, or smaller models, need less";
   if (!what.empty()) killed += "; its last words: " + what;
   return killed;
 }
@@ -65,33 +77,49 @@ std::size_t Sweep::count(State state) const {
       std::count_if(runs_.begin(), runs_.end(), [&](const auto& r) { return r.state == state; }));
 }
 
-void Sweep::estimate() {
-  struct Measurement {
-    const Config* config;
-    std::unique_ptr<Worker<Probe>> worker;
-    std::optional<Probe> probe;
-    std::string error;
-  };
+struct Sweep::Measurement {
+  const Config* config;
+  std::optional<Probe> probe;
+  std::string error;
+};
+
+// False if it was interrupted.
+bool Sweep::measure(const Config& config, Measurement& measurement) {
+  std::unique_ptr<Worker<Probe>> worker;
+  for (int attempt = 1; !worker && !interrupted(); ++attempt) {
+    try {
+      worker = std::make_unique<Worker<Probe>>([&](const auto& send) {
+        return exit_code_of([&] {
+          send(probe(config, settings_.device, settings_.threads));
+          return 0;
+        });
+      });
+    } catch (const CannotStart& error) {
+      tell_put_off(error.what());
+      measurement.error = error.what();
+      if (attempt == kMostStarts) return true;
+      wait(kSecondsBetweenStarts);
+    }
+  }
+  while (!interrupted() && worker->read()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  if (interrupted()) return false;
+  if (worker->code() == 0) {
+    measurement.probe = worker->report();
+  } else {
+    measurement.error = describe_failure(*worker);
+  }
+  return true;
+}
+
+bool Sweep::estimate() {
   std::map<std::string, Measurement> measurements;
   for (const SweepRun& run : runs_)
     if (run.state != State::found)
-      measurements.try_emplace(probe_key(run.point.config), Measurement{&run.point.config, {}, {}, {}});
+      measurements.try_emplace(probe_key(run.point.config), Measurement{&run.point.config, {}, {}});
   std::size_t done = 0;
   for (auto& [key, one] : measurements) {
     listener_.probing(done++, measurements.size());
-    one.worker = std::make_unique<Worker<Probe>>([&, config = one.config](const auto& send) {
-      return exit_code_of([&] {
-        send(probe(*config, settings_.device, settings_.threads));
-        return 0;
-      });
-    });
-    while (one.worker->read() && !interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    if (interrupted()) return;
-    if (one.worker->code() == 0) {
-      one.probe = one.worker->report();
-    } else {
-      one.error = describe_failure(*one.worker);
-    }
+    if (!measure(*one.config, one)) return false;
   }
   for (SweepRun& run : runs_) {
     if (run.state == State::found) continue;
@@ -102,6 +130,7 @@ void Sweep::estimate() {
   std::stable_sort(runs_.begin(), runs_.end(), [](const SweepRun& a, const SweepRun& b) {
     return (a.estimate ? a.estimate->seconds : 0) > (b.estimate ? b.estimate->seconds : 0);
   });
+  return !interrupted();
 }
 
 void Sweep::fit_into(double seconds) {
@@ -131,10 +160,7 @@ bool Sweep::run() {
       for (const SweepRun& run : runs_)
         if (run.worker) run.worker->terminate();
     }
-    for (SweepRun& run : runs_) {
-      if (stopping || count(State::running) >= static_cast<std::size_t>(settings_.jobs)) break;
-      if (run.state == State::waiting) start(run);
-    }
+    if (!stopping) start_what_fits();
     wait_for_news();
     for (SweepRun& run : runs_)
       if (run.worker) follow(run);
@@ -145,6 +171,34 @@ bool Sweep::run() {
     look_elsewhere();
     listener_.tick();
   }
+}
+
+void Sweep::start_what_fits() {
+  for (SweepRun& run : runs_) {
+    if (count(State::running) >= static_cast<std::size_t>(settings_.jobs) || steady_seconds() < next_start_) return;
+    if (run.state != State::waiting) continue;
+    try {
+      start(run);
+      failed_starts_ = 0;
+    } catch (const CannotStart& error) {
+      put_off(error.what());
+      if (failed_starts_ < kMostStarts) return;
+      run.error = error.what();
+      run.state = State::failed;
+      listener_.ended(run);
+    }
+  }
+}
+
+// The runs under way may make room when they end, and others' processes may. Without either, runs fail in the end.
+void Sweep::put_off(const std::string& why) {
+  tell_put_off(why);
+  next_start_ = steady_seconds() + kSecondsBetweenStarts;
+  failed_starts_ = count(State::running) > 0 ? 0 : failed_starts_ + 1;
+}
+
+void Sweep::tell_put_off(const std::string& why) {
+  if (!std::exchange(told_, true)) listener_.put_off(why);
 }
 
 // What another process has may be done by now, or have been left.

@@ -51,6 +51,7 @@ class Sweep {
     virtual ~Listener() = default;
     virtual void probing(std::size_t done, std::size_t all) = 0;
     virtual void warned(const SweepRun& run, const std::string& line) = 0;
+    virtual void put_off(const std::string& why) = 0;  // runs that are to come have to wait; said once
     virtual void ended(const SweepRun& run) = 0;
     virtual void tick() = 0;  // several times a second
   };
@@ -58,8 +59,8 @@ class Sweep {
   Sweep(std::vector<GridPoint> points, SweepSettings settings, Listener& listener);
 
   /// Measures what the runs that are left will cost, and puts them into the order in which they will run. A learner that
-  /// cannot be measured has no estimate: the error is its runs' to report.
-  void estimate();
+  /// cannot be measured has no estimate: the error is its runs' to report. False if it was interrupted.
+  bool estimate();
   /// After estimate(): lets go of runs so that what is left takes at most so long; those that come first in the grid are
   /// kept first.
   void fit_into(double seconds);
@@ -72,8 +73,14 @@ class Sweep {
   std::optional<double> seconds_left() const;
 
  private:
+  struct Measurement;  // of what a step of a learner costs
+
   void look_elsewhere();
+  bool measure(const Config& config, Measurement& measurement);
+  void start_what_fits();
   void start(SweepRun& run);
+  void put_off(const std::string& why);
+  void tell_put_off(const std::string& why);
   void follow(SweepRun& run);
   void end(SweepRun& run);
   void wait_for_news() const;
@@ -82,6 +89,9 @@ class Sweep {
   SweepSettings settings_;
   Listener& listener_;
   double last_look_ = 0;
+  double next_start_ = 0;  // steady clock; not before, since the system had no room for a process
+  bool told_ = false;      // of that
+  int failed_starts_ = 0;  // in a row, while no run was under way
 };
 
 }  // namespace alma

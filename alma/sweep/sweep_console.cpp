@@ -38,6 +38,11 @@ void SweepConsole::warned(const SweepRun& run, const std::string& line) {
   *options_.err << run.point.name << ": " << line << '\n' << std::flush;
 }
 
+void SweepConsole::put_off(const std::string& why) {
+  erase();
+  *options_.err << "warning: " << why << "; runs wait until there is room, and are tried again\n" << std::flush;
+}
+
 void SweepConsole::ended(const SweepRun& run) {
   erase();
   const std::string name = padded(run.point.name, name_width_);
@@ -99,15 +104,18 @@ bool SweepConsole::run(Sweep& sweep, const std::filesystem::path& out) {
   begin(sweep, out);
   const bool complete = sweep.run();
   erase();
-  if (!complete) {
-    *options_.err << "warning: interrupted and saved; the same command goes on\n";
-    return false;
-  }
+  if (!complete) return false;
   const std::size_t failed = sweep.count(State::failed);
   if (failed > 0)
     fail(ErrorKind::failed, failed, " of ", sweep.runs().size(),
          " runs failed, as said above; the same command tries them again");
   return true;
+}
+
+int SweepConsole::interrupted() {
+  erase();
+  *options_.err << "warning: interrupted and saved; the same command goes on\n" << std::flush;
+  return 130;
 }
 
 void SweepConsole::print_grid(const Sweep& sweep, int jobs) {

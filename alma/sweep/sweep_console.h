@@ -15,12 +15,15 @@ class SweepConsole final : public Sweep::Listener {
 
   void probing(std::size_t done, std::size_t all) override;
   void warned(const SweepRun& run, const std::string& line) override;
+  void put_off(const std::string& why) override;
   void ended(const SweepRun& run) override;
   void tick() override;
 
   /// Runs the sweep, once it has been estimated, to its end. Throws Error(ErrorKind::failed) if runs failed; false if it was
   /// interrupted.
   bool run(Sweep& sweep, const std::filesystem::path& out);
+  /// Says that the sweep was interrupted. Returns the exit code for that.
+  int interrupted();
   /// The grid with what it will cost; to standard output, quiet or not.
   void print_grid(const Sweep& sweep, int jobs);
 

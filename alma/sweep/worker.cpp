@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <csignal>
 #include <iostream>
+#include <utility>
 
+#include "alma/run/interrupt.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/files.h"
@@ -19,26 +21,44 @@ namespace {
 
 constexpr double kSecondsBetweenReports = 0.2;
 
+// Tells a worker to end. A signal of its own: the usual ones may be ignored, and whoever sends them to all processes of a
+// sweep, as a terminal or a batch system does, must not send a worker its second one through the sweep.
+int stop_signal() { return SIGRTMIN; }
+
+[[noreturn]] void fail_to(const char* what, int error) {
+  throw CannotStart(ErrorKind::failed, std::string("cannot ") + what + ": " + system_error_text(error) +
+                                           "; limits on processes or open files (ulimit -u, -n) may be in the way");
+}
+
+/// Both ends are closed at the end, unless taken.
 struct Pipe {
   int read = -1, write = -1;
 
   Pipe() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) fail("cannot make a pipe: ", system_error_text(errno));
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail_to("make a pipe", errno);
     read = ends[0], write = ends[1];
     ::fcntl(read, F_SETFL, O_NONBLOCK);
   }
+  ~Pipe() {
+    if (read >= 0) ::close(read);
+    ::close(write);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  int take_read() { return std::exchange(read, -1); }
 };
 
 template <class Work>
 [[noreturn]] void run(pid_t parent, int text, const Work& work) {
-  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  catch_interrupt(stop_signal());
+  ::prctl(PR_SET_PDEATHSIG, stop_signal());
   if (::getppid() != parent) ::_exit(1);
   ::signal(SIGPIPE, SIG_IGN);  // of a parent that was killed: there is still time to save
-  const int nowhere = ::open("/dev/null", O_RDWR);
-  ::dup2(nowhere, STDIN_FILENO);
-  ::dup2(nowhere, STDOUT_FILENO);
-  ::dup2(text, STDERR_FILENO);
+  const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (nowhere < 0 || ::dup2(nowhere, STDIN_FILENO) < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0 ||
+      ::dup2(text, STDERR_FILENO) < 0)
+    ::_exit(1);
   const int code = work();
   std::cout << std::flush;
   std::cerr << std::flush;
@@ -49,12 +69,13 @@ template <class Work>
 
 WorkerProcess::WorkerProcess(std::size_t report_bytes, const std::function<int(const Send&)>& work)
     : report_bytes_(report_bytes) {
-  const Pipe reports, text;
+  Pipe reports, text;
   ::fcntl(reports.write, F_SETFL, O_NONBLOCK);
   std::cout << std::flush;
   std::cerr << std::flush;
   const pid_t parent = ::getpid();
   process_ = ::fork();
+  if (process_ < 0) fail_to("start a process", errno);
   if (process_ == 0)
     run(parent, text.write, [&] {
       double last = 0;
@@ -66,14 +87,7 @@ WorkerProcess::WorkerProcess(std::size_t report_bytes, const std::function<int(c
         if (::write(reports.write, report, report_bytes) < 0) return;
       });
     });
-  const int error = errno;
-  ::close(reports.write);
-  ::close(text.write);
-  reports_ = reports.read, text_ = text.read;
-  if (process_ > 0) return;
-  ::close(reports_);
-  ::close(text_);
-  fail("cannot start a process: ", system_error_text(error));
+  reports_ = reports.take_read(), text_ = text.take_read();
 }
 
 WorkerProcess::~WorkerProcess() {
@@ -100,7 +114,7 @@ bool WorkerProcess::read() {
 }
 
 void WorkerProcess::terminate() const {
-  if (process_ > 0) ::kill(process_, SIGTERM);
+  if (process_ > 0) ::kill(process_, stop_signal());
 }
 
 }  // namespace alma

@@ -6,10 +6,17 @@
 #include <string>
 #include <type_traits>
 
+#include "base/error.h"
+
 namespace alma {
 
+/// The system has no room for another process or its pipes; it may have later.
+struct CannotStart : Error {
+  using Error::Error;
+};
+
 /// Work in a process of its own, a copy of this one: it may fail, or be killed, without harm to others. Make it while this
-/// process has no threads. The work ends with this process at the latest: it gets SIGTERM then.
+/// process has no threads. When this process ends the work is told to, as by terminate().
 class WorkerProcess {
  public:
   WorkerProcess(const WorkerProcess&) = delete;
@@ -21,6 +28,7 @@ class WorkerProcess {
   int text_descriptor() const { return text_; }
   /// Takes in what has arrived; false once the process has ended.
   bool read();
+  /// Tells the work to save and end, as a signal that asks for an end would (alma/run/interrupt.h).
   void terminate() const;
 
   /// Standard error so far.
@@ -30,7 +38,7 @@ class WorkerProcess {
 
  protected:
   using Send = std::function<void(const void* report)>;
-  /// `work` runs in the new process and returns the exit code.
+  /// `work` runs in the new process and returns the exit code. Throws CannotStart.
   WorkerProcess(std::size_t report_bytes, const std::function<int(const Send&)>& work);
 
   std::string latest_;  // report; empty before the first

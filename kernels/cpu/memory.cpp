@@ -17,7 +17,8 @@ void* CpuBackend::allocate(std::size_t bytes) {
   void* memory = bytes > SIZE_MAX - alignment
                      ? nullptr
                      : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) fail("[allocate] no memory for ", bytes, " bytes");
+  if (memory == nullptr)
+    fail("[allocate] out of memory: ", bytes, " bytes asked for; a smaller model, batch size or data set needs less");
   if (alignment == huge) ::madvise(memory, bytes / huge * huge, MADV_HUGEPAGE);  // refused without harm
   return memory;
 }

@@ -16,7 +16,8 @@ namespace alma::test {
 
 namespace fs = std::filesystem;
 
-Program::Program(fs::path folder, const std::vector<std::string>& arguments) : folder_(std::move(folder)) {
+Program::Program(fs::path folder, const std::vector<std::string>& arguments, const std::function<void()>& prepare)
+    : folder_(std::move(folder)) {
   const std::string program = ALMA_BINARY_DIR "/alma";
   std::vector<char*> argv = {const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -27,6 +28,7 @@ Program::Program(fs::path folder, const std::vector<std::string>& arguments) : f
   if (::chdir(folder_.c_str()) != 0) ::_exit(99);
   ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
   ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
+  if (prepare) prepare();
   ::execv(argv[0], argv.data());
   ::_exit(98);
 }
@@ -39,6 +41,8 @@ Program::~Program() {
 
 void Program::signal(int number) const { ::kill(process_, number); }
 
+void Program::signal_group(int number) const { ::kill(-process_, number); }
+
 Outcome Program::finish() {
   int status = 0;
   rusage used{};
@@ -48,8 +52,8 @@ Outcome Program::finish() {
           read_text(folder_ / "stderr").value_or(""), static_cast<double>(used.ru_maxrss) * 1024e-6};
 }
 
-Outcome run_alma(const fs::path& folder, const std::vector<std::string>& arguments) {
-  return Program(folder, arguments).finish();
+Outcome run_alma(const fs::path& folder, const std::vector<std::string>& arguments, const std::function<void()>& prepare) {
+  return Program(folder, arguments, prepare).finish();
 }
 
 void expect_failure(const Outcome& outcome, int code, const std::vector<std::string>& parts) {

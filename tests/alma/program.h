@@ -2,6 +2,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,16 @@ struct Outcome {
 /// The program in a process of its own, under way; `folder` becomes its working directory and gets its output.
 class Program {
  public:
-  Program(std::filesystem::path folder, const std::vector<std::string>& arguments);
+  /// `prepare` runs in the new process, just before the program takes its place: what that inherits.
+  Program(std::filesystem::path folder, const std::vector<std::string>& arguments,
+          const std::function<void()>& prepare = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
   void signal(int number) const;
+  /// To all of its process group, which it leads.
+  void signal_group(int number) const;
   /// Waits for its end.
   Outcome finish();
 
@@ -32,7 +37,8 @@ class Program {
 };
 
 /// Runs the program to its end.
-Outcome run_alma(const std::filesystem::path& folder, const std::vector<std::string>& arguments);
+Outcome run_alma(const std::filesystem::path& folder, const std::vector<std::string>& arguments,
+                 const std::function<void()>& prepare = {});
 
 /// Expects exit code and, in one line "error: ..." at the start of standard error, all parts.
 void expect_failure(const Outcome& outcome, int code, const std::vector<std::string>& parts);

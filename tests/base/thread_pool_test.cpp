@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
@@ -11,6 +12,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/address_space.h"
 
 namespace alma::test {
 namespace {
@@ -152,6 +155,26 @@ TEST(ThreadPool, LentThreadsStayOut) {
   EXPECT_EQ(workers_seen(1), 1u);  // the caller always works
   pool->lend(0);
   EXPECT_EQ(workers_seen(3), 3u);
+}
+
+// In a process of its own whose address space has room for the stacks of a few threads.
+TEST(ThreadPoolDeathTest, WhereTheSystemStartsNoMoreThreadsThoseThereAreDoTheWork) {
+  if (!kLimitable) GTEST_SKIP() << kNotLimitable;
+  constexpr std::size_t gigabyte = std::size_t{1} << 30;
+  EXPECT_EXIT(
+      {
+        pthread_attr_t attributes;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, gigabyte);
+        pthread_setattr_default_np(&attributes);
+        limit_address_space(3 * gigabyte);
+        const std::unique_ptr<ThreadPool> pool = make_thread_pool(16);
+        std::atomic<std::int64_t> sum{0};
+        for (int job = 0; job < 100; ++job) pool->run(50, [&](std::int64_t piece) { sum += piece; });
+        const bool fewer = pool->threads() >= 2 && pool->threads() <= 3;
+        std::_Exit(fewer && sum == 100 * 1225 ? 42 : 1);
+      },
+      testing::ExitedWithCode(42), "");
 }
 
 TEST(ThreadPool, MadeAndDroppedAtOnce) {

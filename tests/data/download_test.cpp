@@ -126,8 +126,10 @@ TEST_F(DownloadTest, GoesOnAtTheNextMirror) {
   second.serve("/file", content_);
   EXPECT_EQ(get({url(), second.url() + "/file"}), 1u);
   EXPECT_EQ(second.requests().front().range, "bytes=100000-");
-  ASSERT_EQ(said_.size(), 1u);
-  EXPECT_EQ(said_.front(), url() + ": HTTP status 404; trying the next mirror");
+  ASSERT_EQ(said_.size(), 2u);
+  EXPECT_NE(said_.front().find("; trying again in "), std::string::npos) << said_.front();
+  EXPECT_NE(said_.front().find("(attempt 2 of "), std::string::npos) << said_.front();
+  EXPECT_EQ(said_.back(), url() + ": HTTP status 404; trying the next mirror");
   expect_here();
 }
 
@@ -190,6 +192,21 @@ TEST_F(DownloadTest, ASlowServerIsWaitedForAStalledOneIsNot) {
   server_.serve("/silent", {stalled});
   patience_.attempts = 2;
   expect_refused({"/silent: Operation too slow", "(2 attempts)"}, {url("/silent")});
+}
+
+TEST_F(DownloadTest, NoSilenceIsLeftWithoutAWord) {
+  Reply silent = reply(content_);
+  silent.send = 0;
+  silent.stall = true;
+  server_.serve("/silent", {silent});
+  patience_.stall_seconds = 4;
+  patience_.quiet_seconds = 1;
+  patience_.attempts = 2;
+  expect_refused({"/silent: Operation too slow", "(2 attempts)"}, {url("/silent")});
+  ASSERT_EQ(said_.size(), 3u);  // of the first attempt, the pause, the second attempt
+  for (const std::size_t attempt : {std::size_t{0}, std::size_t{2}})
+    EXPECT_EQ(said_[attempt], "file: nothing has come from the server for 1 s; waiting for it, 4 s at most");
+  EXPECT_NE(said_[1].find("trying again in 0.01 s (attempt 2 of 2)"), std::string::npos) << said_[1];
 }
 
 TEST_F(DownloadTest, AServerThatAlwaysBreaksOffIsGivenUp) {

@@ -67,6 +67,10 @@ TEST(Idx, EveryWrongImagesFileHasItsMessage) {
       {"size zero", idx_file({2, 0, 3}, {}), {"2 x 0 x 3", "size of 0"}},
       {"huge sizes", idx_file({0xffffffff, 0xffffffff, 0xffffffff}, {}), {"promises more than"}},
       {"product overflows", idx_file({0x10000, 0x10000, 0x10000, 0x10000}, {}), {"promises more than"}},
+      {"channels last", idx_file({2, 6, 6, 3}, Bytes(216, 1)), {"2 x 6 x 6 x 3", "6 channels", "at most 4", "transpose"}},
+      {"channels last, and few", idx_file({2, 4, 4, 3}, Bytes(96, 1)), {"2 x 4 x 4 x 3", "channels seem to stand last"}},
+      {"grey, channels last", idx_file({2, 8, 8, 1}, Bytes(128, 1)), {"2 x 8 x 8 x 1", "channels seem to stand last"}},
+      {"5 channels", idx_file({1, 5, 8, 8}, Bytes(320, 1)), {"5 channels", "expected at most 4", "fewer channels"}},
       {"empty", {}, {"empty file"}},
   };
   for (const auto& [what, file, message] : cases) {

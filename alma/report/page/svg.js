@@ -1,4 +1,4 @@
-// The figures as files: run by Node.js after vega.js and figures.js, with `data` and `folder`.
+// The figures as files: run by Node.js after vega.js and figures.js, with `data`, inside the folder that gets them.
 const { writeFileSync } = require("fs");
 async function drawAll() {
   for (const stream of unique(data.groups.map((g) => g.stream))) {
@@ -8,7 +8,7 @@ async function drawAll() {
       const spec = figure(groups, defaultSelection(groups), "cer", 720);
       if (spec === null) continue;
       const svg = await new vega.View(vega.parse(spec), { renderer: "none" }).toSVG();
-      writeFileSync(`${folder}/${fileName(stream)}-${name}.svg`, svg);
+      writeFileSync(`${fileName(stream)}-${name}.svg`, svg);
     }
   }
 }

@@ -32,5 +32,10 @@ TEST(Text, DurationHasTwoUnits) {
   EXPECT_EQ(duration(86400 * 2 + 3600 * 4), "2d 04h");
 }
 
+TEST(Text, AShortageOfThreadsIsPutIntoWords) {
+  EXPECT_EQ(thread_shortage(4, 4), "");
+  EXPECT_NE(thread_shortage(8, 3).find("only 3 of 8 threads"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace alma

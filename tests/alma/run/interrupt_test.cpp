@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 namespace alma {
 namespace {
@@ -19,20 +21,99 @@ void expect_flag_set_by(int signal) {
       testing::ExitedWithCode(42), "");
 }
 
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU, SIGUSR1, SIGUSR2};
+
 TEST(InterruptDeathTest, TheFirstSignalSetsAFlag) {
-  expect_flag_set_by(SIGINT);
-  expect_flag_set_by(SIGTERM);
+  for (const int signal : kSignals) expect_flag_set_by(signal);
+}
+
+void raise_later(int signal) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(120));
+  std::raise(signal);
 }
 
 TEST(InterruptDeathTest, TheSecondSignalEndsTheProcess) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1})
+    EXPECT_EXIT(
+        {
+          catch_interrupts();
+          std::raise(signal);
+          raise_later(signal);
+          std::_Exit(42);
+        },
+        testing::KilledBySignal(signal), "");
+}
+
+// As `timeout` sends it to its child and then to the group.
+TEST(InterruptDeathTest, OneRequestThatArrivesTwiceIsOne) {
   EXPECT_EXIT(
       {
         catch_interrupts();
-        std::raise(SIGINT);
-        std::raise(SIGINT);
-        std::_Exit(42);
+        std::raise(SIGTERM);
+        std::raise(SIGTERM);
+        std::_Exit(interrupted() ? 42 : 2);
       },
-      testing::KilledBySignal(SIGINT), "");
+      testing::ExitedWithCode(42), "");
+}
+
+// The kernel sends it every second once the soft limit is reached, and kills at the hard one.
+TEST(InterruptDeathTest, TheLimitOfProcessorTimeMayBeRepeated) {
+  EXPECT_EXIT(
+      {
+        catch_interrupts();
+        std::raise(SIGXCPU);
+        raise_later(SIGXCPU);
+        std::_Exit(interrupted() ? 42 : 2);
+      },
+      testing::ExitedWithCode(42), "");
+}
+
+TEST(InterruptDeathTest, WhatWasIgnoredStaysIgnored) {
+  for (const int signal : kSignals)
+    EXPECT_EXIT(
+        {
+          ::signal(signal, SIG_IGN);
+          end_when_interrupted();
+          std::raise(signal);
+          catch_interrupts();
+          std::raise(signal);
+          std::_Exit(interrupted() ? 1 : 42);
+        },
+        testing::ExitedWithCode(42), "");
+}
+
+TEST(InterruptDeathTest, WhatWasBlockedIsLetThrough) {
+  EXPECT_EXIT(
+      {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::sigprocmask(SIG_SETMASK, &all, nullptr);
+        catch_interrupts();
+        std::raise(SIGTERM);
+        std::_Exit(interrupted() ? 42 : 2);
+      },
+      testing::ExitedWithCode(42), "");
+}
+
+TEST(InterruptDeathTest, WithoutAnythingToSaveItIsTheEndAtOnce) {
+  for (const int signal : kSignals)
+    EXPECT_EXIT(
+        {
+          end_when_interrupted();
+          std::raise(signal);
+          std::_Exit(1);
+        },
+        testing::ExitedWithCode(130), "warning: interrupted");
+}
+
+TEST(InterruptDeathTest, AReaderThatIsGoneDoesNotEndTheWork) {
+  EXPECT_EXIT(
+      {
+        catch_interrupts();
+        std::raise(SIGPIPE);
+        std::_Exit(interrupted() ? 1 : 42);
+      },
+      testing::ExitedWithCode(42), "");
 }
 
 TEST(InterruptDeathTest, OneOfEachKindDoesNot) {
