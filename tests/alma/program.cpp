@@ -55,6 +55,13 @@ bool Program::wait_until(const std::function<bool()>& condition) const {
   }
 }
 
+bool Program::catches(int number) const {
+  std::ifstream status("/proc/" + std::to_string(process_) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1) != 0;
+  return false;
+}
+
 Outcome Program::finish() {
   int status = 0;
   rusage used{};
