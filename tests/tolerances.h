@@ -45,6 +45,12 @@ inline constexpr double devices_after_20_steps = 1e-4;
 /// And the test errors of two such runs of up to 500 steps: half a point.
 inline constexpr double devices_error = 0.005;
 
+/// One run against the paper's mean over three seeds: two standard errors of the difference, given the spread over seeds.
+/// Those of SM at h = 4 on MNIST: bench/results/README.md, ten seeds.
+inline double one_run_against_three(double spread) { return 2 * spread * std::sqrt(1 + 1.0 / 3); }
+inline constexpr double spread_of_tardy_error = 0.0066;  // final error, w = 500
+inline constexpr double spread_of_cer_at_10 = 7.99;      // CER of Eq. 1, w = 10
+
 }  // namespace tolerance
 
 /// One unit in the last place of `magnitude` in this type; the smallest subnormal at 0.

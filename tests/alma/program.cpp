@@ -6,9 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "base/files.h"
 
@@ -42,6 +44,23 @@ Program::~Program() {
 void Program::signal(int number) const { ::kill(process_, number); }
 
 void Program::signal_group(int number) const { ::kill(-process_, number); }
+
+bool Program::wait_until(const std::function<bool()>& condition) const {
+  for (;;) {
+    siginfo_t ended{};
+    ::waitid(P_PID, static_cast<id_t>(process_), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (condition()) return true;  // looked at last, so that what the program did before its end counts
+    if (ended.si_pid != 0) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+bool Program::catches(int number) const {
+  std::ifstream status("/proc/" + std::to_string(process_) + "/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("SigCgt:")) return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1) != 0;
+  return false;
+}
 
 Outcome Program::finish() {
   int status = 0;

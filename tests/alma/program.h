@@ -28,6 +28,10 @@ class Program {
   void signal(int number) const;
   /// To all of its process group, which it leads.
   void signal_group(int number) const;
+  /// Waits, however long that takes, until the condition holds; false if the program ended before it did.
+  bool wait_until(const std::function<bool()>& condition) const;
+  /// Whether it has a handler for the signal by now: from then on the signal does not simply end it.
+  bool catches(int number) const;
   /// Waits for its end.
   Outcome finish();
 

@@ -42,9 +42,9 @@ TEST_F(AlmaBench, EverySuiteRunsAndKnowsItsShareOfTheCeiling) {
   EXPECT_EQ(context.at("threads"), 1);
   for (const char* when : {"start", "end"}) {
     const json& ceilings = context.at("ceilings").at(when);
-    EXPECT_GT(ceilings.at("flops_per_second"), 1e8) << when;
+    EXPECT_GT(ceilings.at("flops_per_second"), 0) << when;
     EXPECT_GE(ceilings.at("memory").size(), 4u) << when;
-    for (const json& memory : ceilings.at("memory")) EXPECT_GT(memory.at("copy_bytes_per_second"), 1e6) << when;
+    for (const json& memory : ceilings.at("memory")) EXPECT_GT(memory.at("copy_bytes_per_second"), 0) << when;
   }
 
   std::map<std::string, json> benchmarks;

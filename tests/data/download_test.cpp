@@ -40,8 +40,8 @@ Reply redirect(const std::string& to) {
 class DownloadTest : public testing::Test {
  protected:
   DownloadTest() {
-    patience_.connect_seconds = 5;
-    patience_.stall_seconds = 1;
+    patience_.connect_seconds = 60;  // a busy machine must not be taken for a silent server
+    patience_.stall_seconds = 60;
     patience_.attempts = 3;
     patience_.pause_seconds = 0.01;
     watch_.say = [&](const std::string& line) { said_.push_back(line); };
@@ -181,6 +181,7 @@ TEST_F(DownloadTest, ASlowServerIsWaitedForAStalledOneIsNot) {
   expect_here();
   fs::remove(folder_ / "file");
 
+  patience_.stall_seconds = 2;
   Reply stalled = breaks_off(content_, 40);
   stalled.stall = true;
   server_.serve("/stalled", {stalled, reply(content_)});
@@ -336,7 +337,6 @@ TEST_F(DownloadTest, StopKeepsWhatHasArrived) {
   std::int64_t arrived = 0;
   watch_.progress = [&](const std::string&, std::int64_t done, std::int64_t) { arrived = done; };
   watch_.stop = [&] { return arrived >= 1000; };
-  patience_.stall_seconds = 60;
   EXPECT_EQ(get({url()}), std::nullopt);
   EXPECT_EQ(fs::file_size(folder_ / "file.part"), 1000u);
 

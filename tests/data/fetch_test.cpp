@@ -30,7 +30,7 @@ class FetchTest : public testing::Test {
   FetchTest() {
     options_.folder = folder_ / "cache";
     options_.mirrors = {server_.url() + "/mirror"};
-    options_.patience = {5, 1, 2, 0.01};
+    options_.patience = {60, 60, 2, 0.01};
   }
   void serve_files() {
     server_.serve("/mirror/images.gz", gzip(images_));

@@ -111,7 +111,10 @@ TEST_F(CliCifar, ResumesToTheSameBits) {
     Program program(folder_.path(), resumes ? std::vector<std::string>{"run", "--resume", "--device", "cpu", "--quiet",
                                                                        "--threads", "1", "--out", "parts"}
                                             : start);
-    std::this_thread::sleep_for(std::chrono::duration<double>(moments.uniform(0.05, 0.5)));
+    if (!program.wait_until([&] { return fs::exists(folder_ / "parts/config.toml"); })) {
+      FAIL() << program.finish().err;
+    }
+    std::this_thread::sleep_for(std::chrono::duration<double>(attempt == 0 ? 0 : moments.uniform(0, 0.5)));
     program.signal(SIGKILL);
     kills += program.finish().code == -SIGKILL;
   }

@@ -1,10 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "data/file.h"
 #include "data/published.h"
@@ -79,8 +77,8 @@ class CliFetch : public testing::Test {
     Program process(folder_.path(), fetch_fashion());
     const fs::path part = cache_ / (kNames[0] + ".gz.part");
     std::error_code no_throw;
-    for (int i = 0; i < 30000 && fs::file_size(part, no_throw) != static_cast<std::uintmax_t>(stalled.send); ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const auto third_is_there = [&] { return fs::file_size(part, no_throw) == static_cast<std::uintmax_t>(stalled.send); };
+    EXPECT_TRUE(process.wait_until(third_is_there));
     process.signal(signal);
     Outcome outcome = process.finish();
     EXPECT_EQ(fs::file_size(part, no_throw), static_cast<std::uintmax_t>(stalled.send));

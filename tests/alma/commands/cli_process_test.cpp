@@ -42,9 +42,8 @@ class CliProcess : public testing::Test {
     for (std::string line; std::getline(text, line); ++found) EXPECT_TRUE(nlohmann::json::accept(line)) << line;
     EXPECT_EQ(found, lines);
   }
-  static void wait_for(const fs::path& file) {
-    for (int i = 0; i < 60'000 && !fs::exists(file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    ASSERT_TRUE(fs::exists(file)) << file;
+  static void wait_for(const Program& program, const fs::path& file) {
+    ASSERT_TRUE(program.wait_until([&] { return fs::exists(file); })) << file;
   }
 
   TemporaryFolder folder_;
@@ -85,7 +84,7 @@ TEST_F(CliProcess, EverySignalThatAsksForAnEndSaves) {
     SCOPED_TRACE(::strsignal(signal));
     const std::string out = "run" + std::to_string(signal);
     Program program(root(), long_run_to(out));
-    wait_for(root() / out / "metrics.jsonl");
+    wait_for(program, root() / out / "metrics.jsonl");
     program.signal(signal);
     const Outcome outcome = program.finish();
     EXPECT_EQ(outcome.code, 130) << outcome.err;
@@ -99,7 +98,7 @@ TEST_F(CliProcess, SignalsThatAreIgnoredAtTheStartStayIgnored) {
     for (const int signal : {SIGHUP, SIGINT, SIGCHLD, SIGPIPE}) ::signal(signal, SIG_IGN);  // nohup, a script's "&", others
   };
   Program program(root(), long_run_to("run"), ignore);
-  wait_for(root() / "run/metrics.jsonl");
+  wait_for(program, root() / "run/metrics.jsonl");
   program.signal(SIGHUP);
   program.signal(SIGINT);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -119,14 +118,12 @@ TEST_F(CliProcess, ASweepSavesItsRunsWhateverSignalAsks) {
     ::signal(SIGTERM, SIG_IGN);
     ::signal(SIGCHLD, SIG_IGN);
   });
-  int begun = 0;
-  for (int i = 0; i < 60'000 && begun < 2; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    begun = 0;
+  ASSERT_TRUE(program.wait_until([&] {
+    int begun = 0;
     if (fs::exists(root() / "all"))
       for (const auto& entry : fs::directory_iterator(root() / "all")) begun += fs::exists(entry.path() / "metrics.jsonl");
-  }
-  ASSERT_EQ(begun, 2);
+    return begun == 2;
+  }));
   program.signal_group(SIGHUP);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
@@ -139,7 +136,8 @@ TEST_F(CliProcess, AnInterruptedDryRunIsInterrupted) {
   std::ofstream(root() / "sweep.toml") << "[set]\nstream.dataset = \"synthetic-images\"\n[axes]\n"
                                           "model.width = [4, 8, 16, 32, 64, 128, 256, 512]\n";
   Program program(root(), {"sweep", "sweep.toml", "--dry-run"});
-  std::this_thread::sleep_for(std::chrono::milliseconds(700));  // eight probes take half a second each at least
+  ASSERT_TRUE(
+      program.wait_until([&] { return program.catches(SIGTERM); }));  // eight probes take half a second each at least
   program.signal(SIGTERM);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
@@ -210,9 +208,11 @@ TEST_F(CliProcess, WhatHasNothingToSaveEndsWith130Too) {
   ASSERT_EQ(run_alma(root(), run_to("run")).code, 0);
   ASSERT_EQ(::mkfifo((root() / "fifo").c_str(), 0600), 0);  // a file of images that never comes
   Program program(root(), {"predict", "run", "fifo", "--device", "cpu"});
-  std::this_thread::sleep_for(std::chrono::seconds(1));
+  int images = -1;  // open for writing as soon as the program reads, and nothing is written
+  EXPECT_TRUE(program.wait_until([&] { return (images = ::open((root() / "fifo").c_str(), O_WRONLY | O_NONBLOCK)) >= 0; }));
   program.signal(SIGHUP);
   const Outcome outcome = program.finish();
+  ::close(images);
   EXPECT_EQ(outcome.code, 130) << outcome.err;
   EXPECT_NE(outcome.err.find("interrupted"), std::string::npos) << outcome.err;
 }

@@ -1,10 +1,8 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <thread>
 
 #include "base/files.h"
 #include "tests/alma/program.h"
@@ -98,8 +96,7 @@ TEST_F(CliProfile, InterruptedQuietAndResumedRunsLeaveTheirProfile) {
       small_run(folder_.path(), {"--quiet", "--profile", "--out", "run", "--set", "train.max_epochs=3000", "--set",
                                  "train.patience=3000", "--set", "train.checkpoint_seconds=0.05"});
   Program process(folder_.path(), arguments);
-  for (int i = 0; i < 60000 && !fs::exists(folder_ / "run/checkpoint/state.json"); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_TRUE(process.wait_until([&] { return fs::exists(folder_ / "run/checkpoint/state.json"); }));
   process.signal(SIGINT);
   const Outcome stopped = process.finish();
   ASSERT_EQ(stopped.code, 130) << stopped.err;

@@ -1,11 +1,9 @@
 #include <gtest/gtest.h>
 #include <algorithm>
 
-#include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <thread>
 
 #include "alma/config/config.h"
 #include "alma/learn/metrics.h"
@@ -136,8 +134,7 @@ TEST_F(CliRun, InterruptedAndResumedIsTheSameRun) {
   for (int signal : {SIGINT, SIGKILL, SIGTERM, SIGKILL, SIGINT, SIGKILL}) {
     const std::string before = read_text(state).value_or("");
     Program process(folder_.path(), next);
-    for (int i = 0; i < 60000 && read_text(state).value_or("") == before; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_TRUE(process.wait_until([&] { return read_text(state).value_or("") != before; })) << process.finish().err;
     process.signal(signal);
     const Outcome outcome = process.finish();
     ASSERT_EQ(outcome.code, signal == SIGKILL ? -SIGKILL : 130) << outcome.err;

@@ -25,9 +25,8 @@ int occurrences(const std::string& text, const std::string& what) {
   return count;
 }
 
-bool appears(const fs::path& file) {
-  for (int i = 0; i < 30'000 && !fs::exists(file); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  return fs::exists(file);
+bool appears(const Program& program, const fs::path& file) {
+  return program.wait_until([&] { return fs::exists(file); });
 }
 
 class CliSweep : public testing::Test {
@@ -108,7 +107,7 @@ TEST_F(CliSweep, ARunThatIsKilledFailsAndGoesOnNextTime) {
   write("seed = [0, 1]\n", 200);
   Program program(root(), sweep({}, "1"));
   const fs::path first = root() / "all" / points()[0].name;
-  ASSERT_TRUE(appears(first / "checkpoint/state.json"));
+  ASSERT_TRUE(appears(program, first / "checkpoint/state.json"));
   ::kill(nlohmann::json::parse(read_text(first / "run.lock").value()).at("pid").get<pid_t>(), SIGKILL);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 1) << outcome.err;
@@ -122,7 +121,7 @@ TEST_F(CliSweep, AnInterruptSavesAndTheSameCommandGoesOn) {
   write("seed = [0, 1, 2]\n", 400);
   Program program(root(), sweep());
   const fs::path first = root() / "all" / points()[0].name;
-  ASSERT_TRUE(appears(first / "checkpoint/state.json"));
+  ASSERT_TRUE(appears(program, first / "checkpoint/state.json"));
   program.signal(SIGINT);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
@@ -170,7 +169,7 @@ TEST_F(CliSweep, ProcessesOnOneFolderDoNothingTwiceAndLoseNothing) {
     fs::create_directories(root() / name);
     programs.push_back(std::make_unique<Program>(root() / name, arguments));
   }
-  ASSERT_TRUE(appears(root() / "all"));
+  ASSERT_TRUE(appears(*programs[0], root() / "all"));
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   programs[0]->signal(SIGKILL);
   const Outcome killed = programs[0]->finish(), second = programs[1]->finish(), third = programs[2]->finish();

@@ -1,7 +1,17 @@
 // Ens, UMix and gEns: who trains on what, what it costs, and that neither threads nor pauses change a bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <set>
+
+#include "alma/learn/ensemble.h"
+#include "alma/learn/kinds.h"
 #include "models/mlp.h"
+#include "tests/alma/learn/points.h"
 #include "tests/alma/learn/training.h"
 #include "tests/engine/gradient_check.h"
 
@@ -52,28 +62,129 @@ TEST(Ens, MembersAreSingleModelsWithStreamsOfTheirOwn) {
   EXPECT_NE(bits(model_of(ensemble, 0)), bits(model_of(ensemble, 1)));
 }
 
-TEST(Ens, BaggingDrawsWithReplacement) {
-  Config config = config_of("ens", 2);
+/// Points that remember which of them each update of each member was trained on, in order.
+class Recorded final : public Samples {
+ public:
+  Recorded(Context& context, std::int64_t count) : points_(context, count, DType::f32) {}
+  std::int64_t count() const override { return points_.count(); }
+  std::int64_t classes() const override { return points_.classes(); }
+  Measure measure() const override { return points_.measure(); }
+  Batch batch(const Tensor& indices, const Draw& draw) const override {
+    if (!draw.members.empty()) {  // a training step: the key names the update and the member
+      std::vector<std::int32_t>& all = trained[draw.members[0].key];
+      for (const std::int32_t sample : indices.to_vector<std::int32_t>()) all.push_back(sample);
+    }
+    return points_.batch(indices, draw);
+  }
+  Tensor example(Context& context) const override { return points_.example(context); }
+  std::int64_t evaluation_batch() const override { return points_.evaluation_batch(); }
+
+  mutable std::map<std::uint64_t, std::vector<std::int32_t>> trained;
+
+ private:
+  Points points_;
+};
+
+/// What two updates of two members, two epochs each, train on: of the samples 100 .. 999 once an epoch, or a bag of them.
+std::map<std::uint64_t, std::vector<std::int32_t>> trained_samples(bool bagging, std::uint64_t seed) {
   Context context("cpu");
-  const Trained whole = run_to_end(config, context);
-  config.learner.bagging = true;
-  const Trained bagged = run_to_end(config, context);
-  EXPECT_NE(bits(whole.tensors), bits(bagged.tensors));
-  EXPECT_TRUE(whole.records.back().train_macs == bagged.records.back().train_macs) << "as many samples";
+  const Recorded samples(context, 1000);
+  EnsembleSettings settings;
+  settings.fit = fit_settings({.optimizer = "sgd", .batch_size = 64, .max_epochs = 2});
+  settings.seed = seed;
+  settings.members = 2;
+  settings.bagging = bagging;
+  const auto learner = make_ensemble(context, settings, [](Context& where, const std::string& purpose, std::uint64_t i) {
+    return make_mlp(where, {Points::kFeatures, 4, Points::kFeatures, 1, 1}, RandomStream(0, purpose, i));
+  });
+  MegaBatch data;
+  for (std::int32_t i = 0; i < 1000; ++i) (i < 100 ? data.validation : data.train).push_back(i);
+  for (std::int64_t update = 0; update < 2; ++update) learner->update(update, samples, data, [](const FitProgress&) {});
+  return samples.trained;
+}
+
+constexpr std::size_t kBag = 900;
+
+/// The two epochs of one member's update, sorted.
+std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>> epochs_of(const std::vector<std::int32_t>& trained) {
+  std::vector<std::int32_t> first(trained.begin(), trained.begin() + kBag), second(trained.begin() + kBag, trained.end());
+  std::sort(first.begin(), first.end());
+  std::sort(second.begin(), second.end());
+  return {first, second};
+}
+
+TEST(Ens, BaggingDrawsWithReplacementForEachMemberAndUpdate) {
+  const auto drawn = trained_samples(true, 0);
+  ASSERT_EQ(drawn.size(), 4u) << "two members, two updates";
+  std::set<std::vector<std::int32_t>> bags;
+  for (const auto& [key, trained] : drawn) {
+    ASSERT_EQ(trained.size(), 2 * kBag) << "as many samples as without bagging";
+    const auto [bag, second_epoch] = epochs_of(trained);
+    EXPECT_EQ(bag, second_epoch) << "drawn once an update";
+    EXPECT_GE(bag.front(), 100) << "validation samples are not trained on";
+    EXPECT_LT(bag.back(), 1000);
+    // Each sample is left out with probability (1 - 1/n)^n, about 1/e; the count's variance is n (1/e - 2/e^2).
+    const auto different = static_cast<double>(std::set<std::int32_t>(bag.begin(), bag.end()).size());
+    const double n = kBag, e = std::exp(1.0);
+    EXPECT_NEAR(n - different, n / e, 5 * std::sqrt(n * (1 / e - 2 / (e * e)))) << "five standard deviations";
+    bags.insert(bag);
+  }
+  EXPECT_EQ(bags.size(), 4u) << "no two bags are alike";
+  EXPECT_EQ(trained_samples(true, 0), drawn) << "the seed decides";
+  for (const auto& [key, trained] : trained_samples(true, 1))
+    EXPECT_FALSE(bags.contains(epochs_of(trained).first)) << "another seed draws others";
+}
+
+TEST(Ens, WithoutBaggingEachEpochHasEachSampleOnce) {
+  std::vector<std::int32_t> all(kBag);
+  std::iota(all.begin(), all.end(), 100);
+  const auto trained = trained_samples(false, 0);
+  ASSERT_EQ(trained.size(), 4u);
+  for (const auto& [key, samples] : trained) EXPECT_EQ(epochs_of(samples), std::pair(all, all));
+}
+
+/// The error of members that combine as `combine` says, from the probabilities of each for every test image.
+double combined_error(const std::vector<std::vector<float>>& members, const std::string& combine,
+                      const std::vector<std::int32_t>& labels) {
+  constexpr std::size_t classes = 10;
+  double wrong = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    std::vector<double> score(classes, 0.0);
+    for (const std::vector<float>& member : members) {
+      const float* p = &member[i * classes];
+      for (std::size_t c = 0; c < classes; ++c)
+        score[c] += combine == "logits" ? std::log(static_cast<double>(p[c])) : static_cast<double>(p[c]);
+      if (combine == "vote") score[static_cast<std::size_t>(std::max_element(p, p + classes) - p)] += 100;
+    }
+    wrong += std::max_element(score.begin(), score.end()) - score.begin() != labels[i];
+  }
+  return wrong / static_cast<double>(labels.size());
 }
 
 TEST(Ens, HowMembersCombineChangesTheJudgementAlone) {
   Config config = config_of("ens", 3);
   config.stream.synthetic_train = 1000;
   Context context("cpu");
-  const Trained mean = run_to_end(config, context);
-  for (const char* combine : {"logits", "vote"}) {
+  const ImageData data = load_data(config);
+  std::vector<std::vector<float>> members;
+  std::optional<Trained> before;
+  std::set<double> losses;
+  for (const char* combine : {"probabilities", "logits", "vote"}) {
     config.learner.combine = combine;
-    const Trained other = run_to_end(config, context);
-    EXPECT_EQ(bits(other.tensors), bits(mean.tensors)) << combine;
-    EXPECT_NE(*other.records.back().loss, *mean.records.back().loss) << combine;
-    EXPECT_NEAR(other.records.back().error, mean.records.back().error, 0.15) << combine;
+    const Trained trained = run_to_end(config, context);
+    if (!before) {
+      before = trained;
+      for (int member = 0; member < 3; ++member) {
+        const auto model = make_mlp(context, {784, 8, 10, 2, 2}, RandomStream(0, "any"));
+        copy_tensors(model_of(trained, member), named_state(*model));
+        members.push_back(test_probabilities(*model, context, data));
+      }
+    }
+    EXPECT_EQ(bits(trained.tensors), bits(before->tensors)) << combine;
+    EXPECT_DOUBLE_EQ(trained.records.back().error, combined_error(members, combine, data.test.labels)) << combine;
+    losses.insert(*trained.records.back().loss);
   }
+  EXPECT_EQ(losses.size(), 3u) << "each way has its own loss";
 }
 
 TEST(UMixLearner, IsOneModelUnderOneLoss) {

@@ -6,6 +6,8 @@
 #include "alma/learn/fit.h"
 #include "alma/learn/image_samples.h"
 #include "alma/run/anytime.h"
+#include "engine/autograd.h"
+#include "engine/ops_loss.h"
 #include "tests/data/files.h"
 
 namespace alma::test {
@@ -75,6 +77,14 @@ inline Trained run_to_end(const Config& config, Context& context) {
   AnytimeRun run(config, context, image_task(config, load_data(config)));
   run.run(directory, console);
   return {read_metrics(directory.path()), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
+}
+
+/// The probabilities [count, classes] that a model gives every test image.
+inline std::vector<float> test_probabilities(Module& model, Context& context, const ImageData& data) {
+  const NoGrad no_grad;
+  const auto samples = upload_samples(context, data.test, data.mean, data.std);
+  Pass pass;
+  return softmax(model.forward(samples->batch(all_indices(context, samples->count()), {}).x, pass)).to_vector<float>();
 }
 
 /// All tensors as raw bytes, in order of their names.

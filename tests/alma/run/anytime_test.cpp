@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "models/mlp.h"
 #include "tests/alma/learn/training.h"
+#include "tests/tolerances.h"
 
 namespace alma::test {
 namespace {
@@ -61,7 +66,19 @@ TEST(Anytime, TheUntrainedModelCanBeMeasuredInstead) {
   Context context("cpu");
   const auto records = run_to_end(config, context).records;
   EXPECT_TRUE(records[0].loss.has_value());
-  EXPECT_NEAR(*records[0].loss, 2.3, 0.5) << "about log 10";
+  const ImageData data = load_data(config);
+  const auto untrained =
+      make_mlp(context, {784, config.model.width, 10, config.model.experts, 2}, RandomStream(0, "initialisation"));
+  const std::vector<float> p = test_probabilities(*untrained, context, data);
+  double loss = 0, wrong = 0;
+  for (std::size_t i = 0; i < data.test.labels.size(); ++i) {
+    const float* row = &p[i * 10];
+    loss -= std::log(static_cast<double>(row[data.test.labels[i]]));
+    wrong += std::max_element(row, row + 10) - row != data.test.labels[i];
+  }
+  const auto count = static_cast<double>(data.test.labels.size());
+  EXPECT_NEAR(*records[0].loss, loss / count, tolerance::golden_f32);
+  EXPECT_DOUBLE_EQ(records[0].error, wrong / count);
 }
 
 TEST(Anytime, SeedsChangeTheRunAndTheSameSeedRepeatsIt) {

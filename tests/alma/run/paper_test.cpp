@@ -3,15 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <csignal>
-#include <thread>
 
 #include "base/files.h"
 #include "tests/alma/learn/training.h"
 #include "tests/alma/program.h"
 #include "tests/data/real_data.h"
+#include "tests/tolerances.h"
 
 namespace alma::test {
 namespace {
@@ -33,7 +32,7 @@ class Paper : public ::testing::Test {
 
 TEST_F(Paper, TheTardyLearnerEndsAtThePapersErrorWithThePapersCompute) {
   const auto records = run_paper_point(500);
-  EXPECT_NEAR(records.back().error, 0.0942, 0.02);
+  EXPECT_NEAR(records.back().error, 0.0942, tolerance::one_run_against_three(tolerance::spread_of_tardy_error));
   for (std::size_t t = 0; t < 499; ++t) ASSERT_DOUBLE_EQ(records[t].error, 0.9);
   // 100 epochs of 54,000 samples of 7,920 MACs: .04277 TF in the figures.
   EXPECT_TRUE(records.back().train_macs == Count{100} * 54'000 * 7'920) << to_text(records.back().train_macs);
@@ -42,17 +41,25 @@ TEST_F(Paper, TheTardyLearnerEndsAtThePapersErrorWithThePapersCompute) {
 
 TEST_F(Paper, WaitingForTenGivesThePapersCumulativeError) {
   const auto records = run_paper_point(10);
-  // One run against the mean of three, at a spread over seeds of 7.8.
-  EXPECT_NEAR(aggregate(records, 10).cer, 91.19, 2 * 7.8 * std::sqrt(1.0 + 1.0 / 3));
+  EXPECT_NEAR(aggregate(records, 10).cer, 91.19, tolerance::one_run_against_three(tolerance::spread_of_cer_at_10));
   EXPECT_TRUE(records.back().train_macs == Count{100} * 54'000 * 7'920) << to_text(records.back().train_macs);
 }
 
+// How long the shortest run takes is the machine's to say: the time is doubled until one fits.
 TEST_F(Paper, ReproduceRunsWhatFitsIntoTheTimeAndSaysWhatCannotBeTold) {
   const TemporaryFolder folder;
-  const Outcome outcome =
-      run_alma(folder.path(), {"reproduce", "mnist", "--time", "15s", "--jobs", "2", "--device", "cpu", "--out", "all"});
+  Outcome outcome;
+  std::string time;
+  for (int seconds = 8; seconds < 4000; seconds *= 2) {
+    time = std::to_string(seconds) + "s";
+    outcome =
+        run_alma(folder.path(), {"reproduce", "mnist", "--time", time, "--jobs", "2", "--device", "cpu", "--out", "all"});
+    if (outcome.code != 2) break;
+    ASSERT_NE(outcome.err.find("no run fits into --time "), std::string::npos) << outcome.err;
+    ASSERT_NE(outcome.err.find("the shortest takes about "), std::string::npos) << outcome.err;
+  }
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_NE(outcome.err.find("of 189 runs do not fit into --time 15s"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find(" of 189 runs do not fit into --time "), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out.find("  done in "), std::string::npos) << outcome.out;
   const std::string claims = read_text(folder / "all/claims.md").value_or("");
   EXPECT_EQ(std::count(claims.begin(), claims.end(), '\n'), 2 + 7) << claims;
@@ -70,8 +77,7 @@ TEST(PaperCifar, TheRunAtWidth16StaysBelow400Megabytes) {
     const std::string text = read_text(folder / "run/metrics.jsonl").value_or("");
     return std::count(text.begin(), text.end(), '\n');
   };
-  for (int tenth = 0; tenth < 1200 && lines() < 20; ++tenth) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  ASSERT_GE(lines(), 20) << "in two minutes";
+  ASSERT_TRUE(program.wait_until([&] { return lines() >= 20; })) << program.finish().err;
   program.signal(SIGINT);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
