@@ -3,17 +3,14 @@
 #include <limits>
 #include <set>
 
-#include "engine/nn_images.h"
-
 namespace alma {
 
-ModuleTypes::ModuleTypes() {
-  add<Linear>();
-  add<Sequential>();
-  add<Stack>();
-  add<Conv2d>();
-  add<BatchNorm2d>();
-}
+namespace {
+
+// A string of the text in ASCII, whatever its bytes are.
+std::string quoted(const nlohmann::json& text) { return text.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace); }
+
+}  // namespace
 
 std::unique_ptr<Module> ModuleTypes::make(Context& context, const nlohmann::json& structure, std::size_t most_bytes) const {
   Structure::Making making{*this, context, most_bytes};
@@ -26,8 +23,7 @@ std::unique_ptr<Module> Structure::made() const {
   const nlohmann::json& type = at("type");
   if (!type.is_string()) refuse("\"type\" must be a string, found ", type.type_name());
   const auto found = making_.types.types_.find(type.get<std::string>());
-  if (found == making_.types.types_.end())
-    refuse("no module is of type ", type.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace));
+  if (found == making_.types.types_.end()) refuse("no module is of type ", quoted(type));
   return found->second(*this);
 }
 
@@ -91,8 +87,7 @@ std::vector<std::pair<std::string, std::unique_ptr<Module>>> Structure::named_ch
     const nlohmann::json& name = entry.at("name");
     if (!name.is_string() || name.get_ref<const std::string&>().empty())
       entry.refuse("\"name\" must be a string that is not empty");
-    if (!names.insert(name.get<std::string>()).second)
-      entry.refuse("the name ", name.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace), " is there twice");
+    if (!names.insert(name.get<std::string>()).second) entry.refuse("the name ", quoted(name), " is there twice");
     modules.emplace_back(name.get<std::string>(), entry.child("module"));
   }
   return modules;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/nn.h"
+#include "engine/module.h"
 
 namespace alma {
 
@@ -17,8 +17,6 @@ class Structure;
 class ModuleTypes {
  public:
   using Make = std::function<std::unique_ptr<Module>(const Structure&)>;
-  /// Those of engine/.
-  ModuleTypes();
   void add(const std::string& type, Make make) { types_[type] = std::move(make); }
   /// A class with a constructor that takes a Structure, under the name T::type.
   template <class T>

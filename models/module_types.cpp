@@ -1,5 +1,7 @@
 #include "models/module_types.h"
 
+#include "engine/nn.h"
+#include "engine/nn_images.h"
 #include "models/mixture.h"
 #include "models/umix.h"
 #include "models/vgg.h"
@@ -9,6 +11,11 @@ namespace alma {
 ModuleTypes& module_types() {
   static ModuleTypes types = [] {
     ModuleTypes all;
+    all.add<Linear>();
+    all.add<Sequential>();
+    all.add<Stack>();
+    all.add<Conv2d>();
+    all.add<BatchNorm2d>();
     all.add<Mixture>();
     all.add<UniformMixture>();
     add_vgg_types(all);
