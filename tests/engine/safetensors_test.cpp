@@ -76,7 +76,7 @@ TEST_F(Safetensors, EveryDamageIsNamed) {
   expect_damage(file("none.safetensors"), "cannot read");
   std::ofstream(file("short.safetensors")) << "abc";
   expect_damage(file("short.safetensors"), "3 bytes");
-  expect_damage(write("not json", 8), "not a JSON object");
+  expect_damage(write("not json", 8), "the header is not JSON");
   expect_damage(write(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 7), "take 8 bytes, the file holds 7");
   expect_damage(write(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 9), "take 8 bytes, the file holds 9");
   expect_damage(write(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4), "needs 8 bytes");

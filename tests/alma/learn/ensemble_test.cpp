@@ -250,11 +250,11 @@ TEST(Ens, AStateThatTellsOfNoModelsIsRefused) {
     }
   };
   expect_refused("/models", nlohmann::json::array(), "0 models, \"members\" says 2");
-  expect_refused("/models", 7, "number");
+  expect_refused("/models", 7, "expected a JSON object");
   expect_refused("/members", 3, "2 models, \"members\" says 3");
   expect_refused("/models/0/count", 1, "1 models");
-  expect_refused("/models/0/count", 1'000'000'000'000, "bytes are left");
-  expect_refused("/models/0/count", "2", "must be number");
+  expect_refused("/models/0/count", 1'000'000'000'000, "expected an integer");
+  expect_refused("/models/0/count", "2", "expected an integer");
   expect_refused("/models/0/structure", {{"type", "max_pool"}}, "without tensors");
   expect_refused("/models/0/structure/type", "sequence", "no module is of type");
   expect_refused("/models/0/structure/modules/2/module/out", 1 << 30, "bytes are left");
