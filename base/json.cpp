@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace alma {
 

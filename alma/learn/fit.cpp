@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
@@ -156,6 +157,8 @@ std::vector<NamedTensor> Fit::tensors(std::size_t member) const {
   for (NamedTensor& tensor : with_prefix("best.", members_.at(member).best())) all.push_back(std::move(tensor));
   return all;
 }
+
+nlohmann::json Fit::state(std::size_t member) const { return members_.at(member).state(); }
 
 void Fit::restore(std::size_t member, const std::vector<NamedTensor>& tensors, const nlohmann::json& state) {
   members_.at(member).restore(without_prefix("best.", tensors, members_[member].best()), state);

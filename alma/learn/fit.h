@@ -1,6 +1,6 @@
 #pragma once
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "alma/learn/member.h"
@@ -39,7 +39,7 @@ class Fit {
 
   /// What a checkpoint inside the update needs of a member besides its model's weights.
   std::vector<NamedTensor> tensors(std::size_t member) const;
-  nlohmann::json state(std::size_t member) const { return members_.at(member).state(); }
+  nlohmann::json state(std::size_t member) const;
   void restore(std::size_t member, const std::vector<NamedTensor>& tensors, const nlohmann::json& state);
   /// Whether those that are not done have done equally many steps: not so after restore() where they have trained one by one
   /// before. They cannot go on as a stack.

@@ -1,5 +1,7 @@
 #include "alma/learn/member.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/json.h"
 #include "base/random.h"
 

@@ -1,6 +1,7 @@
 #include "alma/learn/metrics.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/json.h"

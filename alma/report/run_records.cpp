@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "alma/config/kinds.h"

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "alma/run/checkpoint.h"
 #include "base/files.h"
 #include "base/json.h"
 

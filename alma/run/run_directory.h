@@ -2,19 +2,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "alma/config/config.h"
 #include "alma/learn/metrics.h"
-#include "alma/run/checkpoint.h"
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/file_lock.h"
 
 namespace alma {
+
+struct RunMark;
 
 /// How a run gets its folder.
 enum class OpenMode {

@@ -1,6 +1,7 @@
 #include "alma/run/run_record.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "alma/config/kinds.h"
 #include "alma/run/run_directory.h"
