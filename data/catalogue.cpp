@@ -112,7 +112,7 @@ ImageData load_own_files(const ImageRequest& request) {
   return data;
 }
 
-/// What the request says replaces what the set says; what neither says is computed.
+/// The normalisation: the request's, else the published set's, else that computed from the training pixels.
 void normalise(const ImageRequest& request, ImageData& data) {
   if (request.mean.empty() != request.std.empty())
     fail(ErrorKind::usage, "stream.mean and stream.std belong together: give both or neither");
@@ -164,8 +164,8 @@ std::vector<Entry> list_data_sets() {
     entries.push_back({set.name, set.description, found, place.archive.empty() ? place.folder : place.archive,
                        found ? "" : how_to_get(set)});
   }
-  entries.push_back({"idx", "images of your own in four IDX files (stream.train_images, ...)", true, "", ""});
-  entries.push_back({"synthetic-images", "images made from a seed, for tests; no file is needed", true, "", ""});
+  entries.push_back({"idx", "your own images, in four IDX files (stream.train_images, ...)", true, "", ""});
+  entries.push_back({"synthetic-images", "images generated from a seed, for tests; no files are needed", true, "", ""});
   return entries;
 }
 
