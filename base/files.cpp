@@ -21,7 +21,7 @@ namespace {
 
 [[noreturn]] void fail_to(const char* what, const fs::path& path, int error) {
   const char* advice =
-      error == ENOSPC || error == EDQUOT ? "; make room, then give the same command again (a run's with --resume)" : "";
+      error == ENOSPC || error == EDQUOT ? "; free some space, then repeat the command (for a run, with --resume)" : "";
   fail("cannot ", what, ' ', path.string(), ": ", system_error_text(error), advice);
 }
 
@@ -66,7 +66,7 @@ File::File(File&& other) noexcept : path_(std::move(other.path_)), descriptor_(s
 
 std::uint64_t File::size() const {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0) fail_to("look at", path_, errno);
+  if (::fstat(descriptor_, &status) != 0) fail_to("get the size of", path_, errno);
   return static_cast<std::uint64_t>(status.st_size);
 }
 

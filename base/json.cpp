@@ -77,7 +77,7 @@ double json_number(const nlohmann::json& object, const std::string& key) { retur
 
 std::string json_text(const nlohmann::json& object, const std::string& key) {
   const nlohmann::json& value = json_member(object, key);
-  if (!value.is_string()) fail_with(key, value, "a text");
+  if (!value.is_string()) fail_with(key, value, "a string");
   return value.get<std::string>();
 }
 

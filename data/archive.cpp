@@ -90,7 +90,7 @@ class Reading {
 
   void read(std::size_t index, archive_entry* entry) {
     const PublishedFile& file = files_[index];
-    if (seen_[index]) refuse(entry, "is there twice");
+    if (seen_[index]) refuse(entry, "occurs twice");
     seen_[index] = true;
     const std::int64_t announced = archive_entry_size(entry);
     if (announced != file.bytes)

@@ -23,9 +23,9 @@ namespace {
 
 [[noreturn]] void fail_missing(const PublishedSet& set, const DataPlace& place) {
   std::ostringstream text;
-  text << set.name << ": not found";
+  text << set.name << (place.folder.empty() ? ": not found" : ": incomplete: ");
   if (!place.folder.empty()) {
-    text << " as a whole: " << place.folder << " lacks";
+    text << place.folder << " lacks";
     for (std::size_t i = 0; i < set.files.size(); ++i)
       if (place.paths[i].empty()) text << " " << set.files[i].name;
   }

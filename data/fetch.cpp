@@ -26,7 +26,7 @@ bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch
   for (bool told = false;;) {
     const FileLock::State state = lock.take();
     if (state == FileLock::State::unsupported)
-      say("the file system of " + folder.string() + " knows no locks: let no other fetch work there");
+      say("the file system of " + folder.string() + " does not support locks: make sure that no other fetch works there");
     if (state != FileLock::State::busy) return true;
     if (!told) say("waiting for another fetch into " + folder.string());
     told = true;
@@ -61,8 +61,8 @@ class Fetch {
     std::error_code error;
     fs::create_directories(folder_, error);
     if (error)
-      fail("cannot make the folder ", folder_.string(), ": ", error.message(),
-           "; expected one that can be written, set XDG_CACHE_HOME to another");
+      fail("cannot create the folder ", folder_.string(), ": ", error.message(),
+           "; set XDG_CACHE_HOME to a writable folder");
     Fetched result{false, folder_, 0, 0};
     FileLock lock(folder_ / ".lock");
     if (!wait_for(lock, folder_, options_.watch)) return result;
@@ -117,7 +117,7 @@ class Fetch {
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       fail(ErrorKind::data, set_.name, ": ", error.what(),
-           "\ntry again later, name a folder on the web that has it with --mirror URL, or put the files into FOLDER/",
+           "\ntry again later, give the URL of a folder that has it with --mirror URL, or put the files into FOLDER/",
            set_.name, " and set ALMA_DATA=FOLDER");
     }
   }

@@ -88,7 +88,7 @@ std::string identify(const PublishedSet& set, const std::vector<std::string>& pa
     if (!other.empty() || found.bytes == expected.bytes)
       fail(ErrorKind::data, paths[i], ": ", other.empty() ? "damaged" : "this is " + other, ": its content has SHA-256 ",
            found.sha256, ", expected ", expected.sha256, " (", expected.name, " of ", set.name,
-           "); put the right file there, or ", how_to_get(set), ". Data of your own are stream.dataset = \"idx\"");
+           "); put the right file there, or ", how_to_get(set), ". For your own data use stream.dataset = \"idx\"");
     foreign += (foreign.empty() ? "" : ", ") + paths[i] + " (" + std::to_string(found.bytes) +
                " bytes, published: " + std::to_string(expected.bytes) + ")";
   }

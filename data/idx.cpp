@@ -170,7 +170,7 @@ ImageSet read_idx_set(const std::string& name, const std::string& images_path, c
   const std::int64_t images = static_cast<std::int64_t>(set.pixels.size()) / set.pixels_per_image();
   if (images != set.count())
     fail(ErrorKind::data, labels_path, ": ", set.count(), " labels for the ", images, " images of ", images_path,
-         "; expected one each");
+         "; expected one label per image");
   set.classes = classes > 0 ? classes : *std::max_element(set.labels.begin(), set.labels.end()) + 1;
   const auto wrong = std::find_if(set.labels.begin(), set.labels.end(), [&](int label) { return label >= set.classes; });
   if (wrong != set.labels.end())

@@ -132,8 +132,8 @@ class Request {
     } else if (!told_ && now - last_byte_ >= patience_.quiet_seconds) {
       told_ = true;
       if (watch_.say)
-        watch_.say(wanted_.file + ": nothing has come from the server for " + std::to_string(patience_.quiet_seconds) +
-                   " s; waiting for it, " + std::to_string(patience_.stall_seconds) + " s at most");
+        watch_.say(wanted_.file + ": no data from the server for " + std::to_string(patience_.quiet_seconds) +
+                   " s; giving up after " + std::to_string(patience_.stall_seconds) + " s");
     }
     return true;
   }
@@ -180,7 +180,7 @@ class Request {
     const std::int64_t there = part_.bytes();
     if (code == 200 || first_ != there) part_.restart();
     if (code == 206 && first_ != there)
-      return refuse(Next::retry, "sends another range than the one from byte " + std::to_string(there) + " on");
+      return refuse(Next::retry, "sends a range other than the one from byte " + std::to_string(there) + " on");
     end_.joined = part_.bytes() > 0;
     return true;
   }
@@ -191,7 +191,7 @@ class Request {
     if (!begun_ && !begin()) return false;
     if (part_.bytes() + static_cast<std::int64_t>(piece.size()) > wanted_.limit) {
       part_.restart();
-      return refuse(Next::give_up, "sends more and more bytes" + at_most());
+      return refuse(Next::give_up, "sends too many bytes" + at_most());
     }
     part_.append(piece);
     if (watch_.progress) watch_.progress(wanted_.file, part_.bytes(), total_);
@@ -208,7 +208,7 @@ class Request {
     if (code == 416 && part_.bytes() > 0) {  // nothing to send from there on
       if (total_ == part_.bytes()) return {Next::accept, "", true};
       part_.restart();
-      return {Next::retry, text + ": its file is shorter than what is here already"};
+      return {Next::retry, text + ": its file is shorter than the part that is already here"};
     }
     const bool may_pass = code == 408 || code == 429 || code >= 500;
     return {may_pass ? Next::retry : Next::give_up, text};

@@ -139,7 +139,8 @@ std::string profile_table(const Profile& profile, const ProfileFacts& facts) {
   if (facts.backend.device != "cpu") text += "  the host waits for the device after every primitive\n";
   for (std::size_t i = 0; i < profile.lanes.size(); ++i) text += lane_table(profile.lanes[i], profile.nanoseconds, i == 0);
   if (profile.dropped != 0)
-    text += "\n  profile.json has the first calls; " + grouped(profile.dropped) + " later ones are in this table alone\n";
+    text +=
+        "\n  profile.json has the first calls; " + grouped(profile.dropped) + " later ones are counted only in this table\n";
   return text;
 }
 

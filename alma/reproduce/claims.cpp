@@ -297,7 +297,7 @@ std::string markdown_table(std::span<const Claim> claims) {
   for (const Claim& claim : claims) {
     const char* verdict = claim.verdict == Verdict::holds      ? "holds"
                           : claim.verdict == Verdict::does_not ? "does not hold"
-                                                               : "cannot be told";
+                                                               : "undecided";
     table += "| " + claim.sentence + " | " + claim.paper + " | " + claim.ours + " | " + verdict + " |\n";
   }
   return table;

@@ -84,7 +84,7 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   if (!body.is_object()) throw JsonError("not a JSON object");
   if (with_checksum(body) != *text) fail(ErrorKind::data, path.string(), " does not match the checksum in it");
   if (const std::int64_t format = json_integer(body, "format"); format != kFormat)
-    fail(ErrorKind::data, path.string(), " is of format ", format, ", this version reads ", kFormat);
+    fail(ErrorKind::data, path.string(), " has format ", format, ", this version reads ", kFormat);
   State state;
   state.state = json_member(body, "state");
   state.mark.metrics_bytes = static_cast<std::uint64_t>(json_integer(body, "metrics_bytes", 0));
@@ -94,7 +94,7 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   const json& weights = json_member(body, "weights");
   const std::string name = json_text(weights, "file");
   if (!generation_of(name))
-    fail(ErrorKind::data, path.string(), " names ", name, ", which is no tensor file of a checkpoint");
+    fail(ErrorKind::data, path.string(), " names ", name, ", which is not a tensor file of a checkpoint");
   state.weights = folder_ / name;
   const std::string sum = file_sha256(state.weights, static_cast<std::uint64_t>(json_integer(weights, "bytes", 0)));
   if (const std::string expected = json_text(weights, "sha256"); sum != expected)
@@ -122,7 +122,7 @@ void CheckpointStore::keep_current() {
 void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& state, const RunMark& mark) {
   std::error_code error;
   fs::create_directory(folder_, error);  // not what it lies in: that was moved away, if it is not there
-  if (error) fail("cannot make the folder ", folder_.string(), ": ", error.message());
+  if (error) fail("cannot create the folder ", folder_.string(), ": ", error.message());
   std::int64_t generation = 1;  // above everything there, a file left by a killed save included
   for (const auto& entry : fs::directory_iterator(folder_))
     if (const auto found = generation_of(entry.path().filename().string())) generation = std::max(generation, *found + 1);
@@ -180,7 +180,7 @@ Checkpoint CheckpointStore::newest(Context* context) {
       if (damage.empty()) {
         intact_ = found.generation;
       } else {
-        checkpoint.note = "the newest checkpoint is damaged: " + damage + "; going on from the one before, " +
+        checkpoint.note = "the newest checkpoint is damaged: " + damage + "; continuing from the previous one, " +
                           found.weights.filename().string();
       }
       return checkpoint;

@@ -53,7 +53,7 @@ std::string describe_failure(const WorkerProcess& worker) {
   std::string killed = std::string("ended by signal: ") + ::strsignal(-worker.code());
   if (worker.code() == -SIGKILL)
     killed += "; the system does that when memory runs out: fewer --jobs, or smaller models, need less";
-  if (!what.empty()) killed += "; its last words: " + what;
+  if (!what.empty()) killed += "; its last output: " + what;
   return killed;
 }
 

@@ -27,7 +27,7 @@ int stop_signal() { return SIGRTMIN; }
 
 [[noreturn]] void fail_to(const char* what, int error) {
   throw CannotStart(ErrorKind::failed, std::string("cannot ") + what + ": " + system_error_text(error) +
-                                           "; limits on processes or open files (ulimit -u, -n) may be in the way");
+                                           "; the limits on processes or open files (ulimit -u, -n) may be too low");
 }
 
 /// Both ends are closed at the end, unless taken.
