@@ -17,12 +17,12 @@ class FileLock {
     unsupported,  // the file system has no locks, like some network mounts: nobody is kept out
   };
 
-  /// Creates the file if it does not exist. Throws Error (failed) if it cannot be opened, is a symbolic link or no plain
-  /// file.
+  /// Creates the file if it does not exist. Throws Error (failed) if it cannot be opened, is a symbolic link or
+  /// no plain file.
   explicit FileLock(const std::filesystem::path& path);
 
-  /// Requests the lock without waiting. Throws Error (failed) with the reason if that fails for another reason than a
-  /// holder.
+  /// Requests the lock without waiting. Throws Error (failed) with the reason if that fails for another reason
+  /// than a holder.
   State take();
   /// Replaces the file's content, which names the holder.
   void write(std::string_view text);

@@ -83,8 +83,8 @@ class FileReplacement {
 /// Replaces a file's content by `text`, by a FileReplacement.
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
-/// Whether this is the name of a FileReplacement's temporary file; in a folder with one writer, a killed process has left
-/// it.
+/// Whether this is the name of a FileReplacement's temporary file; in a folder with one writer, a killed process
+/// has left it.
 bool is_temporary(const std::filesystem::path& path);
 
 /// Waits until the names in a folder are on the disk. Does nothing where this is not supported, as on network mounts.

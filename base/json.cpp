@@ -6,9 +6,9 @@ namespace alma {
 
 namespace {
 
-constexpr int kDeepest = 64;  // far more than any file of ours has
+constexpr int kDeepest = 64;  // far more than any of our files has
 
-// Brackets outside of texts, whether or not the rest is JSON.
+// Counts brackets outside of strings, whether or not the rest is JSON.
 bool too_deep(std::string_view text) {
   int depth = 0;
   bool in_text = false;

@@ -19,9 +19,9 @@ class PieceFunction {
   void (*call_)(void*, std::int64_t);
 };
 
-/// Threads that work on the pieces of one job; the caller takes part. Abstract, because backends are separate libraries.
-/// Which thread works on which piece is unspecified, so pieces depend only on shapes, and results do not depend on the
-/// threads.
+/// Threads that work on the pieces of one job; the caller takes part. Abstract, because backends are separate
+/// libraries. Which thread works on which piece is unspecified, so pieces depend only on shapes, and results do not
+/// depend on the threads.
 class ThreadPool {
  public:
   virtual ~ThreadPool() = default;

@@ -42,7 +42,7 @@ std::string_view element_type(std::uint8_t code) {
   }
 }
 
-/// What the first bytes of a file that is not IDX say about it.
+/// A hint from the first bytes of a file that is not an IDX file.
 std::string_view likely_file(std::span<const std::uint8_t> head) {
   if (head[0] == '<') return "; it looks like a web page, as a failed download leaves it";
   if (head[0] == 'P' && head[1] == 'K') return "; it looks like a ZIP archive: unpack it first";

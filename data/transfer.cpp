@@ -33,7 +33,7 @@ void set(CURL* curl, CURLoption option, Value value) {
     fail("[download] libcurl refuses option ", option, ": ", curl_easy_strerror(code));
 }
 
-/// Whether the next attempt at the same server may go better.
+/// Whether another attempt at the same server may succeed.
 bool passes(CURLcode code) {
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -80,14 +80,15 @@ class Request {
     const CURLcode code = curl_easy_perform(curl_.get());
     if (error_) std::rethrow_exception(error_);
     if (end_.next != Next::accept) return end_;
-    // A response that is not taken ends as a write error.
+    // A response that is not accepted ends as a write error.
     if (code != CURLE_OK && (code != CURLE_WRITE_ERROR || status() == 200 || status() == 206))
       return {passes(code) ? Next::retry : Next::give_up, *message_ ? message_ : curl_easy_strerror(code)};
     return judge(status());
   }
 
  private:
-  // Exceptions must not fly through the C library: work() that throws is a failure to it, and run() throws again.
+  // Exceptions must not pass through the C library: it sees a throwing work() as a failure, and run()
+  // rethrows the exception.
   template <class Result, class Work>
   Result guarded(Result failure, const Work& work) {
     try {
@@ -166,7 +167,7 @@ class Request {
     return false;
   }
 
-  /// Prepares the part file for what follows; false if it is not to be taken.
+  /// Prepares the part file for the body; returns false if the response is not accepted.
   bool begin() {
     begun_ = true;
     const long code = status();
@@ -205,7 +206,7 @@ class Request {
       if (total_ < 0 || part_.bytes() == total_) return end_;
       return {Next::retry, "ends after " + std::to_string(part_.bytes()) + " of " + std::to_string(total_) + " bytes"};
     }
-    if (code == 416 && part_.bytes() > 0) {  // nothing to send from there on
+    if (code == 416 && part_.bytes() > 0) {  // the server has nothing after these bytes
       if (total_ == part_.bytes()) return {Next::accept, "", true};
       part_.restart();
       return {Next::retry, text + ": its file is shorter than the part that is already here"};

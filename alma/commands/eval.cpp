@@ -15,7 +15,7 @@ namespace alma {
 
 namespace {
 
-/// A learner as a checkpoint left it.
+/// A learner restored from a checkpoint.
 struct Loaded {
   Config config;
   InputDescription input;
@@ -48,7 +48,7 @@ void require_fit(const InputDescription& input, const ImageSet& set, const std::
          input.channels, " x ", input.height, " x ", input.width);
 }
 
-// Of an IDX file, or of one of CIFAR-10's binary version (NAME.bin, packed or not).
+// Reads the images of an IDX file, or of a file of CIFAR-10's binary version (NAME.bin, packed or not).
 ImageSet read_images(const std::string& file) {
   const std::filesystem::path path = file;
   const bool packed = path.extension() == ".gz" || path.extension() == ".xz";

@@ -14,8 +14,8 @@ enum class Combine {
   vote,           // one vote per model; the larger mean probability breaks ties
 };
 
-/// The combined prediction of models with equal outputs for one batch of inputs; models are added one after the other. No
-/// gradient.
+/// The combined prediction of models with equal outputs for one batch of inputs; models are added one after the
+/// other. No gradient.
 class CommitteeSum {
  public:
   explicit CommitteeSum(Combine combine) : combine_(combine) {}

@@ -11,8 +11,8 @@
 
 namespace alma {
 
-/// A model that a fit trains, and its data. `name`, such as "update 3, member 2", appears in messages and names its random
-/// streams.
+/// A model that a fit trains, and its data. `name`, such as "update 3, member 2", appears in messages and names
+/// its random streams.
 struct Trainee {
   Module& model;
   MegaBatch data;

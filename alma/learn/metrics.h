@@ -40,8 +40,8 @@ MegaBatchRecord record_from_json(const std::string& line);
 /// A count as JSON: an integer up to 2^53, above that the nearest double, which other programs can read.
 nlohmann::json count_to_json(Count count);
 
-/// The measures of a whole run (Caccia et al. 2022, section 3). Language models have perplexities, but neither CER nor
-/// error.
+/// The measures of a whole run (Caccia et al. 2022, section 3). Language models have perplexities, but neither
+/// CER nor error.
 struct Aggregates {
   double cer = 0;          // Eq. 1: sum over t of the error
   double final_error = 0;  // at t = B

@@ -15,8 +15,8 @@ struct FitProgress {
   std::int64_t samples = 0;  // samples trained on since the update began, repetitions included
 };
 
-/// A function that is called after every step, when the state is consistent: it may save a checkpoint, or throw to end the
-/// run.
+/// A function that is called after every step, when the state is consistent: it may save a checkpoint, or throw to
+/// end the run.
 using AfterStep = std::function<void(const FitProgress&)>;
 
 /// The result of an update.

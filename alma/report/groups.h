@@ -35,8 +35,7 @@ struct Stage {
 
 /// The runs that differ only in their seeds: a point of a figure.
 struct RunGroup {
-  std::string stream;  // "mnist", with the keys that distinguish it from other streams of that name: their errors have no
-                       // common scale
+  std::string stream;  // "mnist", with the keys that distinguish it from other streams of that name
   std::string panel;   // "Ens4 h=16", with other keys that distinguish it in its stream
   std::string label;   // "Ens4 h=16 w=10 replay", likewise
   std::vector<const RunRecord*> runs;
@@ -52,8 +51,8 @@ struct RunGroup {
 };
 inline constexpr std::size_t kCurvePoints = 100;
 
-/// The groups of `runs`, ordered by stream, learner, width and wait; runs within a group by seed. The runs outlive the
-/// groups.
+/// The groups of `runs`, ordered by stream, learner, width and wait; runs within a group by seed. The runs
+/// outlive the groups.
 std::vector<RunGroup> group_runs(std::span<const RunRecord> runs);
 
 /// The indices of groups that differ only in learner.replay: without replay, with replay.

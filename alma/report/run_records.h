@@ -19,8 +19,8 @@ struct RunCollection {
   std::vector<LeftOut> left_out;
 };
 
-/// The configuration without the keys that do not affect the outcome: equal for runs that must give the same numbers on one
-/// machine.
+/// The configuration without the keys that do not affect the outcome: equal for runs that must give the same numbers
+/// on one machine.
 std::string outcome_key(Config config);
 
 /// Reads the run directories at and below the folders, at any depth, following symbolic links. A folder that is damaged,

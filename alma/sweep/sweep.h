@@ -41,9 +41,9 @@ struct SweepSettings {
 };
 
 /// Does the runs of a grid, several at a time, longest first, each in a process and a run directory of its own. Finished
-/// runs are skipped, interrupted runs are resumed, and a run that fails does not stop the others. Several sweeps may work on
-/// one folder at the same time: each run is done by one of them, and the others take over the runs of a sweep that was
-/// killed.
+/// runs are skipped, interrupted runs are resumed, and a run that fails does not stop the others. Several sweeps may
+/// work on one folder at the same time: each run is done by one of them, and the others take over the runs of a sweep
+/// that was killed.
 class Sweep {
  public:
   /// Receives the events of a sweep, in the process that made it.

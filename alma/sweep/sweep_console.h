@@ -19,8 +19,8 @@ class SweepConsole final : public Sweep::Listener {
   void ended(const SweepRun& run) override;
   void tick() override;
 
-  /// Runs the sweep, after its estimate, to the end. Throws Error(ErrorKind::failed) if runs failed; returns false if it was
-  /// interrupted.
+  /// Runs the sweep, after its estimate, to the end. Throws Error(ErrorKind::failed) if runs failed; returns false if
+  /// it was interrupted.
   bool run(Sweep& sweep, const std::filesystem::path& out);
   /// Says that the sweep was interrupted. Returns the exit code for that.
   int interrupted();
