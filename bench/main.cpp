@@ -1,5 +1,5 @@
-// alma-bench: times primitives, ops, the tape and training steps at the workload's shapes on one device, each beside what
-// the machine can do at best.
+// alma-bench: times primitives, ops, the tape and training steps at the workload's shapes on one device, each against the
+// peak rates of the machine.
 #include <fcntl.h>
 
 #include <CLI/CLI.hpp>
@@ -104,7 +104,7 @@ int run(const char* program, const Options& options) {
   std::string raw;
   if (!options.json.empty()) {
     raw = options.json + ".part";
-    const File writable(raw, O_WRONLY | O_CREAT | O_TRUNC);  // says what is wrong before minutes are spent
+    const File writable(raw, O_WRONLY | O_CREAT | O_TRUNC);  // reports an error before minutes are spent
   }
   print_head(suite);
   run_benchmarks(program, suite, options, raw);

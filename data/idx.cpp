@@ -50,8 +50,8 @@ std::string_view likely_file(std::span<const std::uint8_t> head) {
   return "";
 }
 
-/// Takes an IDX file in pieces: first the header, which is checked as soon as it is complete, then the elements. Bytes
-/// beyond those that the header promises are counted, not kept: a wrong header or a huge file costs no memory.
+/// Reads an IDX file in pieces: first the header, which is checked as soon as it is complete, then the elements. Bytes
+/// beyond those that the header promises are counted but not stored, so a wrong header or a huge file costs no memory.
 class IdxParser {
  public:
   IdxParser(Content content, const std::string& path) : content_(content), path_(path) {}
@@ -132,7 +132,8 @@ IdxParser parse_idx(Content content, const std::string& path) {
 
 namespace {
 
-/// [count, channels, height, width]; other orders, as [count, height, width, channels], show by sizes that no image has.
+/// Checks the order [count, channels, height, width]; other orders, such as [count, height, width, channels], give sizes
+/// that no image has.
 void check_channels(const std::string& path, const IdxParser& idx) {
   if (idx.sizes.size() != 4) return;
   const std::int64_t channels = idx.sizes[1], height = idx.sizes[2], width = idx.sizes[3];

@@ -17,7 +17,7 @@ namespace alma {
 
 namespace {
 
-/// "90m", "2h30m", "45s" in seconds.
+/// A time such as "90m", "2h30m" or "45s" in seconds.
 double read_time(const std::string& text) {
   double seconds = 0;
   const char *at = text.data(), *end = at + text.size();
