@@ -130,7 +130,7 @@ TEST_F(Cli, MissingAndDamagedData) {
 TEST_F(Cli, AnOutputFolderThatCannotBeUsed) {
   fs::create_directory(folder_ / "taken");
   std::ofstream(folder_ / "taken/letter") << "x";
-  expect_failure(run_with({"--out", "taken"}), 2, {"taken", "exists already", "something else"});
+  expect_failure(run_with({"--out", "taken"}), 2, {"taken", "exists already", "other files"});
   std::ofstream(folder_ / "file") << "x";
   expect_failure(run_with({"--out", "file/run"}), 2, {"file/run", "Not a directory"});
   expect_failure(run_with({"--out", "taken", "--resume"}), 2, {"taken", "is not a run directory"});

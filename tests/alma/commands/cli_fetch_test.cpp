@@ -183,7 +183,7 @@ TEST_F(CliFetchFashion, WarnsOfADamagedCopyThatComesFirst) {
   const test::ScopedVariable data("ALMA_DATA", folder_ / "mine");
   const Outcome outcome = run(fetch_fashion());
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("warning: " + folder_ / "mine/fashion-mnist" + " is searched before"), std::string::npos);
+  EXPECT_NE(outcome.err.find("warning: " + folder_ / "mine/fashion-mnist" + " is searched first"), std::string::npos);
   EXPECT_EQ(read_file(folder_ / "mine/fashion-mnist/" + kNames[0]), (Bytes{1, 2, 3}));  // another's folder
 }
 

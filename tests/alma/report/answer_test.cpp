@@ -58,7 +58,7 @@ TEST_F(AnswerTest, WhatSeedsCannotTellApartIsNotToldApart) {
   const std::vector<Answer> found = answers_of(read());
   ASSERT_EQ(found.size(), 1u);
   EXPECT_NE(found[0].text.find("w = 1 or 2 is best for SM h=64."), std::string::npos) << found[0].text;
-  EXPECT_EQ(found[0].text.find("one seed"), std::string::npos) << found[0].text;
+  EXPECT_EQ(found[0].text.find("single seed"), std::string::npos) << found[0].text;
 }
 
 // The records' training costs end at 1000 per mega-batch; those of the larger model are ten times as many.

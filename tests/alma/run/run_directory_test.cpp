@@ -52,7 +52,7 @@ TEST(RunDirectory, WhatExistsIsLeftAlone) {
   folder.write("full/letter", {1});
   std::ofstream(folder / "file") << "precious";
   for (const char* name : {"full", "file"})
-    expect_error(ErrorKind::usage, {name, "exists already", "something else", "--out"},
+    expect_error(ErrorKind::usage, {name, "exists already", "other files", "--out"},
                  [&] { RunDirectory(folder / name, some_config(), OpenMode::create); });
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "full"), fs::directory_iterator()), 1);
   EXPECT_EQ(text_of(folder / "file"), "precious");
@@ -364,7 +364,7 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
   const auto fill_up = [&] {
     for (; t < 1000; ++t) directory.append(some_record(1));
   };
-  expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "make room"}, fill_up);
+  expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "free some space"}, fill_up);
   EXPECT_EQ(read_metrics(directory.path()).size(), static_cast<std::size_t>(t - 1));
   EXPECT_EQ(text_of(folder / "disk/run/metrics.jsonl").size(), directory.mark().metrics_bytes);
   expect_error(ErrorKind::failed, {"result.json", "No space left on device"}, [&] {
