@@ -38,7 +38,7 @@ class Node {
   std::shared_ptr<Node> doomed_;  // the next node in the list that let_go() destroys
   Tensor sum_;                    // sum of the cotangents that have arrived; a leaf's gradient
   bool is_leaf_ = false;
-  bool visited_ = false;  // by the backward pass under way
+  bool visited_ = false;  // by the current backward pass
   bool freed_ = false;    // by a backward pass
 };
 

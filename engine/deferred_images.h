@@ -19,7 +19,7 @@ class DeferredImages final : public Deferred {
   const Tensor& dense() override;
   /// The images [n, channels, height, width] in the device's image layout; computed once.
   const Tensor& images();
-  /// For primitives that normalise pixels as they read them.
+  /// The rows for primitives that normalise pixels as they read them.
   ImageRows rows() const { return {pixels, indices, scale}; }
 
   const Tensor pixels;   // u8 [count, channels, height, width]

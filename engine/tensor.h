@@ -41,7 +41,7 @@ class Tensor {
   static Tensor empty(Context& context, const Shape& shape, DType dtype, Layout layout = Layout::row_major);
   static Tensor full(Context& context, const Shape& shape, DType dtype, double value);
   static Tensor zeros(Context& context, const Shape& shape, DType dtype) { return full(context, shape, dtype, 0); }
-  /// From host memory; values.size() must be shape.count().
+  /// A tensor with values from host memory; values.size() must be shape.count().
   template <class T>
   static Tensor from(Context& context, const Shape& shape, std::span<const T> values) {
     Tensor tensor = empty(context, shape, dtype_of<T>());

@@ -50,10 +50,10 @@ class Fit {
 
  private:
   std::int64_t size() const { return static_cast<std::int64_t>(members_.size()); }
-  /// Of the members that are not done, or of all members if all are done.
+  /// The steps done by the members that are not done, or by all members if all are done.
   std::int64_t steps() const;
   void begin_epoch(std::size_t member) const;
-  /// Of the members that have trained in this step.
+  /// Validates the members that have trained in this step.
   void validate(const std::vector<std::size_t>& trained);
   /// The losses from first_loss_ up to the last of that many steps.
   void check_losses(const std::vector<std::size_t>& members, std::int64_t steps) const;

@@ -45,7 +45,7 @@ class Trainer {
     Cost cost;  // what train() has returned
   };
   CapturedStep& captured_step(const Tensor& indices);
-  /// After prepare() of the optimizer.
+  /// Does the step; to be called after prepare() of the optimizer.
   Cost train(const Tensor& indices, const Tensor& losses);
   /// Adds the gradients of samples [first, last) of each member, and their share of the losses.
   Cost backward(const Tensor& indices, std::int64_t first, std::int64_t last, const Tensor& losses);

@@ -83,7 +83,7 @@ struct Sweep::Measurement {
   std::string error;
 };
 
-// False if it was interrupted.
+// Returns false if it was interrupted.
 bool Sweep::measure(const Config& config, Measurement& measurement) {
   std::unique_ptr<Worker<Probe>> worker;
   for (int attempt = 1; !worker && !interrupted(); ++attempt) {
