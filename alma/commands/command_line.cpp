@@ -93,7 +93,7 @@ struct Arguments {
 
 void add_device_options(CLI::App* command, std::string& device, int& threads, int default_threads = available_processors()) {
   threads = default_threads;
-  command->add_option("--device", device, "device that computes: cpu | cpu:LEVEL | cuda | cuda-sim | auto")
+  command->add_option("--device", device, "device to use: cpu | cpu:LEVEL | cuda | cuda-sim | auto")
       ->type_name("D")
       ->capture_default_str();
   command->add_option("--threads", threads, "number of threads within an operation; the results do not depend on it")
@@ -142,7 +142,7 @@ void add_sweep(CLI::App& app, Arguments& arguments) {
   add_sweep_options(command, options.settings, "runs/NAME of the file");
   command
       ->add_option("--shard", options.shard,
-                   "run only every n-th run of the grid, from the i-th on (i = 1 .. n); for job arrays")
+                   "do only every n-th run of the grid, from the i-th on (i = 1 .. n); for job arrays")
       ->type_name("i/n");
   command->add_flag("--dry-run", options.dry_run, "print the grid and its estimated cost, and exit");
   command->add_flag("--quiet", options.quiet, "print only errors and warnings");
