@@ -6,8 +6,8 @@ run: build
 	build/alma sweep alma/configs/sweeps/fashion.toml
 	build/alma report runs/fashion -o runs/fashion.html
 
-# What runs on this machine: the program, its CPU level, and `cuda` for the GPU that is here. `make test` builds the rest into
-# the same folder.
+# Builds what this machine can run: the program, its CPU level, and `cuda` for its GPU. `make test` builds the rest into the
+# same folder.
 build: setup
 	@echo "Configuring build/"
 	@cmake --preset release

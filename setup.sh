@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what alma needs on Debian 12, where it is tested, and Ubuntu 24.04, which has the same package names. Says what it
-# installs; does nothing, and needs no root, when everything is there. CUDA is optional: without the toolkit the build has
-# the device `cpu` alone.
-#   setup.sh            to build, run and test
-#   setup.sh --dev      also what checks it: formatting, other processors, Slurm, TensorBoard, a browser
+# Installs the packages that alma needs on Debian 12, where it is tested, and Ubuntu 24.04, which has the same package names.
+# Names the packages that it installs; does nothing, and needs no root, if all are installed. CUDA is optional: without the
+# toolkit the build has only the device `cpu`.
+#   setup.sh            packages to build and run
+#   setup.sh --dev      also packages for the tests: formatting, other processors, Slurm, TensorBoard, a browser
 set -euo pipefail
 
 packages=(
@@ -25,7 +25,7 @@ elif [ $# -gt 0 ]; then
 fi
 
 if ! command -v dpkg-query >/dev/null; then
-  echo "setup.sh knows Debian and Ubuntu. Elsewhere, install the equivalents of: ${packages[*]}" >&2
+  echo "setup.sh supports Debian and Ubuntu. On other systems, install the equivalents of: ${packages[*]}" >&2
   exit 1
 fi
 
@@ -39,7 +39,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   as_root=()
   if [ "$(id -u)" -ne 0 ]; then
     if ! command -v sudo >/dev/null; then
-      echo "error: these packages need root to install and sudo is not here; as root: apt-get install ${missing[*]}" >&2
+      echo "error: installing these packages needs root, and sudo is not installed; run as root: apt-get install ${missing[*]}" >&2
       exit 1
     fi
     as_root=(sudo)
@@ -48,24 +48,24 @@ if [ ${#missing[@]} -gt 0 ]; then
   trap 'rm -f "$log"' EXIT
   if ! { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
-    echo "error: apt-get failed" >&2
+    echo "error: apt-get failed; its last lines are above" >&2
     exit 1
   fi
 fi
 
-# TensorBoard's reader checks the event files; it is no package of the distribution.
+# TensorBoard's reader checks the event files; the distribution does not package it.
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "${1:-}" = --dev ] && [ ! -e "$here/.venv/bin/tensorboard" ]; then
   echo "setup.sh installs: tensorboard (in .venv)"
   { python3 -m venv "$here/.venv" && "$here/.venv/bin/pip" install --quiet tensorboard; } >/dev/null 2>&1 ||
-    echo "warning: pip cannot install tensorboard; its test will be skipped"
+    echo "warning: pip cannot install tensorboard; its test is skipped"
 fi
 
-# The toolkit is often installed without its programs being on PATH.
+# The toolkit's programs are often not on PATH.
 if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
-  echo "No CUDA toolkit: building for the CPU alone. For the devices cuda and cuda-sim install the toolkit (12.8 or newer,"
+  echo "No CUDA toolkit: only the device cpu is built. For the devices cuda and cuda-sim, install the toolkit (12.8 or newer,"
   echo "with cuBLAS) from NVIDIA's repository for your distribution: https://docs.nvidia.com/cuda/cuda-installation-guide-linux/"
 elif ! find /usr/include /usr/local/include /usr/local/cuda*/include ${CUDNN_PATH:+"$CUDNN_PATH"} -name cudnn.h 2>/dev/null | grep -q .; then
-  echo "No cuDNN: the devices cuda and cuda-sim are built without convolution. For it install cuDNN 9 from NVIDIA's repository"
+  echo "No cuDNN: the devices cuda and cuda-sim are built without convolution. To have it, install cuDNN 9 from NVIDIA's repository"
   echo "(package cudnn9-cuda-12 or -13), or set CUDNN_PATH to its folder."
 fi

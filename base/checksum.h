@@ -7,7 +7,7 @@
 
 namespace alma {
 
-/// SHA-256 of a content that arrives in pieces.
+/// The SHA-256 of content that arrives in pieces.
 class Sha256 {
  public:
   Sha256();
@@ -17,7 +17,7 @@ class Sha256 {
 
   void add(std::span<const std::uint8_t> bytes);
   void add(std::string_view text);
-  /// Of all pieces until now: 64 lower-case hexadecimal digits.
+  /// The checksum of all pieces so far: 64 lower-case hexadecimal digits.
   std::string hex() const;
 
  private:
@@ -25,7 +25,7 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
-/// SHA-256 of a whole content in memory, as 64 lower-case hexadecimal digits.
+/// The SHA-256 of content in memory, as 64 lower-case hexadecimal digits.
 std::string sha256(std::span<const std::uint8_t> bytes);
 std::string sha256(std::string_view text);
 

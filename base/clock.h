@@ -3,7 +3,7 @@
 
 namespace alma {
 
-/// Seconds that never go back.
+/// Monotonic time in seconds.
 inline double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

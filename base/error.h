@@ -5,15 +5,15 @@
 
 namespace alma {
 
-/// What went wrong, in the terms of the program's exit code.
+/// The kind of a failure, as the program's exit code.
 enum class ErrorKind {
   failed = 1,  // the run failed
   usage = 2,   // wrong usage or configuration
   data = 3,    // data missing or damaged
 };
 
-/// The one exception of the project. The message says what was wrong, what was found, what was expected and what to do.
-/// Default visibility, because backends are shared libraries with hidden symbols and errors cross their border.
+/// The project's only exception. The message says what was wrong, what was found, what was expected and what to do. Its
+/// visibility is the default one, because backends are shared libraries with hidden symbols and errors cross their boundary.
 class __attribute__((visibility("default"))) Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
@@ -23,8 +23,7 @@ class __attribute__((visibility("default"))) Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
-/// Throws an Error of the given kind; the parts are written one after the other: fail(ErrorKind::data, path, ": empty
-/// file").
+/// Throws an Error of the given kind, whose message consists of all parts: fail(ErrorKind::data, path, ": empty file").
 template <class... Parts>
 [[noreturn]] void fail(ErrorKind kind, const Parts&... parts) {
   std::ostringstream text;
@@ -32,7 +31,7 @@ template <class... Parts>
   throw Error(kind, text.str());
 }
 
-/// For engine and kernels, where every misuse is a failed run: fail("[matmul] inner sizes differ: ", a, " and ", b).
+/// The same with ErrorKind::failed, for engine and kernels: fail("[matmul] inner sizes differ: ", a, " and ", b).
 template <class... Parts>
 [[noreturn]] void fail(const char* first, const Parts&... parts) {
   fail(ErrorKind::failed, first, parts...);

@@ -21,7 +21,7 @@ namespace {
 
 [[noreturn]] void fail_to(const char* what, const fs::path& path, int error) {
   const char* advice =
-      error == ENOSPC || error == EDQUOT ? "; make room, then give the same command again (a run's with --resume)" : "";
+      error == ENOSPC || error == EDQUOT ? "; free some space, then repeat the command (for a run, with --resume)" : "";
   fail("cannot ", what, ' ', path.string(), ": ", system_error_text(error), advice);
 }
 
@@ -32,7 +32,7 @@ const char* kind_of(mode_t mode) {
   return S_ISREG(mode) ? "a file" : "a device";
 }
 
-// "Unknown here", where a failure of the disk would be EIO.
+// Errors that mean "not supported here"; a failure of the disk would be EIO.
 bool is_unsupported(int error) { return error == EINVAL || error == ENOTSUP || error == ENOSYS; }
 
 }  // namespace
@@ -46,7 +46,8 @@ File::File(const fs::path& path, int flags, Kind kind, unsigned mode) : path_(pa
       fail("cannot open ", path.string(), ": it is ", kind_of(status.st_mode), ", expected a plain file");
   };
   if (kind == Kind::plain) {
-    // Asked before it is opened, since opening has effects on devices; and again, since it may be another by then.
+    // Checked before the file is opened, since opening a device has effects; and again afterwards, since it may be another
+    // file by then.
     if (::stat(path.c_str(), &status) == 0) require_plain();
     flags |= O_NONBLOCK | O_NOCTTY;
   }
@@ -66,7 +67,7 @@ File::File(File&& other) noexcept : path_(std::move(other.path_)), descriptor_(s
 
 std::uint64_t File::size() const {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0) fail_to("look at", path_, errno);
+  if (::fstat(descriptor_, &status) != 0) fail_to("get the size of", path_, errno);
   return static_cast<std::uint64_t>(status.st_size);
 }
 
@@ -139,15 +140,16 @@ std::optional<std::string> read_plain_file(const fs::path& path, std::uint64_t l
 
 namespace {
 
-/// What a name leads to.
+/// The target of a name.
 struct Target {
   fs::path path;        // after symbolic links
-  int descriptor = -1;  // of this process, if it is one of those
+  int descriptor = -1;  // if the target is a descriptor of this process
   bool exists = false;
   struct stat status {};
 };
 
-// Of /proc/self/fd/1, which is where /dev/stdout leads: opening it by its name would begin at the file's start.
+// The descriptor of a path such as /proc/self/fd/1, the target of /dev/stdout: opening it by name would begin at
+// the file's start.
 int own_descriptor(const fs::path& link) {
   const std::string name = link.filename().string();
   if (name.empty() || name.size() > 9 || name.find_first_not_of("0123456789") != std::string::npos) return -1;
@@ -158,7 +160,7 @@ int own_descriptor(const fs::path& link) {
   return -1;
 }
 
-// The kernel's rule for links in shared folders (fs.protected_symlinks), which holds here wherever it is not set.
+// The kernel's rule for links in shared folders (fs.protected_symlinks), applied here even if it is not set.
 void require_trusted(const fs::path& link, const struct stat& status) {
   struct stat folder {};
   const fs::path parent = link.has_parent_path() ? link.parent_path() : ".";
@@ -191,7 +193,8 @@ Target resolve(const fs::path& path) {
   fail_to("write", path, ELOOP);
 }
 
-// Access lists and the like, which a new file would not have. Those of the system's policy are made anew.
+// Whether a file has extended attributes such as access lists, which a new file would lack. Those of the system's policy do
+// not count: the system creates them again.
 bool has_attributes(const fs::path& path) {
   char names[4096];
   const ssize_t length = ::listxattr(path.c_str(), names, sizeof names);
@@ -210,7 +213,7 @@ std::string random_name() {
   return name;
 }
 
-// Room first: a full disk must not cost what is there.
+// Reserves room first, so that a full disk does not cost the old content.
 void overwrite(const fs::path& path, std::string_view text) {
   File file(path, O_WRONLY);
   const std::uint64_t before = file.size();
@@ -245,7 +248,7 @@ FileReplacement::FileReplacement(const fs::path& path) {
   }
 }
 
-// False if the file must be overwritten instead.
+// Returns false if the file must be overwritten instead.
 bool FileReplacement::begin_beside(const struct stat* existing) {
   if (existing && (existing->st_nlink > 1 || has_attributes(target_))) return false;
   const fs::path folder = target_.has_parent_path() ? target_.parent_path() : ".";
@@ -292,7 +295,7 @@ void FileReplacement::commit() {
   if (::rename(temporary_.c_str(), target_.c_str()) == 0) {
     temporary_.clear();
   } else {
-    // A file that is mounted by itself or belongs to another in a shared folder; a file system that replaces no names.
+    // A mount point, another user's file in a shared folder, or a file system that cannot replace files by renaming.
     const int error = errno;
     const bool stays = error == EBUSY || error == EXDEV || error == EPERM || error == EACCES || error == EEXIST;
     const auto content = stays && fs::exists(target_) ? read_text(temporary_) : std::nullopt;
@@ -316,7 +319,7 @@ bool is_temporary(const fs::path& path) {
 void sync_folder(const fs::path& folder) {
   const fs::path path = folder.empty() ? "." : folder;
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 && errno == EACCES) return;  // may be written to and not read
+  if (descriptor < 0 && errno == EACCES) return;  // the folder is writable but not readable
   if (descriptor < 0) fail_to("open", path, errno);
   const File file(path, descriptor, nullptr);
   if (::fsync(descriptor) != 0 && !is_unsupported(errno) && errno != EBADF) fail_to("write", path, errno);

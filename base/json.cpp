@@ -7,9 +7,9 @@ namespace alma {
 
 namespace {
 
-constexpr int kDeepest = 64;  // far more than any file of ours has
+constexpr int kDeepest = 64;  // far more than any of our files has
 
-// Brackets outside of texts, whether or not the rest is JSON.
+// Counts brackets outside of strings, whether or not the rest is JSON.
 bool too_deep(std::string_view text) {
   int depth = 0;
   bool in_text = false;
@@ -78,7 +78,7 @@ double json_number(const nlohmann::json& object, const std::string& key) { retur
 
 std::string json_text(const nlohmann::json& object, const std::string& key) {
   const nlohmann::json& value = json_member(object, key);
-  if (!value.is_string()) fail_with(key, value, "a text");
+  if (!value.is_string()) fail_with(key, value, "a string");
   return value.get<std::string>();
 }
 

@@ -9,29 +9,29 @@
 
 namespace alma {
 
-// JSON out of files, which may hold anything: damage, other programs' files, malice. Every failure is a JsonError that names
-// the key and what was found; the caller adds the file.
+// Reading JSON from files that may be damaged, foreign or malicious. Every failure is a JsonError that names the key and
+// what was found; the caller adds the file.
 
-/// What is wrong with JSON that was read, or with a value in it.
+/// A fault in JSON that was read, or in a value in it.
 class __attribute__((visibility("default"))) JsonError : public Error {
  public:
   explicit JsonError(const std::string& message) : Error(ErrorKind::data, message) {}
 };
 
-/// Parses a whole text. Nesting deeper than 64 levels is refused: what walks through a value recurses.
+/// Parses a whole text. Nesting deeper than 64 levels is refused, since code that walks through a value recurses.
 nlohmann::json parse_json(std::string_view text);
 
-/// A member of what must be an object.
+/// A member of a value that must be an object.
 const nlohmann::json& json_member(const nlohmann::json& object, const std::string& key);
 
-/// An integer in least .. most. A number that is none, or beyond, is never converted. `name` is for the message.
+/// An integer in least .. most. Any other number is refused before a conversion. `name` is for the message.
 std::int64_t to_integer(const nlohmann::json& value, const std::string& name,
                         std::int64_t least = std::numeric_limits<std::int64_t>::min(),
                         std::int64_t most = std::numeric_limits<std::int64_t>::max());
 /// A finite number.
 double to_number(const nlohmann::json& value, const std::string& name);
 
-/// The same of members; texts and truth values likewise.
+/// The same for members of an object; strings and booleans likewise.
 std::int64_t json_integer(const nlohmann::json& object, const std::string& key,
                           std::int64_t least = std::numeric_limits<std::int64_t>::min(),
                           std::int64_t most = std::numeric_limits<std::int64_t>::max());

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-// Functions that .cu files call on the device too.
+// Marks functions that .cu files also call on the device.
 #if defined(__CUDACC__)
 #define ALMA_HOST_DEVICE __host__ __device__
 #else
@@ -11,7 +11,7 @@
 
 namespace alma {
 
-/// A counter, or the random bits that it becomes.
+/// A counter, or the random bits computed from it.
 struct PhiloxWords {
   std::uint32_t words[4] = {};
 
@@ -20,7 +20,8 @@ struct PhiloxWords {
 };
 
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a keyed function from a 128-bit
-/// counter to 128 random bits. No state: any device computes any position of any stream alone, and gets the same bits.
+/// counter to 128 random bits. It has no state: every device can compute every position of every stream independently, with
+/// the same bits.
 struct Philox {
   std::uint32_t key[2] = {};
 
@@ -42,7 +43,7 @@ struct Philox {
     }
     return {{c0, c1, c2, c3}};
   }
-  /// Bits 128 * position and on of the stream with this index: what RandomStream draws, in its order.
+  /// The 128 bits from bit 128 * position of the stream with this index: the bits that RandomStream draws, in its order.
   ALMA_HOST_DEVICE constexpr PhiloxWords at(std::uint64_t position, std::uint64_t index) const {
     return (*this)({{static_cast<std::uint32_t>(position), static_cast<std::uint32_t>(position >> 32),
                      static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32)}});

@@ -19,7 +19,8 @@ class RandomStream {
       : philox_(Philox::of(key(seed, purpose))), index_(index) {}
   /// Names (seed, purpose) for a RandomPlace.
   static std::uint64_t key(std::uint64_t seed, std::string_view purpose) {
-    std::uint64_t name = 0xcbf29ce484222325u;  // FNV-1a of the purpose, then mixed with the seed (SplitMix64's finaliser)
+    // FNV-1a hash of the purpose, then mixed with the seed (SplitMix64's finaliser).
+    std::uint64_t name = 0xcbf29ce484222325u;
     for (char c : purpose) name = (name ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     return mix(mix(seed) ^ name);
   }

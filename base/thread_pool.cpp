@@ -37,12 +37,12 @@ void wait_while(const std::atomic<T>& value, T old) {
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
 
-/// Who to work with when the cores are taken by others: a worker that lost its core in the middle of a piece keeps the
-/// caller waiting for milliseconds. After such a wait the caller works alone for a while, longer each time.
+/// Decides whether to use the workers when other processes take the cores: a worker that lost its core in the middle of a
+/// piece keeps the caller waiting for milliseconds. After such a wait the caller works alone for a while, longer each time.
 class Patience {
  public:
   bool alone() { return left_ > 0 && left_-- > 0; }
-  /// A caller that worked for some time had to wait for the others' last pieces, which are no longer than its own.
+  /// Records the caller's working time and its wait for the others' last pieces, which should be no longer than its own.
   void waited(Clock::duration worked, Clock::duration waited) {
     if (waited > 2 * worked + std::chrono::microseconds(100)) {
       left_ = length_;
@@ -104,7 +104,7 @@ class Pool final : public ThreadPool {
     try {
       for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
     } catch (const std::exception&) {
-      // The system gives no more of them, or no memory for their stacks: those that have started do the work.
+      // The system allows no more threads, or has no memory for their stacks: those that have started do the work.
     }
     threads_ = 1 + static_cast<int>(workers_.size());  // read by a worker after the first change of epoch_
   }

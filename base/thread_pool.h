@@ -5,7 +5,7 @@
 
 namespace alma {
 
-/// A callable by reference, for calls that end before it does: no allocation, no copy.
+/// A reference to a callable that outlives the call: no allocation, no copy.
 class PieceFunction {
  public:
   template <class F>
@@ -19,17 +19,18 @@ class PieceFunction {
   void (*call_)(void*, std::int64_t);
 };
 
-/// Threads that work on pieces of one job; the caller takes part. Abstract, because backends are separate libraries.
-/// Which thread takes which piece is left open, so pieces are cut by shape alone and their results do not depend on it.
+/// Threads that work on the pieces of one job; the caller takes part. Abstract, because backends are separate
+/// libraries. Which thread works on which piece is unspecified, so pieces depend only on shapes, and results do not
+/// depend on the threads.
 class ThreadPool {
  public:
   virtual ~ThreadPool() = default;
-  /// Threads that can work at once, the caller included.
+  /// The number of threads that can work at the same time, including the caller.
   virtual int threads() const = 0;
   /// Calls work(0) .. work(pieces - 1), each once, and returns when all are done. Inside a piece, and with one thread, runs
   /// inline and in order. An exception from a piece is thrown again here after the others have ended.
   virtual void run(std::int64_t pieces, PieceFunction work) = 0;
-  /// From now on so many of the threads leave their core to work outside the pool; 0: none. May be called from any thread.
+  /// From now on, leaves that many cores to work outside the pool; 0: none. May be called from any thread.
   virtual void lend(int threads) = 0;
 };
 

@@ -6,7 +6,7 @@ namespace alma::bench {
 
 namespace {
 
-// An error ends this benchmark and is told at the end of the run; the others go on.
+// An error ends this benchmark and is reported at the end of the run; the others continue.
 void guarded(Suite& suite, const std::string& name, benchmark::State& state, const std::function<void()>& run) {
   try {
     run();
@@ -38,7 +38,7 @@ void measure(benchmark::State& state, Suite& suite, const std::string& name, con
   state.counters["share"] = benchmark::Counter(floor, rate);
 }
 
-// Null if the filter leaves it out.
+// Null if the filter excludes it.
 benchmark::internal::Benchmark* add_guarded(Suite& suite, const std::string& name,
                                             std::function<void(benchmark::State&)> run) {
   if (!suite.wants(name)) return nullptr;

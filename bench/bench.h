@@ -13,25 +13,25 @@
 
 namespace alma::bench {
 
-/// What the benchmarks of one run share. Outlives them.
+/// The settings and results that the benchmarks of one run share. It outlives them.
 struct Suite {
   Context& context;
   Ceilings ceilings;
-  double min_seconds = 0.1;  // of each benchmark, at least
-  bool quick = false;        // each benchmark for a moment: shows that it runs
-  double flops_limit = 0;    // of one call, at most; what needs more is left out; 0: none
-  double bytes_limit = 0;    // likewise
-  /// One thread of the processor is timed by its CPU time, in which other processes do not show; a device or several threads
-  /// by the clock.
+  double min_seconds = 0.1;  // least time of a benchmark
+  bool quick = false;        // run each benchmark only briefly, to see that it runs
+  double flops_limit = 0;    // benchmarks with more FLOPs per call are left out; 0: no limit
+  double bytes_limit = 0;    // likewise for bytes
+  /// Whether benchmarks are timed by CPU time, which other processes do not affect: on one thread of the processor. A device
+  /// or several threads are timed by the clock.
   bool cpu_clock = true;
-  std::optional<std::regex> filter;  // of names; none: all
+  std::optional<std::regex> filter;  // for names; none: all benchmarks
   int registered = 0;
   std::vector<std::string> failures;  // "name: message"
-  std::vector<std::string> left_out;  // for a limit
-  Counters* counters = nullptr;       // counts what each benchmark's first call does; null: nothing is counted
+  std::vector<std::string> left_out;  // because of a limit
+  Counters* counters = nullptr;       // counts the accesses of each benchmark's first call; null: nothing is counted
 
   bool wants(const std::string& name) const { return !filter || std::regex_search(name, *filter); }
-  /// Says so at the start of the run, too.
+  /// Also prints this at the start of the run.
   bool too_large(const std::string& name, double flops, double bytes = 0) {
     const bool fits = (flops_limit == 0 || flops <= flops_limit) && (bytes_limit == 0 || bytes <= bytes_limit);
     if (fits || !wants(name)) return false;
@@ -40,13 +40,13 @@ struct Suite {
   }
 };
 
-/// What is timed: one call.
+/// The timed work: one call.
 using Work = std::function<void()>;
 
-/// What `work` cannot say itself.
+/// Properties of the work that `work` itself does not report.
 struct Declared {
-  std::optional<Cost> cost;  // where no op reports it
-  double working_set = 0;    // bytes; 0: the cost's bytes
+  std::optional<Cost> cost;  // if no op reports it
+  double working_set = 0;    // in bytes; 0: the cost's bytes
   Traffic traffic = Traffic::copy;
 };
 
@@ -54,13 +54,13 @@ struct Declared {
 /// the share of its ceiling: columns bytes_per_second, FLOP/s and share.
 void add(Suite& suite, const std::string& name, std::function<Work()> prepare, const Declared& declared = {});
 
-/// The same clock, time unit and handling of errors for a benchmark that measures itself.
+/// Registers a benchmark that measures itself, with the same clock, time unit and handling of errors.
 void add_manual(Suite& suite, const std::string& name, std::function<void(benchmark::State&)> run);
 
-/// Seconds on the suite's clock.
+/// The time on the suite's clock, in seconds.
 double clock_seconds(const Suite& suite);
 
-/// f32 ones, and i32 zeros.
+/// Tensors of f32 ones and of i32 zeros.
 Tensor ones(Suite& suite, const Shape& shape);
 Tensor zero_indices(Suite& suite, std::int64_t count);
 

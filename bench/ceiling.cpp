@@ -24,8 +24,8 @@ constexpr std::size_t kSizes[] = {16 * kKiB, 64 * kKiB, 256 * kKiB, kMiB, 4 * kM
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// The best of some windows: whatever else runs on the machine can only slow a loop down. `work(rounds)` returns how much it
-// has done.
+// The best rate of several windows, since other load on the machine can only slow a loop down. `work(rounds)` returns the
+// amount of work done.
 double best_rate(double window, int windows, const std::function<double(std::size_t)>& work) {
   std::size_t rounds = 1;
   for (;;) {  // also warms up
@@ -43,7 +43,7 @@ double best_rate(double window, int windows, const std::function<double(std::siz
   return best;
 }
 
-// The rates of all threads together, each with `make`'s work of its own, at the same time.
+// The sum of the rates of all threads, which run at the same time, each on its own work from `make`.
 double rate_on(int threads, double window, const std::function<std::function<double(std::size_t)>()>& make) {
   constexpr int windows = 4;
   if (threads == 1) return best_rate(window, windows, make());
@@ -81,7 +81,7 @@ double cpu_pass(int threads, double window, std::size_t bytes, const Pass& pass)
     return [&pass, bytes, source, target](std::size_t rounds) {
       for (std::size_t i = 0; i < rounds; ++i) {
         pass(source.get(), target.get(), bytes);
-        // As far as the compiler knows, somebody looks at every pass.
+        // Makes the compiler assume that every pass is observed.
         asm volatile("" : : "r"(target.get()), "r"(source.get()) : "memory");
       }
       return 2.0 * static_cast<double>(bytes) * static_cast<double>(rounds);

@@ -5,10 +5,10 @@
 
 namespace alma::bench {
 
-/// What the kernels of benchmarks do to memory, as cuda-sim counts it: see AlmaSimKernel in kernels/sim/control.h.
+/// The memory accesses of a benchmark's kernels, as cuda-sim counts them: see AlmaSimKernel in kernels/sim/control.h.
 class Counters {
  public:
-  /// From here to end() kernels are counted. False, and nothing else, where this benchmark has been counted: Google
+  /// Starts counting, until end(). Returns false and does nothing if this benchmark has been counted already, since Google
   /// Benchmark runs it several times.
   bool begin(const std::string& benchmark);
   /// `minimum`: the bytes that the work must move.

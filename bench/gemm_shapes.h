@@ -4,7 +4,7 @@
 namespace alma::bench {
 
 /// A product of the workload: C [m, n] = op(A) op(B), row-major, A [m, k] or transposed [k, m], B [k, n] or transposed [n,
-/// k]. No other header is needed, so that any program can measure the same products.
+/// k]. This file includes no other header of the project, so that any program can measure the same products.
 struct GemmShape {
   const char* name;
   std::int64_t m, n, k;

@@ -8,7 +8,7 @@
 namespace alma::bench {
 
 /// The arrays of one call of a primitive, f32 unless a type is given. Their bytes together are the least that the call must
-/// move. Without a context they have no memory: only their bytes are added up.
+/// move. Without a context the arrays have no memory; only their bytes are added up.
 class Arrays {
  public:
   explicit Arrays(Context* context) : context_(context) {}
@@ -17,7 +17,7 @@ class Arrays {
   /// Images in the layout that the device prefers.
   In in_images(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 1, 1, images_layout()); }
   Out out_images(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 0, 1, images_layout()); }
-  /// Of which only a part is read.
+  /// An array of which only a part is read.
   In in_part(const Shape& shape, double part) { return input(shape, part); }
   In in_bf16(const Shape& shape) { return add(shape, DType::bf16, 1, 1); }
   In normal(const Shape& shape);  // standard normal numbers
@@ -25,17 +25,17 @@ class Arrays {
   /// i32, uniform in [0, limit), of which `read` are read.
   In indices_part(const Shape& shape, std::int64_t limit, std::int64_t read);
   In numbers(const Shape& shape, const std::vector<std::int32_t>& values);
-  /// Different rows of a table of at least 2 n, here and there.
+  /// Distinct, scattered rows of a table of at least 2 n rows.
   static std::vector<std::int32_t> every(std::int64_t n);
   In pixels(const Shape& shape, std::int64_t read);  // u8, of whose images `read` are read
   Out out(const Shape& shape, DType dtype = DType::f32) { return add(shape, dtype, 0, 1); }
-  /// Read and written.
+  /// An array that is read and written.
   Out update(const Shape& shape) { return updated(shape, 2 * shape.count()); }
-  /// Of which some are read and some written: `accesses` elements altogether.
+  /// An array of which some elements are read and some written, `accesses` in total.
   Out updated(const Shape& shape, std::int64_t accesses);
-  /// Step 0, rate 0.1.
+  /// The state of step 0 with rate 0.1.
   const StepState* state();
-  /// Operations, where they are more than a few per element: a product's.
+  /// The number of operations, if it is more than a few per element, as for a product.
   void operations(std::int64_t multiply_adds) { flops_ += 2 * static_cast<double>(multiply_adds); }
 
   double bytes() const { return bytes_; }
@@ -54,7 +54,7 @@ class Arrays {
   bool in_place_ = false;
 };
 
-/// One call of a primitive on the arrays that it has made.
+/// One call of a primitive on the arrays made for it.
 using Call = std::function<void(Backend&)>;
 
 /// Registers kernels/`name`. `make` is called once to know the sizes, and again when the benchmark runs.
@@ -69,7 +69,7 @@ struct VggLayer {
 };
 std::vector<VggLayer> vgg_layers();
 
-// Parts of register_kernels().
+// The parts of register_kernels().
 void register_element_kernels(Suite& suite);
 void register_row_kernels(Suite& suite);
 void register_layer_kernels(Suite& suite);

@@ -1,4 +1,4 @@
-// Kernels that fetch data and update weights, and the vendor's products.
+// Benchmarks of the kernels that fetch data and update weights, and of the vendor's products.
 #include "bench/gemm_shapes.h"
 #include "bench/kernels_bench.h"
 

@@ -1,4 +1,4 @@
-// Kernels of convolutional layers, of routing and mixtures, of data and of optimizers.
+// Benchmarks of the kernels of convolutional layers, routing, mixtures, data and optimizers.
 #include "bench/kernels_bench.h"
 
 namespace alma::bench {

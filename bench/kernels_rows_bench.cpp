@@ -1,4 +1,4 @@
-// Kernels on elements and on rows.
+// Benchmarks of the kernels on elements and on rows.
 #include "bench/kernels_bench.h"
 
 namespace alma::bench {
@@ -53,7 +53,7 @@ void register_binary(Suite& suite, const Matrix& m) {
 }
 
 void register_types(Suite& suite, const Matrix& m) {
-  if (suite.context.backend().info().device != "cpu") {  // whose products know no bf16
+  if (suite.context.backend().info().device != "cpu") {  // the cpu's products do not support bf16
     add_kernel(suite, std::string("fill_bf16/") + m.name,
                [=](Arrays& a) -> Call { return [y = a.out(m.shape(), DType::bf16)](Backend& b) { b.fill(y, 1); }; });
   }

@@ -1,5 +1,5 @@
-// alma-bench: times primitives, ops, the tape and training steps at the workload's shapes on one device, each beside what
-// the machine can do at best.
+// alma-bench: times primitives, ops, the tape and training steps at the workload's shapes on one device, each against the
+// peak rates of the machine.
 #include <fcntl.h>
 
 #include <CLI/CLI.hpp>
@@ -24,24 +24,26 @@ struct Options {
 };
 
 void add_options(CLI::App& app, Options& options) {
-  app.add_option("--filter", options.filter, "only benchmarks whose name matches this regular expression");
-  app.add_option("--device", options.device, "auto, cpu, cpu:LEVEL, cuda or cuda-sim");
-  app.add_option("--threads", options.threads, "threads inside an op")->check(CLI::Range(1, 1024));
+  app.add_option("--filter", options.filter, "run only benchmarks whose name matches this regular expression");
+  app.add_option("--device", options.device, "device to use: auto, cpu, cpu:LEVEL, cuda or cuda-sim");
+  app.add_option("--threads", options.threads, "number of threads within an operation")->check(CLI::Range(1, 1024));
   app.add_option("--json", options.json, "also write the results to this file, for bench/compare");
-  app.add_option("--counters", options.counters, "with cuda-sim: what the kernels do to memory, to this file");
-  app.add_option("--min-time", options.min_seconds, "seconds of each benchmark, at least")
+  app.add_option("--counters", options.counters, "with cuda-sim: write the kernels' memory accesses to this file");
+  app.add_option("--min-time", options.min_seconds, "least number of seconds per benchmark")
       ->check(CLI::Range(1e-6, 3600.0))
       ->capture_default_str();
-  app.add_option("--repetitions", options.repetitions, "of each benchmark; bench/compare then knows the noise")
+  app.add_option("--repetitions", options.repetitions,
+                 "number of repetitions of each benchmark; tells bench/compare the noise")
       ->check(CLI::Range(1, 1000));
-  app.add_flag("--quick", options.quick, "each benchmark for a moment, large products left out: shows that everything runs");
+  app.add_flag("--quick", options.quick,
+               "run each benchmark only briefly and leave out large products, to see that everything runs");
 }
 
 std::regex parse_filter(const std::string& filter) {
   try {
     return std::regex(filter);
   } catch (const std::regex_error& error) {
-    fail(ErrorKind::usage, "--filter ", filter, " is no regular expression: ", error.what(),
+    fail(ErrorKind::usage, "--filter ", filter, " is not a regular expression: ", error.what(),
          "; expected one such as ^gemm/");
   }
 }
@@ -65,8 +67,9 @@ void print_head(const Suite& suite) {
   std::cout << "device " << info.device << ' ' << info.level << ", " << info.hardware << ", " << suite.context.threads()
             << " threads; " << (suite.cpu_clock ? "CPU time of one thread" : "time by the clock") << "\nceilings "
             << describe(suite.ceilings) << '\n';
-  if (suite.ceilings.flops == 0) std::cout << "no ceiling for FLOP/s on this device: share is of the copy's GB/s alone\n";
-  for (const std::string& name : suite.left_out) std::cout << "left out, too large here: " << name << '\n';
+  if (suite.ceilings.flops == 0)
+    std::cout << "no ceiling for FLOP/s on this device: share refers to the copy's GB/s alone\n";
+  for (const std::string& name : suite.left_out) std::cout << "left out, too large for this device: " << name << '\n';
   std::cout << std::endl;
 }
 
@@ -101,7 +104,7 @@ int run(const char* program, const Options& options) {
   std::string raw;
   if (!options.json.empty()) {
     raw = options.json + ".part";
-    const File writable(raw, O_WRONLY | O_CREAT | O_TRUNC);  // says what is wrong before minutes are spent
+    const File writable(raw, O_WRONLY | O_CREAT | O_TRUNC);  // reports an error before minutes are spent
   }
   print_head(suite);
   run_benchmarks(program, suite, options, raw);

@@ -17,7 +17,7 @@ void register_copies(Suite& suite, const std::string& size, std::int64_t bytes) 
       {moved(2 * count), 0, Traffic::copy});
   add(suite, "memory/fill/" + size, [=, &suite]() -> Work { return [x = ones(suite, {bytes / 4})] { x.fill(1); }; },
       {moved(count), 0});
-  // Host memory on the other side, so read and written there too.
+  // The other side is host memory, which is also read or written.
   add(suite, "memory/upload/" + size,
       [=]() -> Work {
         return [to = array(), host = std::vector<std::uint8_t>(static_cast<std::size_t>(bytes))] {
@@ -78,7 +78,7 @@ void register_memory(Suite& suite) {
   register_copies(suite, "64KiB", 64 << 10);
   register_copies(suite, "1MiB", 1 << 20);
   register_copies(suite, "32MiB", 32 << 20);
-  // A block that the allocator has at hand, as in every step but the first.
+  // The allocator has a cached block, as in every step but the first.
   add(suite, "memory/tensor/1KiB",
       [&suite]() -> Work { return [&suite] { Tensor::empty(suite.context, {256}, DType::f32); }; });
 }

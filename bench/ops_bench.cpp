@@ -1,5 +1,5 @@
-// Ops at the shapes of the MNIST networks: batch 128, 784 inputs, width h, 2 experts, 10 classes. Names ending in _train are
-// forward and backward together.
+// Benchmarks of the ops at the shapes of the MNIST networks: batch 128, 784 inputs, width h, 2 experts, 10 classes. Names
+// that end in _train are forward and backward together.
 #include "bench/bench.h"
 #include "engine/autograd.h"
 #include "engine/ops_elementwise.h"
@@ -47,7 +47,7 @@ void register_layers(Suite& suite) {
     const std::string width = "/h" + std::to_string(h);
     const auto layer = [](const std::vector<Tensor>& t) { return linear(t[0], t[1], t[2], true); };
     add_op(suite, "linear_relu", width, {{kBatch, h}, {h, h}, {h}}, layer);
-    // The first layer, whose input wants no gradient.
+    // The first layer, whose input needs no gradient.
     add(suite, "ops/linear_relu_first" + width, [&suite, h]() -> Work {
       return [x = ones(suite, {kBatch, kInputs}), w = ones(suite, {h, kInputs}), b = ones(suite, {h})] {
         linear(x, w, b, true);

@@ -21,9 +21,9 @@ class TableReporter final : public benchmark::BenchmarkReporter {
   const Suite& suite_;
 };
 
-/// Makes the file `json` from Google Benchmark's `raw`, which is removed: adds to its context what the run ran on, `threads`
-/// and the ceilings at start and end; the names lose Google Benchmark's suffix for the clock, which becomes a key of its
-/// own, "clock": "cpu" or "real", so that names are the same on every device; "time_ns" is the time on that clock.
+/// Makes the file `json` from Google Benchmark's `raw`, which is removed. Adds to the context the device and machine,
+/// `threads` and the ceilings at start and end. Google Benchmark's suffix for the clock moves from the names to a key,
+/// "clock": "cpu" or "real", so that names are the same on every device; "time_ns" is the time on that clock.
 void write_json(const std::filesystem::path& raw, const std::filesystem::path& json, const Suite& suite,
                 const Ceilings& at_end);
 

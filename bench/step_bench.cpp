@@ -53,8 +53,8 @@ std::shared_ptr<Run> vgg_run(Suite& suite, std::int64_t width) {
                                colour_images(suite, 1000), kBatch, SgdRule{0.9, 1e-4, false}, 0.01, cut);
 }
 
-// Each array once, though a step's ops read and write many of them several times: pixels as bytes and as floats, and per
-// parameter weight, gradient and two states. What a layer puts out is small beside them.
+// Counts each array once, although a step's ops read and write many of them several times: pixels as bytes and as floats,
+// and for each parameter weight, gradient and two states. The outputs of the layers are small in comparison.
 double step_bytes(std::int64_t parameters) { return static_cast<double>(kBatch * kPixels * 5 + parameters * 16); }
 
 void register_vgg_steps(Suite& suite) {

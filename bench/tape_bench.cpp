@@ -1,5 +1,5 @@
-// What the tape costs per op: a chain of ops on one element against the bare backend calls that it comes down to, measured
-// in turn. The counter us_per_op is the difference per recorded op; `share` is the bare calls' part of the time.
+// The cost of the tape per op: a chain of ops on one element is timed alternately with the backend calls that it consists
+// of. The counter us_per_op is the difference per recorded op; `share` is the bare calls' part of the time.
 #include <algorithm>
 
 #include "bench/bench.h"

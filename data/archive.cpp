@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kPieceBytes = 256 * 1024;
-// Of what is not wanted: a readme, a list of classes. An archive that unpacks to much more is no data set.
+// The limit of other content: a readme, a list of classes. An archive that unpacks to much more is not a data set.
 constexpr std::int64_t kMostOther = std::int64_t{64} << 20;
 constexpr int kMostEntries = 10000;
 
@@ -90,7 +90,7 @@ class Reading {
 
   void read(std::size_t index, archive_entry* entry) {
     const PublishedFile& file = files_[index];
-    if (seen_[index]) refuse(entry, "is there twice");
+    if (seen_[index]) refuse(entry, "occurs twice");
     seen_[index] = true;
     const std::int64_t announced = archive_entry_size(entry);
     if (announced != file.bytes)

@@ -23,9 +23,9 @@ namespace {
 
 [[noreturn]] void fail_missing(const PublishedSet& set, const DataPlace& place) {
   std::ostringstream text;
-  text << set.name << ": not found";
+  text << set.name << (place.folder.empty() ? ": not found" : ": incomplete: ");
   if (!place.folder.empty()) {
-    text << " as a whole: " << place.folder << " lacks";
+    text << place.folder << " lacks";
     for (std::size_t i = 0; i < set.files.size(); ++i)
       if (place.paths[i].empty()) text << " " << set.files[i].name;
   }
@@ -112,7 +112,7 @@ ImageData load_own_files(const ImageRequest& request) {
   return data;
 }
 
-/// What the request says replaces what the set says; what neither says is computed.
+/// The normalisation: the request's, else the published set's, else that computed from the training pixels.
 void normalise(const ImageRequest& request, ImageData& data) {
   if (request.mean.empty() != request.std.empty())
     fail(ErrorKind::usage, "stream.mean and stream.std belong together: give both or neither");
@@ -164,8 +164,8 @@ std::vector<Entry> list_data_sets() {
     entries.push_back({set.name, set.description, found, place.archive.empty() ? place.folder : place.archive,
                        found ? "" : how_to_get(set)});
   }
-  entries.push_back({"idx", "images of your own in four IDX files (stream.train_images, ...)", true, "", ""});
-  entries.push_back({"synthetic-images", "images made from a seed, for tests; no file is needed", true, "", ""});
+  entries.push_back({"idx", "your own images, in four IDX files (stream.train_images, ...)", true, "", ""});
+  entries.push_back({"synthetic-images", "images generated from a seed, for tests; no files are needed", true, "", ""});
   return entries;
 }
 

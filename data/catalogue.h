@@ -8,21 +8,21 @@
 
 namespace alma {
 
-/// Which images to load. Only `name` is needed for the sets of the catalogue.
+/// A request for images. The sets of the catalogue need only `name`.
 struct ImageRequest {
   std::string name;  // mnist | fashion-mnist | cifar10 | idx | synthetic-images
 
-  // idx: four files of your own (data/idx.h), and the number of classes (0: the largest training label + 1).
+  // idx: the user's four files (data/idx.h), and the number of classes (0: the largest training label + 1).
   std::string train_images, train_labels, test_images, test_labels;
   int classes = 0;
-  // Normalisation per channel. Empty: that of the catalogue, or computed from the training pixels (idx, synthetic-images).
+  // The normalisation per channel. Empty: the catalogue's, or computed from the training pixels (idx, synthetic-images).
   std::vector<float> mean, std;
 
   SyntheticImages synthetic;
 };
 
-/// Reads (or makes) a training and a test set and checks their structure, and that published files are what their set's name
-/// says (identify(), data/identity.h).
+/// Reads (or generates) a training and a test set; checks their structure, and that published files belong to the set of
+/// that name (identify(), data/identity.h).
 /// Throws Error(ErrorKind::data) if files are missing (with the folders searched and how to get them) or damaged, and
 /// Error(ErrorKind::usage) for an unknown name or a request that does not fit (mean and std of the wrong length, ...).
 ImageData load_images(const ImageRequest& request);
@@ -31,12 +31,12 @@ ImageData load_images(const ImageRequest& request);
 struct Entry {
   std::string name;
   std::string description;
-  bool found = false;  // every file is there (sets without files are always found)
-  std::string where;   // the folder that holds the files, or some of them; empty if there are none
+  bool found = false;  // whether every file exists (always true for sets without files)
+  std::string where;   // the folder with the files, or some of them; empty if there are none
   std::string how;     // how to get it, if it was not found
 };
 
-/// Every data set that is known, in a fixed order, and whether its files are there.
+/// All known data sets, in a fixed order, and whether their files exist.
 std::vector<Entry> list_data_sets();
 
 }  // namespace alma

@@ -13,7 +13,7 @@ namespace {
 
 using Next = TransferEnd::Next;
 
-constexpr std::int64_t kWorthGoingOn = 1 << 20;  // an attempt that brought so much does not count as a failed one
+constexpr std::int64_t kWorthGoingOn = 1 << 20;  // an attempt that brought this many bytes does not count as failed
 
 /// Waits; false if stop() ended it.
 bool pause(double seconds, const TransferWatch& watch) {
@@ -26,7 +26,7 @@ bool pause(double seconds, const TransferWatch& watch) {
   return false;
 }
 
-/// One request, and what is wanted is taken or refused.
+/// Does one request, and accepts or refuses the file.
 TransferEnd attempt(const std::string& url, const Download& wanted, PartFile& part, const DownloadPatience& patience,
                     const TransferWatch& watch) {
   const TransferEnd end = transfer(url, wanted, part, patience, watch);

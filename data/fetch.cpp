@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Admits one fetch at a time into a folder: waits; false if stop() ended that.
+/// Waits until no other fetch works in the folder; returns false if stop() ended the wait.
 bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch) {
   const auto say = [&](const std::string& line) {
     if (watch.say) watch.say(line);
@@ -26,7 +26,7 @@ bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch
   for (bool told = false;;) {
     const FileLock::State state = lock.take();
     if (state == FileLock::State::unsupported)
-      say("the file system of " + folder.string() + " knows no locks: let no other fetch work there");
+      say("the file system of " + folder.string() + " does not support locks: make sure that no other fetch works there");
     if (state != FileLock::State::busy) return true;
     if (!told) say("waiting for another fetch into " + folder.string());
     told = true;
@@ -35,12 +35,12 @@ bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch
   }
 }
 
-/// What is fetched as one: a packed file, and the files that it holds.
+/// A packed file, which is fetched as a whole, and the files that it contains.
 struct Package {
   std::string name;
   std::vector<PublishedFile> files;
 
-  /// No packing makes a file much larger.
+  /// The largest packed size: no packing makes a file much larger.
   std::int64_t most_bytes() const {
     std::int64_t bytes = 1 << 20;
     for (const PublishedFile& file : files) bytes += file.bytes + file.bytes / 100;
@@ -61,8 +61,8 @@ class Fetch {
     std::error_code error;
     fs::create_directories(folder_, error);
     if (error)
-      fail("cannot make the folder ", folder_.string(), ": ", error.message(),
-           "; expected one that can be written, set XDG_CACHE_HOME to another");
+      fail("cannot create the folder ", folder_.string(), ": ", error.message(),
+           "; set XDG_CACHE_HOME to a writable folder");
     Fetched result{false, folder_, 0, 0};
     FileLock lock(folder_ / ".lock");
     if (!wait_for(lock, folder_, options_.watch)) return result;
@@ -89,7 +89,7 @@ class Fetch {
     return packages;
   }
 
-  /// False if stop() ended it.
+  /// Returns false if stop() ended it.
   bool get(const Package& package) {
     PartFile part(folder_ / package.name, PartFile::Unfinished::keep);
     std::vector<std::unique_ptr<PartFile>> members;  // of an archive
@@ -107,7 +107,7 @@ class Fetch {
     if (options_.watch.say) options_.watch.say(package.name + " from " + mirrors_[*from]);
     publish(package, part, members);
     const auto served = mirrors_.begin() + static_cast<std::ptrdiff_t>(*from);
-    std::rotate(mirrors_.begin(), served, served + 1);  // the next file is likely to be there too
+    std::rotate(mirrors_.begin(), served, served + 1);  // this mirror is likely to have the next file too
     return true;
   }
 
@@ -117,7 +117,7 @@ class Fetch {
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
       fail(ErrorKind::data, set_.name, ": ", error.what(),
-           "\ntry again later, name a folder on the web that has it with --mirror URL, or put the files into FOLDER/",
+           "\ntry again later, give the URL of a folder that has it with --mirror URL, or put the files into FOLDER/",
            set_.name, " and set ALMA_DATA=FOLDER");
     }
   }
@@ -129,7 +129,7 @@ class Fetch {
       for (const auto& member : members) member->publish();
       part.restart();  // so that it goes
     }
-    // A damaged file in another packing would be found first.
+    // Removes a damaged file in another packing, which would be found first.
     for (const PublishedFile& file : package.files)
       for (const char* packing : {"", ".gz", ".xz"}) {
         const std::string name = file.name + packing;

@@ -27,7 +27,7 @@ OpenFile open_file(const std::string& path) {
   return file;
 }
 
-/// Fills the buffer as far as the file goes.
+/// Fills the buffer, or reads up to the end of the file.
 std::span<const std::uint8_t> next_piece(std::FILE* file, std::span<std::uint8_t> buffer, const std::string& path) {
   const std::size_t bytes = std::fread(buffer.data(), 1, buffer.size(), file);
   if (std::ferror(file)) fail(ErrorKind::data, path, ": cannot be read: ", std::strerror(errno));

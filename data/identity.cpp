@@ -33,7 +33,8 @@ Content read_content(const std::string& path) {
   return content;
 }
 
-/// Where a file's content is remembered, by a name that changes with the file. The time of change cannot be set back.
+/// The place where a file's checksum is remembered, under a name that changes with the file. The change time cannot
+/// be set back.
 fs::path memory_of(const std::string& path) {
   const std::string cache = cache_folder();
   struct stat status {};
@@ -54,7 +55,7 @@ Content content_of(const std::string& path) {
       std::istringstream(*text) >> content.bytes >> content.sha256;
       if (content.sha256.size() == 64) return content;
     }
-  } catch (const Error&) {  // what cannot be remembered is looked at again
+  } catch (const Error&) {  // a checksum that cannot be remembered is computed again
   }
   const Content content = read_content(path);
   // A file that changed while it was read is not remembered.
@@ -88,7 +89,7 @@ std::string identify(const PublishedSet& set, const std::vector<std::string>& pa
     if (!other.empty() || found.bytes == expected.bytes)
       fail(ErrorKind::data, paths[i], ": ", other.empty() ? "damaged" : "this is " + other, ": its content has SHA-256 ",
            found.sha256, ", expected ", expected.sha256, " (", expected.name, " of ", set.name,
-           "); put the right file there, or ", how_to_get(set), ". Data of your own are stream.dataset = \"idx\"");
+           "); put the right file there, or ", how_to_get(set), ". For your own data use stream.dataset = \"idx\"");
     foreign += (foreign.empty() ? "" : ", ") + paths[i] + " (" + std::to_string(found.bytes) +
                " bytes, published: " + std::to_string(expected.bytes) + ")";
   }

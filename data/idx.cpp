@@ -42,7 +42,7 @@ std::string_view element_type(std::uint8_t code) {
   }
 }
 
-/// What the first bytes of a file that is not IDX say about it.
+/// A hint from the first bytes of a file that is not an IDX file.
 std::string_view likely_file(std::span<const std::uint8_t> head) {
   if (head[0] == '<') return "; it looks like a web page, as a failed download leaves it";
   if (head[0] == 'P' && head[1] == 'K') return "; it looks like a ZIP archive: unpack it first";
@@ -50,8 +50,8 @@ std::string_view likely_file(std::span<const std::uint8_t> head) {
   return "";
 }
 
-/// Takes an IDX file in pieces: first the header, which is checked as soon as it is complete, then the elements. Bytes
-/// beyond those that the header promises are counted, not kept: a wrong header or a huge file costs no memory.
+/// Reads an IDX file in pieces: first the header, which is checked as soon as it is complete, then the elements. Bytes
+/// beyond those that the header promises are counted but not stored, so a wrong header or a huge file costs no memory.
 class IdxParser {
  public:
   IdxParser(Content content, const std::string& path) : content_(content), path_(path) {}
@@ -132,7 +132,8 @@ IdxParser parse_idx(Content content, const std::string& path) {
 
 namespace {
 
-/// [count, channels, height, width]; other orders, as [count, height, width, channels], show by sizes that no image has.
+/// Checks the order [count, channels, height, width]; other orders, such as [count, height, width, channels], give sizes
+/// that no image has.
 void check_channels(const std::string& path, const IdxParser& idx) {
   if (idx.sizes.size() != 4) return;
   const std::int64_t channels = idx.sizes[1], height = idx.sizes[2], width = idx.sizes[3];
@@ -170,7 +171,7 @@ ImageSet read_idx_set(const std::string& name, const std::string& images_path, c
   const std::int64_t images = static_cast<std::int64_t>(set.pixels.size()) / set.pixels_per_image();
   if (images != set.count())
     fail(ErrorKind::data, labels_path, ": ", set.count(), " labels for the ", images, " images of ", images_path,
-         "; expected one each");
+         "; expected one label per image");
   set.classes = classes > 0 ? classes : *std::max_element(set.labels.begin(), set.labels.end()) + 1;
   const auto wrong = std::find_if(set.labels.begin(), set.labels.end(), [&](int label) { return label >= set.classes; });
   if (wrong != set.labels.end())

@@ -7,14 +7,14 @@
 
 namespace alma {
 
-/// A file that is made piece by piece under a name of its own, TARGET.part, and gets its name once it is complete and right:
-/// whoever reads TARGET sees the old content or the new one. Every failure is an Error (failed) with path and reason.
+/// A file that is written piece by piece under the name TARGET.part, and is renamed once it is complete and correct: a
+/// reader of TARGET sees the old content or the new one. Every failure is an Error (failed) with path and reason.
 class PartFile {
  public:
-  /// What becomes of TARGET.part if it is not published: kept, for a later process to go on with, or removed.
+  /// The fate of an unpublished TARGET.part: kept, so that a later process can continue it, or removed.
   enum class Unfinished { keep, remove };
 
-  /// Opens TARGET.part, with what it holds (Unfinished::keep), or empty. The folder must exist.
+  /// Opens TARGET.part, with its content (Unfinished::keep) or empty. The folder must exist.
   PartFile(std::filesystem::path target, Unfinished unfinished);
   ~PartFile();  // an empty file is removed in any case
   PartFile(const PartFile&) = delete;
@@ -23,9 +23,9 @@ class PartFile {
   const std::filesystem::path& path() const { return path_; }
   std::int64_t bytes() const { return bytes_; }
   void append(std::span<const std::uint8_t> piece);
-  /// Forgets the content.
+  /// Discards the content.
   void restart();
-  /// Brings the content to the disk, then gives the file its name; replaces what had that name.
+  /// Writes the content to the disk, then renames the file to TARGET, replacing an old one.
   void publish();
 
  private:

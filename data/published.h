@@ -8,17 +8,17 @@
 
 namespace alma {
 
-/// A file of a published data set, as it is unpacked.
+/// A file of a published data set, in unpacked form.
 struct PublishedFile {
   std::string name;
   std::int64_t bytes = 0;
   std::string sha256;
 };
 
-/// How files hold images.
+/// The formats of image files.
 enum class ImageFormat {
   idx,    // four files: training images and labels, test images and labels (data/idx.h)
-  cifar,  // training files, and a last one for the test (data/cifar.h)
+  cifar,  // training files, then one test file (data/cifar.h)
 };
 
 struct PublishedImages {
@@ -27,29 +27,29 @@ struct PublishedImages {
   std::vector<float> mean, std;  // per channel
 };
 
-/// A data set whose files are published: what they hold, and where they can be fetched.
+/// A data set whose files are published: their content, and the places to fetch them from.
 struct PublishedSet {
   std::string name, description;
   std::vector<PublishedFile> files;
   PublishedImages images;
-  std::string archive;               // the tar archive that holds all files; empty: each is a file of its own, NAME.gz
-  std::string folder;                // that unpacking the archive makes
+  std::string archive;               // the tar archive with all files; empty: each file is published as NAME.gz
+  std::string folder;                // the folder inside the archive
   std::vector<std::string> mirrors;  // URLs of folders with the packed files
-  std::string package;               // of the distribution, if there is one
+  std::string package;               // the distribution's package, if there is one
 };
 
-/// All of them, in a fixed order.
+/// All published sets, in a fixed order.
 const std::vector<PublishedSet>& published_sets();
 
-/// The set of that name; null if there is none.
+/// The set with that name; null if there is none.
 const PublishedSet* find_published(const std::string& name);
-/// The set of that name. Throws Error(ErrorKind::usage), with all names, if there is none.
+/// The set with that name. Throws Error(ErrorKind::usage), with all names, if there is none.
 const PublishedSet& published_set(const std::string& name);
 
-/// Where the files lie, one path per file (data/search.h).
+/// The place of the files, one path per file (data/search.h).
 DataPlace find_place(const PublishedSet& set);
 
-/// What to do to get the files: "get it with: alma data fetch mnist, or ...".
+/// Advice for getting the files: "get it with: alma data fetch mnist, or ...".
 std::string how_to_get(const PublishedSet& set);
 
 }  // namespace alma

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kPrototypesPerClass = 2;
 constexpr int kWaves = 6;
-constexpr double kMostCycles = 1.5;  // across an image: smooth, so that neighbouring pixels belong together
+constexpr double kMostCycles = 1.5;  // across an image: few, so that neighbouring pixels are similar
 
 /// A smooth picture in [0, 1], larger than an image by a margin: [channels, height + 2 margin_y, width + 2 margin_x].
 using Prototype = std::vector<float>;

@@ -33,7 +33,7 @@ void set(CURL* curl, CURLoption option, Value value) {
     fail("[download] libcurl refuses option ", option, ": ", curl_easy_strerror(code));
 }
 
-/// Whether the next attempt at the same server may go better.
+/// Whether another attempt at the same server may succeed.
 bool passes(CURLcode code) {
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -80,14 +80,15 @@ class Request {
     const CURLcode code = curl_easy_perform(curl_.get());
     if (error_) std::rethrow_exception(error_);
     if (end_.next != Next::accept) return end_;
-    // A response that is not taken ends as a write error.
+    // A response that is not accepted ends as a write error.
     if (code != CURLE_OK && (code != CURLE_WRITE_ERROR || status() == 200 || status() == 206))
       return {passes(code) ? Next::retry : Next::give_up, *message_ ? message_ : curl_easy_strerror(code)};
     return judge(status());
   }
 
  private:
-  // Exceptions must not fly through the C library: work() that throws is a failure to it, and run() throws again.
+  // Exceptions must not pass through the C library: it sees a throwing work() as a failure, and run()
+  // rethrows the exception.
   template <class Result, class Work>
   Result guarded(Result failure, const Work& work) {
     try {
@@ -132,8 +133,8 @@ class Request {
     } else if (!told_ && now - last_byte_ >= patience_.quiet_seconds) {
       told_ = true;
       if (watch_.say)
-        watch_.say(wanted_.file + ": nothing has come from the server for " + std::to_string(patience_.quiet_seconds) +
-                   " s; waiting for it, " + std::to_string(patience_.stall_seconds) + " s at most");
+        watch_.say(wanted_.file + ": no data from the server for " + std::to_string(patience_.quiet_seconds) +
+                   " s; giving up after " + std::to_string(patience_.stall_seconds) + " s");
     }
     return true;
   }
@@ -166,7 +167,7 @@ class Request {
     return false;
   }
 
-  /// Prepares the part file for what follows; false if it is not to be taken.
+  /// Prepares the part file for the body; returns false if the response is not accepted.
   bool begin() {
     begun_ = true;
     const long code = status();
@@ -180,7 +181,7 @@ class Request {
     const std::int64_t there = part_.bytes();
     if (code == 200 || first_ != there) part_.restart();
     if (code == 206 && first_ != there)
-      return refuse(Next::retry, "sends another range than the one from byte " + std::to_string(there) + " on");
+      return refuse(Next::retry, "sends a range other than the one from byte " + std::to_string(there) + " on");
     end_.joined = part_.bytes() > 0;
     return true;
   }
@@ -191,7 +192,7 @@ class Request {
     if (!begun_ && !begin()) return false;
     if (part_.bytes() + static_cast<std::int64_t>(piece.size()) > wanted_.limit) {
       part_.restart();
-      return refuse(Next::give_up, "sends more and more bytes" + at_most());
+      return refuse(Next::give_up, "sends too many bytes" + at_most());
     }
     part_.append(piece);
     if (watch_.progress) watch_.progress(wanted_.file, part_.bytes(), total_);
@@ -205,10 +206,10 @@ class Request {
       if (total_ < 0 || part_.bytes() == total_) return end_;
       return {Next::retry, "ends after " + std::to_string(part_.bytes()) + " of " + std::to_string(total_) + " bytes"};
     }
-    if (code == 416 && part_.bytes() > 0) {  // nothing to send from there on
+    if (code == 416 && part_.bytes() > 0) {  // the server has nothing after these bytes
       if (total_ == part_.bytes()) return {Next::accept, "", true};
       part_.restart();
-      return {Next::retry, text + ": its file is shorter than what is here already"};
+      return {Next::retry, text + ": its file is shorter than the part that is already here"};
     }
     const bool may_pass = code == 408 || code == 429 || code >= 500;
     return {may_pass ? Next::retry : Next::give_up, text};

@@ -24,7 +24,7 @@ class PlainFile final : public Unpacker {
   void finish() override {}
 };
 
-/// What gzip and xz have in common: a file is one or more members, one after the other, with zero bytes as padding.
+/// The common part of gzip and xz: a file consists of one or more members, one after the other, padded with zero bytes.
 class PackedFile : public Unpacker {
  public:
   PackedFile(std::string format, std::uint8_t first_byte, std::string path)
@@ -55,15 +55,15 @@ class PackedFile : public Unpacker {
   /// Decodes until the input is used up, the output is full, or the member ends. `packed` is not empty.
   virtual Step step(std::span<const std::uint8_t> packed, std::span<std::uint8_t> unpacked) = 0;
 
-  /// `used`: of the bytes given to this step.
+  /// `used`: the number of bytes used of those given to this step.
   [[noreturn]] void damaged(std::string_view what, std::size_t used) const {
     fail(ErrorKind::data, path_, ": damaged: ", what, ", in the ", format_, " data near byte ", position_ + used,
          "; get the file again");
   }
 
  private:
-  /// Feeds the current member; what is left belongs to the next one. No output can stay behind when the input is used up: a
-  /// member ends with its checksum, which the decoder takes after the last byte of output.
+  /// Feeds the current member; the remaining bytes belong to the next one. No output can be pending when the input is used
+  /// up: a member ends with its checksum, which the decoder reads after the last byte of output.
   std::span<const std::uint8_t> decode(std::span<const std::uint8_t> packed, const TakePiece& take) {
     while (inside_member_ && !packed.empty()) {
       const Step done = step(packed, unpacked_);

@@ -7,16 +7,16 @@
 
 namespace alma {
 
-/// Takes the next piece of an unpacked content.
+/// A function that takes the next piece of the unpacked content.
 using TakePiece = std::function<void(std::span<const std::uint8_t>)>;
 
-/// Unpacks a file that is fed to it in pieces.
+/// Unpacks a file that it receives in pieces.
 class Unpacker {
  public:
   virtual ~Unpacker() = default;
-  /// The next bytes of the file; what they unpack to goes to `take`. Throws Error(ErrorKind::data) that names the file.
+  /// Unpacks the next bytes of the file and passes the result to `take`. Throws Error(ErrorKind::data) that names the file.
   virtual void feed(std::span<const std::uint8_t> packed, const TakePiece& take) = 0;
-  /// The file has ended. Throws Error(ErrorKind::data) if its content has not.
+  /// To be called at the end of the file. Throws Error(ErrorKind::data) if its content is incomplete.
   virtual void finish() = 0;
 };
 

@@ -9,24 +9,24 @@
 
 namespace alma {
 
-/// The blocks of one size, of which there is always room to put all: a destructor lets them go, where nothing may fail.
+/// The free blocks of one size. There is always room for all of them, since a destructor puts blocks back and may not fail.
 class Blocks {
  public:
-  /// Before a block is made: room for it. May throw std::bad_alloc.
+  /// Reserves room for a block that is about to be made. May throw std::bad_alloc.
   void make_room() {
     if (free_.capacity() <= made_) free_.reserve(2 * made_ + 1);
   }
-  /// A block has been made, and is in use.
+  /// Counts a block that has been made and is in use.
   void made() noexcept { ++made_; }
   void put(void* memory) noexcept { free_.push_back(memory); }
-  /// A block that is free, or null.
+  /// Takes a free block; null if there is none.
   void* take() noexcept {
     if (free_.empty()) return nullptr;
     void* memory = free_.back();
     free_.pop_back();
     return memory;
   }
-  /// Those that are free, for good.
+  /// Calls visit(memory) for all free blocks and forgets them.
   template <class Visit>
   void take_all(const Visit& visit) noexcept {
     for (void* memory : free_) visit(memory);
@@ -43,7 +43,7 @@ class Blocks {
 class FreeBlocks {
  public:
   static constexpr std::size_t kUnit = 512;
-  /// Of a size that was not asked for before: may throw std::bad_alloc.
+  /// The blocks of a size. May throw std::bad_alloc for a size that is new.
   Blocks& of(std::size_t size) { return size / kUnit < kSmallSizes ? small_[size / kUnit] : large_[size]; }
   /// Calls visit(blocks, size) for every size.
   template <class Visit>
@@ -54,19 +54,19 @@ class FreeBlocks {
 
  private:
   static constexpr std::size_t kSmallSizes = 1024;
-  std::array<Blocks, kSmallSizes> small_;  // of 0, 1, 2, ... units
+  std::array<Blocks, kSmallSizes> small_;  // sizes of 0, 1, 2, ... units
   std::unordered_map<std::size_t, Blocks> large_;
 };
 
-/// Memory that belongs to a captured graph: blocks that nobody else gets while the pool lives.
+/// The memory of a captured graph: its blocks are reserved for it while the pool lives.
 struct MemoryPool {
   FreeBlocks free;
   std::size_t tensors = 0;  // blocks in use
-  bool sealed = false;      // the device gives it no more: a capture may not ask
+  bool sealed = false;      // takes no more memory from the device, as during a capture
 };
 
-/// Keeps freed device memory for the next tensor of the same size, so that a steady training step asks the device for
-/// nothing. Work on a stream runs in order, so memory may be handed out again before the work that used it has run.
+/// Caches freed device memory for the next tensor of the same size, so that a steady training step allocates nothing on the
+/// device. Work on a stream runs in order, so memory may be reused before the work that used it has run.
 class Allocator {
  public:
   explicit Allocator(Backend& backend) : backend_(backend) {}
@@ -74,19 +74,19 @@ class Allocator {
   Allocator(const Allocator&) = delete;
   Allocator& operator=(const Allocator&) = delete;
 
-  /// At least `bytes` of uninitialised memory. Throws Error when the cap or the device is exhausted, after giving back the
-  /// cache.
+  /// At least `bytes` of uninitialised memory. Throws Error when the cap or the device is exhausted even after the
+  /// cache was freed.
   void* allocate(std::size_t bytes);
-  /// `bytes` as asked for in allocate(). Takes no memory.
+  /// Frees memory; `bytes` is the argument of allocate(). Allocates nothing itself.
   void release(void* memory, std::size_t bytes) noexcept;
-  /// From now on new memory is the pool's and goes back to it when it is released; null: everybody's, as usual. Throws
-  /// nothing; pools do not nest.
+  /// From now on, new memory belongs to the pool and returns to it when it is released; null: to the general cache, as
+  /// usual. Throws nothing; pools do not nest.
   void use_pool(MemoryPool* pool) noexcept { pool_ = pool; }
-  /// Makes the pool's memory everybody's; that of tensors which are still there follows when they let it go.
+  /// Moves the pool's free memory to the general cache; the memory of living tensors follows when they release it.
   void dissolve(MemoryPool& pool) noexcept;
-  /// Gives cached memory back to the device, but for that of pools.
+  /// Frees the cached memory on the device, except that of pools.
   void trim() noexcept;
-  /// Upper bound for memory in use and cached together; 0: none.
+  /// Sets the upper bound of memory in use and cached together; 0: no bound.
   void set_cap(std::size_t bytes) { cap_ = bytes; }
 
   struct Stats {

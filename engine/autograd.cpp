@@ -18,7 +18,7 @@ void accumulate(Tensor& sum, Tensor gradient, bool sum_is_shared) {
   sum = std::move(target);
 }
 
-/// Collects the gradient of a tensor that is no op's result.
+/// Collects the gradient of a leaf.
 class Leaf final : public Node {
  public:
   Leaf() : Node("leaf") {}
@@ -29,8 +29,8 @@ class Leaf final : public Node {
 
 }  // namespace
 
-// A long chain of ops must not be destroyed by recursion: its length would be the depth of the stack. Nor by a list that
-// takes memory: there may be none, and a destructor cannot fail.
+// A long chain of ops must not be destroyed recursively, since its length would be the depth of the stack; nor with a list
+// that allocates, since a destructor may not fail.
 void Node::let_go() noexcept {
   std::shared_ptr<Node> doomed;
   const auto take = [&doomed](Node& node) {
@@ -140,8 +140,7 @@ void Tape::backward(const Tensor& root, const Tensor& cotangent) {
   }
 }
 
-// ---- what a tensor knows of the tape
-// --------------------------------------------------------------------------------------
+// ---- what a tensor knows of the tape --------------------------------------------------------------------------------
 
 Tensor& Tensor::set_requires_grad(bool wanted) {
   if (wanted && dtype() != DType::f32 && dtype() != DType::f64) fail("[set_requires_grad] ", dtype(), " has no gradient");

@@ -12,8 +12,8 @@ namespace alma {
 
 class Grads;
 
-/// What one op left on the tape: the way back. Owned by the op's output; saves only what its backward needs (in the
-/// closure). A leaf has one too, where its gradient is collected.
+/// The record of one op on the tape: its backward. Owned by the op's output; saves only what the backward needs (in the
+/// closure). A leaf has a node too, which collects its gradient.
 class Node {
  public:
   virtual ~Node() = default;
@@ -23,9 +23,10 @@ class Node {
 
  protected:
   explicit Node(const char* name) : name_(name) {}
-  /// Adds the cotangents of the inputs that want one, given the output's.
+  /// Adds the cotangents of the inputs that need one, given the output's cotangent.
   virtual void backward(const Tensor& cotangent, Grads& grads) = 0;
-  /// Where the inputs' cotangents go; null: none wanted. They lie in the derived class, which lets go of them at its end.
+  /// The nodes that receive the inputs' cotangents; null: none needed. The derived class stores them and releases them at
+  /// its end.
   void set_inputs(std::span<std::shared_ptr<Node>> inputs) { inputs_ = inputs; }
   void let_go() noexcept;
 
@@ -34,22 +35,22 @@ class Node {
   friend class Grads;
   const char* name_;
   std::span<std::shared_ptr<Node>> inputs_;
-  std::shared_ptr<Node> doomed_;  // the next of those that let_go() is about to destroy
-  Tensor sum_;                    // of the cotangents that have arrived; a leaf's gradient
+  std::shared_ptr<Node> doomed_;  // the next node in the list that let_go() destroys
+  Tensor sum_;                    // sum of the cotangents that have arrived; a leaf's gradient
   bool is_leaf_ = false;
-  bool visited_ = false;  // by the backward pass under way
+  bool visited_ = false;  // by the current backward pass
   bool freed_ = false;    // by a backward pass
 };
 
-/// Where an op's backward puts the cotangents of its inputs.
+/// Receives the cotangents of an op's inputs from its backward.
 class Grads {
  public:
   explicit Grads(Node& node) : node_(node) {}
   bool wanted(std::size_t input) const;
-  /// Adds to the cotangent of that input; without effect where none is wanted.
+  /// Adds to the cotangent of that input; has no effect if none is needed.
   void add(std::size_t input, Tensor gradient);
-  /// Where an input's cotangent, of the shape of the output's, may be written: over the output's if nobody else holds its
-  /// memory, which spares a pass through memory.
+  /// A tensor for an input's cotangent of the same shape as the output's: the output's own memory if nobody else holds it,
+  /// which saves a pass through memory.
   static Tensor in_place_of(const Tensor& cotangent);
 
  private:
@@ -57,7 +58,7 @@ class Grads {
   Node& node_;
 };
 
-/// Recording is on unless a NoGrad exists on this thread.
+/// Whether ops are recorded: yes, unless a NoGrad exists on this thread.
 class NoGrad {
  public:
   NoGrad();
@@ -73,7 +74,7 @@ class NoGrad {
 class Tape {
  public:
   static bool enabled() { return enabled_; }
-  /// Where the cotangent of `input` goes; null if none is wanted.
+  /// The node that receives the cotangent of `input`; null if none is needed.
   static const std::shared_ptr<Node>& node_of(const Tensor& input);
   static void set_node(const Tensor& output, std::shared_ptr<Node> node) { output.impl_->node = std::move(node); }
   static void backward(const Tensor& root, const Tensor& cotangent);
@@ -87,7 +88,7 @@ class Tape {
   static constinit thread_local bool enabled_;
 };
 
-/// An op on the tape. `Inputs`: an array or vector of nodes.
+/// The node of an op. `Inputs`: an array or vector of nodes.
 template <class Inputs, class Backward>
 class OpNode final : public Node {
  public:
@@ -112,8 +113,8 @@ Tensor record_nodes(const char* name, Inputs inputs, Tensor output, Backward&& b
   return output;
 }
 
-/// Puts an op on the tape: `backward(cotangent, grads)` is called once if a gradient for one of `inputs` is asked for.
-/// Returns output. The inputs, in braces or as a span, are numbered from 0 in `grads`.
+/// Puts an op on the tape: `backward(cotangent, grads)` is called once if a gradient of one of `inputs` is needed. Returns
+/// output. The inputs, in braces or as a span, are numbered from 0 in `grads`.
 template <std::size_t n, class Backward>
 Tensor record(const char* name, const std::reference_wrapper<const Tensor> (&inputs)[n], Tensor output, Backward backward) {
   if (!Tape::enabled()) return output;

@@ -3,7 +3,7 @@
 
 namespace alma {
 
-/// A mini-batch: what a model takes, and what its loss compares the answers with.
+/// A mini-batch: the input of a model, and the labels for its loss.
 struct Batch {
   Tensor x;  // one row per sample
   Tensor y;  // i32, one per prediction

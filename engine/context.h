@@ -10,40 +10,40 @@
 
 namespace alma {
 
-/// Where a context records what it does: a row of that name in a profiler's trace. By default nowhere, at no cost.
+/// The row of a profiler's trace in which a context records its work. By default there is none, at no cost.
 struct ProfileTarget {
   Profiler* profiler = nullptr;  // outlives the context
   std::string lane = "training";
 };
 
-/// What one training thread works with: a backend, its memory, its threads and the running cost. Tensors refer to it and
-/// must not outlive it.
+/// The resources of one training thread: a backend, its memory, its threads and the accumulated cost. Tensors refer to it
+/// and must not outlive it.
 class Context {
  public:
-  /// `device` as for open_backend(); `threads` >= 1 for work inside an op.
+  /// `device` as for open_backend(); `threads` >= 1 for work within an op.
   explicit Context(const std::string& device = "cpu", int threads = 1, const ProfileTarget& profile = {});
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  /// A context for a second thread of the same run, on the same pool; null where the device or `threads` has no room for
-  /// one. `lane` names it in a profile.
+  /// Makes a context for a second thread of the same run, on the same thread pool; null if the device or `threads` does not
+  /// allow one. `lane` is its name in a profile.
   std::unique_ptr<Context> beside(const std::string& lane) const;
 
   Backend& backend() { return *backend_; }
   Allocator& allocator() { return allocator_; }
   int threads() const { return pool_->threads(); }
-  /// Shared with the contexts beside this one. Ops inside of its pieces run inline.
+  /// The thread pool, shared with the other contexts of the run. Ops inside its pieces run inline.
   ThreadPool& pool() { return *pool_; }
-  /// ThreadPool::lend(): while a context beside this one works.
+  /// Calls ThreadPool::lend(), for the time in which another context of the run works.
   void lend_threads(int threads) { pool_->lend(threads); }
-  /// Everything that ops have reported since the context was made.
+  /// The sum of the costs that ops have reported since the context was made.
   const Cost& cost() const { return cost_; }
-  /// Right after the primitive whose cost it is: a profile adds it to the last one.
+  /// Adds a cost. To be called right after its primitive, since a profile assigns it to the last primitive.
   void add_cost(const Cost& cost) {
     cost_ += cost;
     if (lane_ != nullptr) lane_->add_cost(cost);
   }
-  /// For further contexts of the same run; null if nothing is recorded.
+  /// The profiler, for further contexts of the same run; null if nothing is recorded.
   Profiler* profiler() const { return profiler_; }
   ProfileLane* profile_lane() const { return lane_; }
 
@@ -58,7 +58,7 @@ class Context {
   Cost cost_;
 };
 
-/// The cost of what runs while it exists.
+/// Measures the cost of the ops that run during its lifetime.
 ///   CostScope scope(context);  model.forward(x, pass);  scope.cost().macs
 class CostScope {
  public:
@@ -70,8 +70,8 @@ class CostScope {
   Cost start_;
 };
 
-/// A phase of the run, such as "training step", for as long as it exists: in the profile, where the context records one, and
-/// in the timeline of the device's own tools.
+/// A phase of the run, such as "training step", which lasts for the object's lifetime. It appears in the profile, if the
+/// context records one, and in the timeline of the device's own tools.
 class ProfileSpan {
  public:
   /// `name` is a string literal.

@@ -4,10 +4,10 @@ namespace alma {
 
 __extension__ using Count = unsigned __int128;
 
-/// What an op costs. Ops report it where they run; nothing else computes costs.
+/// The cost of an op. Only ops compute costs, and report them when they run.
 struct Cost {
-  Count macs =
-      0;  // the paper's convention: multiply-adds of the forward pass (batch-norm 2 per element; bias, ReLU, softmax 0)
+  /// Multiply-adds of the forward pass, counted as in the paper: batch-norm 2 per element; bias, ReLU and softmax 0.
+  Count macs = 0;
   Count flops = 0;  // forward and backward, 2 per multiply-add, 1 per element of element-wise work
   Count bytes = 0;  // every distinct input once and every output once
 

@@ -3,7 +3,8 @@
 
 namespace alma {
 
-/// What stands behind the floats of a mini-batch of images: row i is pixels[indices[i]], normalised and augmented.
+/// The source of a mini-batch of images whose floats are not computed yet: row i is pixels[indices[i]],
+/// normalised and augmented.
 class DeferredImages final : public Deferred {
  public:
   DeferredImages(Tensor pixels_of_all, Tensor labels_of_all, Tensor rows, const PixelScale& pixel_scale,
@@ -16,9 +17,9 @@ class DeferredImages final : public Deferred {
         augmentation(image_augmentation) {}
 
   const Tensor& dense() override;
-  /// [n, channels, height, width] in the device's image layout, made once.
+  /// The images [n, channels, height, width] in the device's image layout; computed once.
   const Tensor& images();
-  /// For primitives that normalise pixels as they read them.
+  /// The rows for primitives that normalise pixels as they read them.
   ImageRows rows() const { return {pixels, indices, scale}; }
 
   const Tensor pixels;   // u8 [count, channels, height, width]
@@ -29,10 +30,10 @@ class DeferredImages final : public Deferred {
 
  private:
   Tensor gather(const Shape& shape, Layout layout) const;
-  Tensor dense_, images_;  // once they have been asked for
+  Tensor dense_, images_;  // undefined until first requested
 };
 
-/// The images behind x; null if x is anything else.
+/// The deferred images of x; null if x is not of that kind.
 inline DeferredImages* deferred_images(const Tensor& x) { return dynamic_cast<DeferredImages*>(x.source()); }
 
 }  // namespace alma

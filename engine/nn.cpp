@@ -104,7 +104,7 @@ Slots slots_of(Module& module) {
   return slots;
 }
 
-// For each tensor of the state, the one of every member.
+// For each tensor of the state, the corresponding tensors of all members.
 std::vector<std::vector<Tensor*>> same_tensors(std::span<Module* const> members, const Slots& first) {
   std::vector<std::vector<Tensor*>> same(first.size());
   for (Module* member : members) {

@@ -11,12 +11,12 @@ namespace alma {
 
 class Structure;
 
-/// k tensors of one shape as one [k, ...], of which they are views from now on; a leaf if they are.
+/// Joins k tensors of one shape into one [k, ...], of which they become views; it is a leaf if they are.
 Tensor stack(std::span<Tensor* const> members);
-/// A parameter of values U(-bound, bound) from `random`.
+/// A parameter with values drawn from U(-bound, bound).
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
 
-/// y = x weight^T + bias, then ReLU if asked. weight [out, in], bias [out].
+/// y = x weight^T + bias, optionally followed by ReLU. weight [out, in], bias [out].
 class Linear final : public Module {
  public:
   static constexpr const char* type = "linear";
@@ -36,7 +36,7 @@ class Linear final : public Module {
   bool relu_;
 };
 
-/// One module after the other.
+/// A sequence of modules, applied one after the other.
 class Sequential final : public Module {
  public:
   static constexpr const char* type = "sequential";
@@ -52,13 +52,13 @@ class Sequential final : public Module {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> children_;
 };
 
-/// k modules of equal shapes as one: each tensor of its state has one more dimension, k, at the front, and forward() takes k
-/// times as many rows, those of one member after those of another. It tells its parts by the pass.
+/// k modules of equal shapes as one module: each tensor of its state has a leading dimension k, and forward() takes k times
+/// as many rows, those of one member after those of another. The pass tells its children that they are in a stack.
 class Stack final : public Module {
  public:
   static constexpr const char* type = "stack";
-  /// Trains `members` side by side: their tensors are views of its own from now on. Who has taken tensors out of them before
-  /// has the old ones.
+  /// Makes a stack of `members`, whose tensors become views of the stack's. Copies of their tensors taken before refer to
+  /// the old memory.
   explicit Stack(std::span<Module* const> members);
   explicit Stack(const Structure& structure);
   Tensor forward(const Tensor& x, Pass& pass) override;
@@ -70,7 +70,7 @@ class Stack final : public Module {
  private:
   Stack(std::int64_t members, std::unique_ptr<Module> model) : members_(members), model_(std::move(model)) {}
   std::int64_t members_;
-  std::unique_ptr<Module> model_;  // of one member's structure, with the tensors of all
+  std::unique_ptr<Module> model_;  // has one member's structure and the tensors of all
 };
 
 }  // namespace alma

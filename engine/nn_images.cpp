@@ -15,7 +15,7 @@ void require_channels(const char* op, const Pass& pass) {
     fail("[", op, "] a stack takes its members' images side by side in the channels");
 }
 
-// One number per channel: of a stack, the channels of all members.
+// One number per channel; in a stack, for the channels of all members.
 Tensor channels(const Tensor& x, const Pass& pass) { return x.defined() && pass.members != 0 ? reshape(x, {-1}) : x; }
 
 }  // namespace

@@ -3,11 +3,11 @@
 
 namespace alma {
 
-// A stack of k of these takes images of k times as many channels, [n, k * channels, h, w]: one image of each member side by
-// side.
+// A stack of k of these modules takes images with k times as many channels, [n, k * channels, h, w]: the images of the
+// members next to one another.
 
 /// A square convolution with stride 1 that keeps the size of images: padding (kernel - 1) / 2, kernel odd. weight [out, in,
-/// kernel, kernel], bias [out] if asked. PyTorch's default initialisation: U(-1/sqrt(in kernel^2), 1/sqrt(in kernel^2)) for
+/// kernel, kernel], bias [out] optional. PyTorch's default initialisation: U(-1/sqrt(in kernel^2), 1/sqrt(in kernel^2)) for
 /// both, drawn from `init` in the order weight, bias.
 class Conv2d final : public Module {
  public:
@@ -27,9 +27,9 @@ class Conv2d final : public Module {
   Tensor weight_, bias_;
 };
 
-/// Batch normalisation of images, then ReLU if asked. A training pass uses the batch's statistics and updates the running
-/// ones; an evaluation uses those. Parameters "weight" (1 at first) and "bias" (0); state "running_mean" (0) and
-/// "running_var" (1): PyTorch's names and defaults.
+/// Batch normalisation of images, optionally followed by ReLU. A training pass uses the batch's statistics and updates the
+/// running ones; an evaluation uses the running ones. Parameters "weight" (1 at first) and "bias" (0); state "running_mean"
+/// (0) and "running_var" (1): PyTorch's names and defaults.
 class BatchNorm2d final : public Module {
  public:
   static constexpr const char* type = "batch_norm2d";

@@ -28,7 +28,7 @@ Shape aligned(const Shape& shape, int rank) {
   return result;
 }
 
-// x under every index of the dimensions that `shape` has more of; without the tape.
+// x repeated over the dimensions that `shape` adds or expands; without the tape.
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   const Tensor zeros = Tensor::zeros(x.context(), shape, x.dtype()), y = Tensor::empty(x.context(), shape, x.dtype());
   x.backend().binary(BinaryOp::add, zeros, x.view(aligned(x.shape(), shape.rank())), y.out());

@@ -3,11 +3,11 @@
 
 namespace alma {
 
-// Broadcasting by numpy's rules, and the way back, which is the gradient of the way there.
+// Broadcasting by numpy's rules, and the reverse, which is its gradient.
 
 /// The shape that a and b broadcast to. Throws Error naming `op` if they do not.
 Shape broadcast_shape(const char* op, const Shape& a, const Shape& b);
-/// Sums x over the dimensions that broadcasting `shape` to x's shape has added or widened. Its gradient broadcasts back.
+/// Sums x over the dimensions that broadcasting from `shape` to x's shape adds or expands. Its gradient is a broadcast.
 Tensor sum_to(const Tensor& x, const Shape& shape);
 
 }  // namespace alma

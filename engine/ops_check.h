@@ -5,7 +5,7 @@
 
 namespace alma {
 
-// What ops say when they are misused: "[op] what, what was given".
+// Checks of the arguments of ops. The errors read "[op] what was expected, what was given".
 
 inline void require_rank(const char* op, const char* what, const Tensor& x, int rank) {
   if (x.shape().rank() != rank) fail("[", op, "] ", what, " must have rank ", rank, ", got ", x.dtype(), ' ', x.shape());
@@ -20,7 +20,7 @@ inline void require_row_major(const char* op, const Tensor& x) {
   if (x.layout() != Layout::row_major) fail("[", op, "] takes row-major tensors, got images in another layout ", x.shape());
 }
 
-/// Bytes of some tensors together.
+/// The total number of bytes of some tensors.
 template <class... Tensors>
 Count bytes_of(const Tensors&... tensors) {
   return (Count{0} + ... + static_cast<Count>(tensors.bytes()));

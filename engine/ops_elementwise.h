@@ -3,7 +3,7 @@
 
 namespace alma {
 
-// Element by element, shapes broadcast by numpy's rules, f32 or f64.
+// Element-wise ops on f32 or f64; shapes broadcast by numpy's rules.
 Tensor operator+(const Tensor& a, const Tensor& b);
 Tensor operator-(const Tensor& a, const Tensor& b);
 Tensor operator*(const Tensor& a, const Tensor& b);

@@ -46,7 +46,7 @@ Count gathered_bytes(const Tensor& indices, const Batch& batch) {
   return bytes_of(indices, batch.x, batch.y, batch.y) + static_cast<Count>(batch.x.count());
 }
 
-// With the cost of reading and normalising; an augmentation for each of equal parts of the indices.
+// Includes the cost of reading and normalising; each of equal parts of the indices has its augmentation.
 Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> augmentations,
                      DType dtype) {
   const Shape shape = rows_of(images.pixels, indices);
@@ -64,7 +64,7 @@ Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::spa
 
 }  // namespace
 
-// No FLOPs: what a training step costs does not depend on whether its device normalises pixels apart.
+// No FLOPs: the cost of a training step does not depend on whether its device normalises pixels in a separate pass.
 Tensor DeferredImages::gather(const Shape& shape, Layout layout) const {
   const Batch batch = empty_batch(indices.context(), shape, DType::f32, layout);
   alma::gather({pixels, labels, scale}, indices, augmentation, batch);

@@ -5,7 +5,7 @@
 
 namespace alma {
 
-/// Images as they lie on the device: u8 pixels and labels, uploaded once.
+/// The images of a data set on the device: u8 pixels and labels, uploaded once.
 struct DeviceImages {
   Tensor pixels;     // u8 [count, channels, height, width]
   Tensor labels;     // i32 [count]
@@ -20,18 +20,18 @@ PixelScale normalisation(std::span<const float> mean, std::span<const float> std
 Batch gather_images(const DeviceImages& images, const Tensor& indices, DType dtype = DType::f32,
                     const ImageAugmentation& augmentation = {});
 
-/// The same mini-batch for a model, f32, augmented where asked. Where the device multiplies images as they lie, or has a
-/// layout of its own for them (cpu), the floats are deferred: linear() takes x as it is; others ask for dense(x) or
-/// images_of(x).
+/// The same mini-batch for a model, f32, with an optional augmentation. If the device multiplies u8 images directly, or
+/// has an image layout of its own (cpu), the floats are deferred: linear() takes x without them; other ops call
+/// dense(x) or images_of(x).
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation = {});
 
 /// The mini-batches of a stack of k members, row-major: indices [k n], those of one member after those of another, and an
-/// augmentation for each member, the same one but for its place. Costs what k mini-batches do.
+/// augmentation for each member; these differ only in their random places. Costs as much as k mini-batches.
 Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::span<const ImageAugmentation> members);
 
 /// x [n, channels * height * width], or [n, channels, height, width], as images [n, channels, height, width] for
-/// convolutions: f32 in the layout that the device prefers, deferred ones made once for all that ask; f64 row-major. Not
-/// differentiable. Throws Error if x has other sizes.
+/// convolutions: f32 in the layout that the device prefers, computed once if deferred; f64 row-major. Not differentiable.
+/// Throws Error if x has other sizes.
 Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width);
 
 }  // namespace alma

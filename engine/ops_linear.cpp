@@ -101,14 +101,14 @@ Tensor linear_forward(const Tensor& x, const Tensor& weight, const Epilogue& epi
   return y;
 }
 
-// Images are multiplied where they lie for few outputs only, and as they are.
+// Images are multiplied without a copy only for few outputs and without augmentation.
 bool stays_in_place(const Tensor& x, const Tensor& weight) {
   if (!x.is_deferred() || weight.dim(0) > x.backend().most_image_outputs()) return false;
   const DeferredImages* images = deferred_images(x);
   return images != nullptr && images->pixels.dim(1) == 1 && !images->augmentation;
 }
 
-// What the forward product is to leave for input_gradient() of the layer after it.
+// The mask that the forward product leaves for input_gradient() of the next layer.
 Tensor relu_mask(const Tensor& x, const Tensor& weight) {
   if (x.is_deferred()) return {};
   const auto bytes = static_cast<std::int64_t>(x.backend().relu_mask_bytes(x, false, weight, true));

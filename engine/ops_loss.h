@@ -12,11 +12,12 @@ Tensor softmax(const Tensor& x);
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels);
 
 /// The loss of each of a stack of members: logits [members * N, C], labels [members * N], the rows of one member after those
-/// of another. Returns [members]; Tensor::backward_of_sum() gives each member its own loss's gradient.
+/// of another. Returns [members]; Tensor::backward_of_sum() gives each member the gradient of its own loss.
 Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members);
 
-/// The same loss as a sum, and how many rows have their label as argmax, without gradient: written into two scalars on the
-/// device, `loss_sum` (of the logits' dtype) and `hits` (i32), so that an evaluation waits for the device once, at its end.
+/// The sum of the same losses, and the number of rows whose argmax is their label, without gradient. They are written into
+/// two scalars on the device, `loss_sum` (of the logits' dtype) and `hits` (i32), so that an evaluation waits for the device
+/// only once, at its end.
 void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits);
 
 }  // namespace alma

@@ -7,7 +7,7 @@ namespace alma {
 
 namespace {
 
-// As many rows as `gates` has.
+// Reshaped to as many rows as `gates` has.
 Out as_rows(const Tensor& x, const Tensor& gates) {
   Out view = x.out();
   view.shape = {gates.dim(0), gates.dim(0) == 0 ? 0 : x.count() / gates.dim(0)};

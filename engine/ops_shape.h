@@ -5,9 +5,9 @@
 
 namespace alma {
 
-/// The same elements under another shape; one size may be -1 and is then what is left.
+/// The same elements under another shape; one size may be -1 and is then inferred.
 Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> sizes);
-/// One after the other along `axis` (negative: from the end); all other sizes and the dtype equal. At least one part.
+/// Concatenation along `axis` (negative: from the end); all other sizes and the dtype must be equal. At least one part.
 Tensor concat(const std::vector<Tensor>& parts, int axis);
 /// Indices [first, last) of `axis`.
 Tensor slice(const Tensor& x, int axis, std::int64_t first, std::int64_t last);

@@ -8,7 +8,7 @@ namespace alma {
 
 namespace {
 
-// How many state tensors a rule keeps per parameter, and their names.
+// The number of state tensors per parameter, and their names.
 struct StateNames {
   int count = 0;
   std::array<const char*, 2> names{};
@@ -19,8 +19,7 @@ StateNames state_names(const OptimizerRule& rule) {
   return {2, {"first_moment", "second_moment"}};
 }
 
-// Multiply-adds aside, what a rule reads and writes per element: weight, gradient and states once each, weight and states
-// back.
+// The values that a rule moves per element: it reads weight, gradient and states, and writes weight and states.
 Cost update_cost(std::int64_t elements, DType dtype, int states) {
   const auto n = static_cast<Count>(elements);
   return {0, n * static_cast<Count>(2 + 4 * states), n * size_of(dtype) * static_cast<Count>(3 + 2 * states)};

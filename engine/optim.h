@@ -17,21 +17,21 @@ class Optimizer {
   Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
   /// One update: prepare(), then apply().
   void step();
-  /// Counts the update and sends what changes from one to the next to the device; never part of a captured graph.
+  /// Counts the update and sends the values that change between updates to the device; never part of a captured graph.
   void prepare();
-  /// Updates the parameters; those without a gradient stay as they are and keep their state. Then gradients are let go.
+  /// Updates the parameters; those without a gradient stay unchanged and keep their state. Then releases the gradients.
   void apply();
-  /// What prepare() has sent, in device memory.
+  /// The values that prepare() has sent, in device memory.
   const StepState* device_state() const { return static_cast<const StepState*>(device_state_.in().data); }
-  /// From the next prepare() on.
+  /// Sets the learning rate, from the next prepare() on.
   void set_learning_rate(double rate) { state_.learning_rate = rate; }
-  /// Counts on from so many updates.
+  /// Sets the number of updates done.
   void set_steps(std::int64_t steps) { state_.step = steps; }
-  /// Updates done.
+  /// The number of updates done.
   std::int64_t steps() const { return state_.step; }
   /// State tensors, named after their parameters, for a checkpoint.
   std::vector<NamedTensor> state() const;
-  /// Goes on from a checkpoint: tensors with the names and shapes of state(), and the number of updates done.
+  /// Restores a checkpoint: tensors with the names and shapes of state(), and the number of updates done.
   void restore(const std::vector<NamedTensor>& tensors, std::int64_t steps);
 
  private:

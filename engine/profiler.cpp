@@ -19,7 +19,7 @@ void ProfileLane::store(const ProfileEvent& event, std::span<const In> arrays) {
   profile_.events.push_back(stored);
 }
 
-// Recording must not end a run, nor throw where a backend must not: without memory, calls are left out.
+// Recording must not end a run, nor throw where a backend must not: if memory runs out, calls are left out.
 void ProfileLane::primitive(const char* name, const char* detail, std::int64_t start, std::span<const In> arrays,
                             Count bytes) noexcept {
   const std::int64_t duration = now() - start;

@@ -17,7 +17,7 @@ namespace alma {
 
 class Profiler;
 
-/// All calls of one primitive, or of one phase, together.
+/// The sums over all calls of one primitive or one phase.
 struct ProfileRow {
   std::int64_t calls = 0;
   std::int64_t nanoseconds = 0;
@@ -27,8 +27,8 @@ struct ProfileRow {
 /// One call in the trace.
 struct ProfileEvent {
   const char* name = "";
-  const char* detail = "";    // "a^T b"; "" if there is nothing to say
-  bool phase = false;         // a ProfileSpan; else a primitive
+  const char* detail = "";    // "a^T b", or ""
+  bool phase = false;         // whether it is a ProfileSpan; else a primitive
   std::int64_t start = 0;     // nanoseconds since the profiler was made
   std::int64_t duration = 0;  // nanoseconds
   std::uint64_t flops = 0, bytes = 0;
@@ -36,7 +36,7 @@ struct ProfileEvent {
   std::size_t sizes = 0;
 };
 
-/// What one lane has recorded.
+/// The record of one lane.
 struct LaneProfile {
   std::string name;
   std::map<std::string_view, ProfileRow> primitives, phases;
@@ -44,10 +44,10 @@ struct LaneProfile {
   std::vector<std::int64_t> sizes;  // per array of an event: its rank, then its sizes
 };
 
-/// What a Profiler has recorded.
+/// The record of a Profiler.
 struct Profile {
   std::int64_t nanoseconds = 0;  // since the profiler was made
-  std::int64_t dropped = 0;      // calls that are in the rows but not among the events
+  std::int64_t dropped = 0;      // calls that are counted in the rows, but are not among the events
   std::vector<LaneProfile> lanes;
 };
 
@@ -63,7 +63,7 @@ class ProfileLane {
   /// add_cost() says otherwise.
   void primitive(const char* name, const char* detail, std::int64_t start, std::span<const In> arrays,
                  Count bytes = 0) noexcept;
-  /// The cost of the last primitive, as its op reports it.
+  /// Adds the cost of the last primitive, as its op reports it.
   void add_cost(const Cost& cost) noexcept;
   void phase(const char* name, std::int64_t start, const Cost& cost) noexcept;
 
@@ -89,10 +89,10 @@ class Profiler {
   static constexpr std::int64_t kMaxEvents = 200000;  // about 35 MB as JSON
   explicit Profiler(std::int64_t max_events = kMaxEvents);
 
-  /// A new row of the trace.
+  /// Adds a row to the trace.
   ProfileLane& add_lane(std::string name);
   std::int64_t now() const noexcept;
-  /// A copy of what there is so far.
+  /// A copy of the record so far.
   Profile snapshot() const;
 
  private:

@@ -7,7 +7,7 @@ namespace alma {
 
 namespace {
 
-// A string of the text in ASCII, whatever its bytes are.
+// A string from the text in ASCII, whatever bytes it has.
 std::string quoted(const nlohmann::json& text) { return text.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace); }
 
 }  // namespace

@@ -13,19 +13,19 @@ namespace alma {
 
 class Structure;
 
-/// The types of modules that can be made from what structure() has said of one, by the name in its "type".
+/// The types of modules that can be made from the result of structure(), by the name in its "type".
 class ModuleTypes {
  public:
   using Make = std::function<std::unique_ptr<Module>(const Structure&)>;
   void add(const std::string& type, Make make) { types_[type] = std::move(make); }
-  /// A class with a constructor that takes a Structure, under the name T::type.
+  /// Adds a class with a constructor that takes a Structure, under the name T::type.
   template <class T>
   void add() {
     add(T::type, [](const Structure& structure) { return std::make_unique<T>(structure); });
   }
-  /// The module, whose tensors are zeros: their values are a checkpoint's to give. It may not take more than `most_bytes` of
-  /// memory, such as those of the tensors that are there. Throws Error(ErrorKind::data), saying where and what, for whatever
-  /// is not the structure of a module.
+  /// Makes the module, whose tensors are zeros until a checkpoint gives their values. It may take at most `most_bytes` of
+  /// memory, such as the size of the checkpoint's tensors. Throws Error(ErrorKind::data) that names the place and the fault
+  /// if this is not the structure of a module.
   std::unique_ptr<Module> make(Context& context, const nlohmann::json& structure, std::size_t most_bytes) const;
 
  private:
@@ -33,27 +33,27 @@ class ModuleTypes {
   std::map<std::string, Make> types_;
 };
 
-/// One module's structure while the module is made from it. The text is not trusted: each look at it throws
-/// Error(ErrorKind::data) if it is not as asked for.
+/// The structure of one module, from which the module is made. The text is not trusted: every access throws
+/// Error(ErrorKind::data) if the value is missing or of another kind.
 class Structure {
  public:
-  /// At most so many modules inside one another.
+  /// The deepest nesting of modules.
   static constexpr int most_levels = 64;
 
-  /// 1 to 2^31 - 1.
+  /// A whole number from 1 to 2^31 - 1.
   std::int64_t size(const char* key) const;
   bool flag(const char* key) const;
   /// f32 or f64, under "dtype".
   DType dtype() const;
   std::unique_ptr<Module> child(const char* key) const;
   std::vector<std::unique_ptr<Module>> children(const char* key) const;
-  /// Under names that differ.
+  /// Named children, whose names are distinct.
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> named_children(const char* key) const;
 
-  /// A tensor of the module's state, zeros: a parameter, or one that wants no gradient.
+  /// A tensor of the module's state, filled with zeros: a parameter, or a tensor without gradient.
   Tensor parameter(const Shape& shape) const;
   Tensor buffer(const Shape& shape) const;
-  /// Ends the making: "structure.blocks.gate: sizes ...".
+  /// Throws Error(ErrorKind::data) with the place: "structure.blocks.gate: sizes ...".
   template <class... Parts>
   [[noreturn]] void refuse(const Parts&... parts) const {
     fail(ErrorKind::data, path_, ": ", parts...);
@@ -61,7 +61,7 @@ class Structure {
 
  private:
   friend class ModuleTypes;
-  struct Making {  // what all modules of one structure share
+  struct Making {  // shared by all modules of one structure
     const ModuleTypes& types;
     Context& context;
     std::size_t bytes_left;

@@ -33,7 +33,7 @@ class Storage {
 class Node;
 class Deferred;
 
-/// A dense array on a device, and its place on the tape. Copies share the array; a default-made tensor is undefined.
+/// A dense array on a device, and its place on the tape. Copies share the array; a default-constructed tensor is undefined.
 class Tensor {
  public:
   Tensor() = default;
@@ -41,7 +41,7 @@ class Tensor {
   static Tensor empty(Context& context, const Shape& shape, DType dtype, Layout layout = Layout::row_major);
   static Tensor full(Context& context, const Shape& shape, DType dtype, double value);
   static Tensor zeros(Context& context, const Shape& shape, DType dtype) { return full(context, shape, dtype, 0); }
-  /// From host memory; values.size() must be shape.count().
+  /// A tensor with values from host memory; values.size() must be shape.count().
   template <class T>
   static Tensor from(Context& context, const Shape& shape, std::span<const T> values) {
     Tensor tensor = empty(context, shape, dtype_of<T>());
@@ -62,7 +62,7 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype()); }
   DType dtype() const { return impl().dtype; }
   Layout layout() const { return impl().layout; }
-  /// The elements. Throws Error if they are deferred: dense() has them.
+  /// The elements. Throws Error if they are deferred; dense() computes them.
   In in() const { return out(); }
   Out out() const {
     const Impl& x = impl();
@@ -73,10 +73,10 @@ class Tensor {
   }
   operator In() const { return in(); }
 
-  /// A tensor of elements that are not in memory before `source` is asked for them.
+  /// A tensor whose elements are not in memory until `source` is asked for them.
   static Tensor deferred(std::shared_ptr<Deferred> source, const Shape& shape, DType dtype);
   bool is_deferred() const { return impl().deferred; }
-  /// Where deferred elements come from; null if they are in memory.
+  /// The source of deferred elements; null if they are in memory.
   Deferred* source() const;
 
   /// The same elements under another shape of equal count; shares memory, not on the tape (ops: reshape).
@@ -85,11 +85,12 @@ class Tensor {
   Tensor part(std::int64_t first, const Shape& shape) const;
   /// The same memory, off the tape.
   Tensor detach() const;
-  /// All that is stored, halos and spare lanes too, as one row: for element-wise work on tensors of one shape and layout.
+  /// The whole storage, including halos and spare lanes, as one row: for element-wise work on tensors of one
+  /// shape and layout.
   Out flat() const;
   /// A copy with memory of its own, off the tape.
   Tensor clone() const;
-  /// The same in `context`: by way of the host if it is another one.
+  /// A copy in `context`; by way of the host if it is another context.
   Tensor clone(Context& context) const;
   /// Overwrites the elements; shape and dtype must be the same.
   void copy_from(const Tensor& source) const;
@@ -109,10 +110,9 @@ class Tensor {
     upload(values.data(), values.size(), dtype_of<T>());
   }
 
-  // ---- autograd (autograd.cpp)
-  // ------------------------------------------------------------------------------------------------------
+  // ---- autograd (autograd.cpp) --------------------------------------------------------------------------------------
   bool requires_grad() const { return impl_ && impl_->node; }
-  /// Makes a leaf whose gradient is wanted. f32 or f64.
+  /// Makes this a leaf that needs a gradient. f32 or f64.
   Tensor& set_requires_grad(bool wanted);
   /// Gradient of a leaf; undefined before backward().
   const Tensor& grad() const;
@@ -123,7 +123,8 @@ class Tensor {
   void backward_of_sum() const;
   /// Gradients of sum(this * cotangent): a vector-Jacobian product.
   void backward(const Tensor& cotangent) const;
-  /// True for the cotangent 1 with which backward() and backward_of_sum() start: the usual loss then needs no extra pass.
+  /// Whether this is the cotangent 1 with which backward() and backward_of_sum() start; the usual loss then needs
+  /// no extra pass.
   bool is_one() const { return impl().is_one; }
 
  private:
@@ -131,8 +132,8 @@ class Tensor {
   friend class Tape;
   struct Impl {
     std::shared_ptr<Storage> storage;
-    std::shared_ptr<Node> node;  // the op that made it, or a leaf's; null: no gradient wanted
-    std::int64_t first = 0;      // element at which this tensor starts
+    std::shared_ptr<Node> node;  // of the op that made it, or of a leaf; null: no gradient needed
+    std::int64_t first = 0;      // index of this tensor's first element
     Shape shape;
     DType dtype = DType::f32;
     Layout layout = Layout::row_major;
@@ -150,20 +151,20 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Elements that are made when somebody first asks for them, such as the floats of images that lie on the device as bytes.
-/// An op that knows the kind may work on what they are made from instead.
+/// Elements that are computed when they are first needed, such as the floats of images that the device stores as bytes. An
+/// op that knows the kind may use their source instead.
 class Deferred : public Storage {
  public:
   explicit Deferred(Context& context) : Storage(context, 0) {}
   virtual ~Deferred() = default;
-  /// The elements, row-major, made once for all that ask.
+  /// The elements, row-major; computed once.
   virtual const Tensor& dense() = 0;
 };
 
-/// x with its elements in memory: x itself, or what its source makes.
+/// x with its elements in memory: x itself, or the elements from its source.
 inline Tensor dense(const Tensor& x) { return x.is_deferred() ? x.source()->dense() : x; }
 
-/// A tensor and what it is called in a checkpoint.
+/// A tensor and its name in a checkpoint.
 using NamedTensor = std::pair<std::string, Tensor>;
 
 }  // namespace alma

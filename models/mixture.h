@@ -6,7 +6,7 @@
 
 namespace alma {
 
-/// A soft mixture: sum over k of softmax(gate(x))_k * expert_k(x); all experts always run. An expert may itself be a
+/// A soft mixture: the sum over k of softmax(gate(x))_k * expert_k(x); all experts always run. An expert may itself be a
 /// mixture: nested mixtures form a tree, and a leaf's weight is the product of the gate scores along its path (Caccia et al.
 /// 2022, section 4.2, as in the official code: gate = Linear on the layer's input, trained by the loss alone).
 class Mixture final : public Module {

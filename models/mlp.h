@@ -6,8 +6,8 @@
 namespace alma {
 
 /// The paper's MNIST network: `hidden` layers Linear + ReLU of equal width, then a Linear to the classes. With experts > 1
-/// every hidden layer is a soft mixture of that many Linear + ReLU, each initialised on its own (the figures' "SM" has 2);
-/// the output layer is shared.
+/// every hidden layer is a soft mixture of that many Linear + ReLU, each with its own initial weights (the figures' "SM" has
+/// 2); the output layer is shared.
 struct MlpSettings {
   std::int64_t inputs = 784;
   std::int64_t width = 64;

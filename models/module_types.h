@@ -3,8 +3,8 @@
 
 namespace alma {
 
-/// All types of modules, of engine/ and of models/: what a checkpoint's models are made from. A program with modules of its
-/// own adds them before it loads any.
+/// All types of modules of engine/ and models/, from which the models of a checkpoint are made. A program with modules of
+/// its own adds them before it loads a checkpoint.
 ModuleTypes& module_types();
 
 }  // namespace alma

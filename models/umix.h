@@ -6,9 +6,9 @@
 
 namespace alma {
 
-/// UMix's model: the logits of several models of equal outputs, added up (the paper's figures) or averaged (its text), and
-/// trained by one loss on the result (Caccia et al. 2022, section 4.2). The sum makes the logits k times as large, and with
-/// them the gradients of each member.
+/// The model of UMix: the logits of several models of equal outputs, summed (the paper's figures) or averaged (its text),
+/// and trained by one loss on the result (Caccia et al. 2022, section 4.2). The sum makes the logits, and the gradients of
+/// each member, k times as large.
 class UniformMixture final : public Module {
  public:
   static constexpr const char* type = "uniform_mixture";

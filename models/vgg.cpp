@@ -25,13 +25,13 @@ class MaxPool final : public Module {
   std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<MaxPool>(); }
 };
 
-// Groups a of b rows each as groups b of a rows each.
+// Reorders a groups of b rows each into b groups of a rows each.
 Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
   return reshape(swap_first_two(reshape(x, {a, b, -1})), {b * a, -1});
 }
 
-/// One score per image and expert: a Linear on the image averaged to 4 x 4. A stack gives [n * members, experts], the
-/// members of one image side by side, as mix() takes them.
+/// The gate: one score per image and expert, from a Linear on the image averaged to 4 x 4. A stack gives [n * members,
+/// experts], the members of one image next to one another, as mix() expects.
 class ImageGate final : public Module {
  public:
   static constexpr const char* type = "image_gate";
@@ -80,7 +80,7 @@ class Vgg19 final : public Module {
   }
 
  private:
-  // The i-th images of all members side by side, so that the convolutions have groups.
+  // Puts the i-th images of all members next to one another, so that the convolutions have groups.
   Tensor forward_of_stack(const Tensor& x, std::int64_t n, Pass& pass) {
     const std::int64_t members = pass.members;
     const Tensor side_by_side = reshape(regrouped(dense(x), members, n), {n, -1});

@@ -21,7 +21,7 @@ namespace {
 
 using namespace alma;
 
-// Processors that this process may use: a container or taskset may allow fewer than the machine has.
+// The number of processors that this process may use: a container or taskset may allow fewer than the machine has.
 int available_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -43,7 +43,7 @@ Config resolve_config(const RunArguments& arguments) {
   if (!arguments.config.empty()) return load_config(arguments.config, sets);
   if (arguments.print_config && !arguments.resume) return parse_config("", "the defaults", sets);
   if (!arguments.resume) fail(ErrorKind::usage, "run: no configuration was given; expected alma run CONFIG.toml");
-  read_run_config(arguments.out);  // says what is wrong with a folder that is none
+  read_run_config(arguments.out);  // throws the reason if it is not a run directory
   return load_config(std::filesystem::path(arguments.out) / "config.toml", sets);
 }
 
@@ -52,7 +52,7 @@ std::filesystem::path default_out(const RunArguments& arguments, const Config& c
          (std::filesystem::path(arguments.config).stem().string() + "-seed" + std::to_string(config.seed));
 }
 
-// CLI11 would only say that a command is missing.
+// Names the nearest command, where CLI11 would only say that a command is missing.
 void check_command(const CLI::App& app, const std::string& command) {
   if (command[0] == '-') return;
   std::string nearest;
@@ -66,7 +66,7 @@ void check_command(const CLI::App& app, const std::string& command) {
 
 int start_run(const RunArguments& arguments, RunOptions& options) {
   if (arguments.resume && arguments.out.empty())
-    fail(ErrorKind::usage, "--resume was given without --out; expected --out DIR, the folder of the run to go on with");
+    fail(ErrorKind::usage, "--resume was given without --out; expected --out DIR, the directory of the run to continue");
   options.config = resolve_config(arguments);
   if (arguments.print_config) {
     require_standard_output();
@@ -78,7 +78,7 @@ int start_run(const RunArguments& arguments, RunOptions& options) {
   return run_command(options);
 }
 
-/// What the command line says, and what is to be done.
+/// The values of all options, and the command to run.
 struct Arguments {
   RunArguments run_arguments;
   RunOptions run;
@@ -93,8 +93,10 @@ struct Arguments {
 
 void add_device_options(CLI::App* command, std::string& device, int& threads, int default_threads = available_processors()) {
   threads = default_threads;
-  command->add_option("--device", device, "cpu | cpu:LEVEL | cuda | cuda-sim | auto")->type_name("D")->capture_default_str();
-  command->add_option("--threads", threads, "inside an operation; the results do not depend on it")
+  command->add_option("--device", device, "device to use: cpu | cpu:LEVEL | cuda | cuda-sim | auto")
+      ->type_name("D")
+      ->capture_default_str();
+  command->add_option("--threads", threads, "number of threads within an operation; the results do not depend on it")
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -102,28 +104,30 @@ void add_device_options(CLI::App* command, std::string& device, int& threads, in
 
 void add_run(CLI::App& app, Arguments& arguments) {
   RunArguments& given = arguments.run_arguments;
-  CLI::App* command = app.add_subcommand("run", "train on a stream and judge at every mega-batch");
-  command->add_option("CONFIG", given.config, "TOML file; may be left out with --resume");
-  command->add_option("--set", given.sets, "overrides a key of the configuration: section.key=value")
+  CLI::App* command = app.add_subcommand("run", "train a learner on a stream and test it after every mega-batch");
+  command->add_option("CONFIG", given.config, "configuration, a TOML file; optional with --resume");
+  command->add_option("--set", given.sets, "override a key of the configuration: section.key=value")
       ->type_name("KEY=VALUE")
       ->expected(1)
       ->take_all();
-  command->add_option("--seed", given.seed, "overrides the key seed")->type_name("N");
-  command->add_option("--out", given.out, "run directory; default runs/CONFIG-seedN, with -2, -3, ... if that is taken")
+  command->add_option("--seed", given.seed, "override the key seed")->type_name("N");
+  command->add_option("--out", given.out, "run directory; default runs/CONFIG-seedN, with -2, -3, ... appended if it exists")
       ->type_name("DIR");
-  command->add_flag("--resume", given.resume, "go on with the run in --out");
-  command->add_flag("--quiet", arguments.run.quiet, "print errors and warnings only");
+  command->add_flag("--resume", given.resume, "continue the run in --out");
+  command->add_flag("--quiet", arguments.run.quiet, "print only errors and warnings");
   command->add_flag("--profile", arguments.run.profile,
-                    "time every primitive: a table at the end, profile.txt and the trace profile.json in the run directory");
-  command->add_flag("--print-config", given.print_config, "print the whole configuration and end");
+                    "time every primitive: print a table at the end, and write profile.txt and the trace profile.json into "
+                    "the run directory");
+  command->add_flag("--print-config", given.print_config,
+                    "print the complete configuration with a description of each key, and exit");
   add_device_options(command, arguments.run.device, arguments.run.threads);
   command->callback([&] { arguments.command = [&] { return start_run(given, arguments.run); }; });
 }
 
 void add_sweep_options(CLI::App* command, SweepSettings& settings, const std::string& default_out) {
-  command->add_option("--out", settings.out, "folder of the run directories; default " + default_out)->type_name("DIR");
+  command->add_option("--out", settings.out, "folder for the run directories; default " + default_out)->type_name("DIR");
   settings.jobs = available_processors();
-  command->add_option("--jobs", settings.jobs, "runs at once")
+  command->add_option("--jobs", settings.jobs, "number of runs at the same time")
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -132,70 +136,75 @@ void add_sweep_options(CLI::App* command, SweepSettings& settings, const std::st
 
 void add_sweep(CLI::App& app, Arguments& arguments) {
   SweepOptions& options = arguments.sweep;
-  CLI::App* command = app.add_subcommand("sweep", "a grid of runs: several at once, resumable, skips what is finished");
-  command->add_option("SWEEP", options.file, "TOML file with a base configuration and axes")->required();
+  CLI::App* command = app.add_subcommand(
+      "sweep", "run a grid of configurations, several at a time; resumes interrupted runs and skips finished ones");
+  command->add_option("SWEEP", options.file, "grid, a TOML file with a base configuration and axes")->required();
   add_sweep_options(command, options.settings, "runs/NAME of the file");
-  command->add_option("--shard", options.shard, "every n-th run from the i-th on, for job arrays; i = 1 .. n")
+  command
+      ->add_option("--shard", options.shard,
+                   "do only every n-th run of the grid, from the i-th on (i = 1 .. n); for job arrays")
       ->type_name("i/n");
-  command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");
-  command->add_flag("--quiet", options.quiet, "print errors and warnings only");
+  command->add_flag("--dry-run", options.dry_run, "print the grid and its estimated cost, and exit");
+  command->add_flag("--quiet", options.quiet, "print only errors and warnings");
   command->callback([&] { arguments.command = [&] { return sweep_command(options); }; });
 }
 
 void add_reproduce(CLI::App& app, Arguments& arguments) {
   ReproduceOptions& options = arguments.reproduce;
-  CLI::App* command = app.add_subcommand("reproduce", "the paper's grid on a data set, and its claims held against it");
+  CLI::App* command = app.add_subcommand("reproduce", "run the paper's grid on a data set and check the paper's claims");
   command->add_option("DATASET", options.data_set, "mnist | cifar10")->required()->check(CLI::IsMember(paper_data_sets()));
-  command->add_option("--time", options.time, "only runs that fit into it: 90m, 2h30m")->type_name("T");
+  command->add_option("--time", options.time, "time limit, such as 90m or 2h30m: only the runs that fit are done")
+      ->type_name("T");
   add_sweep_options(command, options.settings, "runs/reproduce-DATASET");
-  command->add_flag("--dry-run", options.dry_run, "print the grid with what it will cost, and end");
-  command->add_flag("--quiet", options.quiet, "print the claims, errors and warnings only");
+  command->add_flag("--dry-run", options.dry_run, "print the grid and its estimated cost, and exit");
+  command->add_flag("--quiet", options.quiet, "print only the claims, errors and warnings");
   command->callback([&] { arguments.command = [&] { return reproduce_command(options); }; });
 }
 
 void add_report(CLI::App& app, Arguments& arguments) {
   ReportOptions& options = arguments.report;
-  CLI::App* command = app.add_subcommand("report", "finished runs as one HTML page, and for other programs");
-  command->add_option("DIR", options.folders, "run directories, or folders that hold some")->required();
-  command->add_option("-o,--out", options.out, "the page")->type_name("FILE")->capture_default_str();
-  command->add_option("--csv", options.csv, "one line for each run")->type_name("FILE");
-  command->add_option("--svg", options.svg, "the figures as files, drawn by Node.js")->type_name("DIR");
-  command->add_option("--tensorboard", options.tensorboard, "an event file for each run")->type_name("DIR");
+  CLI::App* command =
+      app.add_subcommand("report", "show finished runs on one HTML page; also writes CSV, SVG and TensorBoard files");
+  command->add_option("DIR", options.folders, "run directories, or folders that contain run directories")->required();
+  command->add_option("-o,--out", options.out, "file for the page")->type_name("FILE")->capture_default_str();
+  command->add_option("--csv", options.csv, "file for a table with one line per run")->type_name("FILE");
+  command->add_option("--svg", options.svg, "folder for the figures as SVG files, drawn by Node.js")->type_name("DIR");
+  command->add_option("--tensorboard", options.tensorboard, "folder for one event file per run")->type_name("DIR");
   command->callback([&] { arguments.command = [&] { return report_command(options); }; });
 }
 
 void add_eval_and_predict(CLI::App& app, Arguments& arguments) {
   EvalOptions& options = arguments.eval;
-  CLI::App* eval = app.add_subcommand("eval", "judge a trained model on its test set");
-  CLI::App* predict = app.add_subcommand("predict", "classify the images of files with a trained model");
+  CLI::App* eval = app.add_subcommand("eval", "measure the error of a trained model on its test set");
+  CLI::App* predict = app.add_subcommand("predict", "classify the images in files with a trained model");
   for (CLI::App* command : {eval, predict}) {
-    command->add_option("CHECKPOINT", options.checkpoint, "a run directory, or the checkpoint folder in it")->required();
+    command->add_option("CHECKPOINT", options.checkpoint, "run directory, or the checkpoint folder in it")->required();
     add_device_options(command, options.device, options.threads);
   }
-  predict->add_option("FILE", options.files, "IDX files of images")->required();
+  predict->add_option("FILE", options.files, "IDX files of images, or files NAME.bin of CIFAR-10")->required();
   eval->callback([&] { arguments.command = [&] { return eval_command(options); }; });
   predict->callback([&] { arguments.command = [&] { return predict_command(options); }; });
 }
 
 void add_data(CLI::App& app, Arguments& arguments) {
-  CLI::App* data = app.add_subcommand("data", "data sets")->require_subcommand(1);
-  data->add_subcommand("list", "the known data sets and whether they are installed")->callback([&] {
+  CLI::App* data = app.add_subcommand("data", "list, fetch and verify data sets")->require_subcommand(1);
+  data->add_subcommand("list", "list the known data sets and whether they are installed")->callback([&] {
     arguments.command = data_list_command;
   });
-  CLI::App* fetch = data->add_subcommand("fetch", "bring the files of a data set into the user's cache");
-  fetch->add_option("NAME", arguments.fetch.data_set, "a data set")->required();
-  fetch->add_option("--mirror", arguments.fetch.mirrors, "a folder on the web that has the packed files; tried first")
+  CLI::App* fetch = data->add_subcommand("fetch", "download the files of a data set into the user's cache");
+  fetch->add_option("NAME", arguments.fetch.data_set, "name of a data set")->required();
+  fetch->add_option("--mirror", arguments.fetch.mirrors, "URL of a folder with the packed files; tried first")
       ->type_name("URL")
       ->expected(1)
       ->take_all();
-  fetch->add_flag("--quiet", arguments.fetch.quiet, "print errors and warnings only");
+  fetch->add_flag("--quiet", arguments.fetch.quiet, "print only errors and warnings");
   fetch->callback([&] { arguments.command = [&] { return data_fetch_command(arguments.fetch); }; });
   CLI::App* verify = data->add_subcommand("verify", "compare the files of a data set with the published ones");
-  verify->add_option("NAME", arguments.data_set, "a data set")->required();
+  verify->add_option("NAME", arguments.data_set, "name of a data set")->required();
   verify->callback([&] { arguments.command = [&] { return data_verify_command(arguments.data_set); }; });
 }
 
-/// What follows the program's name; help in its other spellings becomes --help: alma, alma help, alma help run.
+/// The arguments after the program's name; the other spellings of help (alma, alma help, alma help run) become --help.
 std::vector<std::string> read_arguments(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (words.empty()) return {"--help"};
@@ -218,8 +227,10 @@ int run_program(int argc, char** argv) {
   add_report(app, arguments);
   add_eval_and_predict(app, arguments);
   add_data(app, arguments);
-  app.add_subcommand("info", "version, build, devices, libraries")->callback([&] { arguments.command = info_command; });
-  app.add_subcommand("help", "alma help COMMAND: the options of a command");  // see read_arguments()
+  app.add_subcommand("info", "print version, build, devices and libraries")->callback([&] {
+    arguments.command = info_command;
+  });
+  app.add_subcommand("help", "print the options of a command: alma help COMMAND");  // see read_arguments()
 
   std::vector<std::string> words = read_arguments(argc, argv);
   check_command(app, words[0]);

@@ -9,7 +9,7 @@
 namespace alma {
 
 /// The program: reads the command line, runs the command and returns the exit code; errors are printed, never thrown. A
-/// program of one's own adds its kinds first (alma/config/kinds.h) and is then `alma` with these:
+/// program with kinds of its own (alma/config/kinds.h) adds them first, and is then `alma` with these:
 ///
 ///     int main(int argc, char** argv) {
 ///       alma::add_learner_kind(my_learner());
@@ -17,24 +17,24 @@ namespace alma {
 ///     }
 int alma_main(int argc, char** argv);
 
-// Each command with what alma_main() has read from the command line. A command returns the exit code: 0, or 130 if it was
-// interrupted; anything else that goes wrong is thrown.
+// The commands, with the options that alma_main() has read. A command returns the exit code: 0, or 130 if it was
+// interrupted; every other failure is thrown.
 
 /// `alma sweep`: a grid of runs. Throws Error(ErrorKind::failed) if a run failed.
 struct SweepOptions {
   std::filesystem::path file;
   SweepSettings settings;  // out may be empty: runs/NAME of the file
-  std::string shard;       // "i/n": every n-th run from the i-th on; empty: all
-  bool dry_run = false;    // print the grid and what it will cost
+  std::string shard;       // "i/n": every n-th run, from the i-th on; empty: all runs
+  bool dry_run = false;    // print the grid and its estimated cost
   bool quiet = false;
 };
 int sweep_command(const SweepOptions& options);
 
-/// `alma reproduce`: the paper's grid on a data set, and its claims held against it.
+/// `alma reproduce`: runs the paper's grid on a data set and checks the paper's claims.
 struct ReproduceOptions {
   std::string data_set;    // mnist | cifar10
   SweepSettings settings;  // out may be empty: runs/reproduce-NAME
-  std::string time;        // "90m", "2h30m": only runs that fit into it; empty: all
+  std::string time;        // "90m", "2h30m": only the runs that fit; empty: all runs
   bool dry_run = false;
   bool quiet = false;
 };
@@ -42,7 +42,7 @@ int reproduce_command(const ReproduceOptions& options);
 
 /// `alma report`: finished runs as an HTML page and, where a path is given, in other forms.
 struct ReportOptions {
-  std::vector<std::filesystem::path> folders;  // run directories, or folders that hold some
+  std::vector<std::filesystem::path> folders;  // run directories, or folders that contain run directories
   std::filesystem::path out = "report.html", csv, svg, tensorboard;
 };
 int report_command(const ReportOptions& options);

@@ -43,7 +43,7 @@ int data_verify_command(const std::string& name) {
   if (all_ok) return 0;
   std::cout << std::flush;
   fail(ErrorKind::data, name,
-       ": files are missing or damaged, see above; put the published ones in their place, or: alma data fetch ", name);
+       ": files are missing or damaged, see above; replace them with the published ones, or run: alma data fetch ", name);
 }
 
 int data_fetch_command(const FetchArguments& arguments) {
@@ -57,7 +57,7 @@ int data_fetch_command(const FetchArguments& arguments) {
   if (std::all_of(checks.begin(), checks.end(), [](const FileCheck& check) { return check.ok(); }))
     return finish(find_place(set).folder, "verified; nothing to fetch");
   if (options.folder.empty())
-    fail(ErrorKind::usage, "no cache folder is known; set HOME, or XDG_CACHE_HOME to a folder that can be written");
+    fail(ErrorKind::usage, "there is no cache folder; set HOME, or set XDG_CACHE_HOME to a writable folder");
 
   catch_interrupts();
   FetchConsole console(fetch_console_options(arguments.quiet));
@@ -67,11 +67,11 @@ int data_fetch_command(const FetchArguments& arguments) {
   const Fetched fetched = fetch(set, options);
   console.end_line();
   if (!fetched.complete) {
-    if (!arguments.quiet) std::cerr << "interrupted; alma data fetch " << set.name << " goes on from here\n";
+    if (!arguments.quiet) std::cerr << "interrupted; alma data fetch " << set.name << " continues from here\n";
     return 130;
   }
   if (const std::string first = find_place(set).folder; first != fetched.folder)
-    std::cerr << "warning: " << first << " is searched before, and its files of " << set.name
+    std::cerr << "warning: " << first << " is searched first, and its files of " << set.name
               << " are not the published ones; remove them, or take the folder out of ALMA_DATA\n";
   return finish(fetched.folder.string(), "verified");
 }

@@ -15,7 +15,7 @@ namespace alma {
 
 namespace {
 
-/// A learner as a checkpoint left it.
+/// A learner restored from a checkpoint.
 struct Loaded {
   Config config;
   InputDescription input;
@@ -33,7 +33,7 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
   check_trainable(loaded.config);
   CheckpointStore store(run / "checkpoint");
   if (!store.exists())
-    fail(ErrorKind::data, "no checkpoint in ", run, "; let the run go on with --resume until it has saved one");
+    fail(ErrorKind::data, "no checkpoint in ", run, "; continue the run with --resume until it has saved one");
   Checkpoint checkpoint = store.load(context);
   if (!checkpoint.note.empty()) std::fprintf(stderr, "warning: %s\n", checkpoint.note.c_str());
   loaded.input = input_from_json(checkpoint.state.at("input"));
@@ -44,11 +44,11 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
 
 void require_fit(const InputDescription& input, const ImageSet& set, const std::string& what) {
   if (set.channels != input.channels || set.height != input.height || set.width != input.width)
-    fail(ErrorKind::data, what, ": images of ", set.channels, " x ", set.height, " x ", set.width, ", the model takes ",
+    fail(ErrorKind::data, what, ": images of ", set.channels, " x ", set.height, " x ", set.width, ", the model expects ",
          input.channels, " x ", input.height, " x ", input.width);
 }
 
-// Of an IDX file, or of one of CIFAR-10's binary version (NAME.bin, packed or not).
+// Reads the images of an IDX file, or of a file of CIFAR-10's binary version (NAME.bin, packed or not).
 ImageSet read_images(const std::string& file) {
   const std::filesystem::path path = file;
   const bool packed = path.extension() == ".gz" || path.extension() == ".xz";
@@ -67,7 +67,7 @@ int eval_command(const EvalOptions& options) {
   const ImageData data = load_data(loaded.config);
   require_fit(loaded.input, data.test, data.test.name);
   if (data.test.classes > loaded.input.classes)
-    fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model knows ",
+    fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model has only ",
          loaded.input.classes);
   const auto test = upload_samples(context, data.test, loaded.input.mean, loaded.input.std);
   const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))();

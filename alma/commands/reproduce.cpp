@@ -17,7 +17,7 @@ namespace alma {
 
 namespace {
 
-/// "90m", "2h30m", "45s" in seconds.
+/// A time such as "90m", "2h30m" or "45s" in seconds.
 double read_time(const std::string& text) {
   double seconds = 0;
   const char *at = text.data(), *end = at + text.size();
@@ -34,7 +34,7 @@ double read_time(const std::string& text) {
   return seconds;
 }
 
-/// Lets go of what does not fit. Throws Error(ErrorKind::usage) if nothing is left.
+/// Drops the runs that do not fit. Throws Error(ErrorKind::usage) if none is left.
 void fit_into(Sweep& sweep, double seconds) {
   const std::size_t all = sweep.runs().size();
   double shortest = 0;
@@ -45,7 +45,7 @@ void fit_into(Sweep& sweep, double seconds) {
     fail(ErrorKind::usage, "no run fits into --time ", duration(seconds), ": the shortest takes about ", duration(shortest));
   if (sweep.runs().size() < all)
     std::cerr << "warning: " << all - sweep.runs().size() << " of " << all << " runs do not fit into --time "
-              << duration(seconds) << "; claims that need them cannot be told\n";
+              << duration(seconds) << "; claims that need them stay undecided\n";
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace alma {
 
 namespace {
 
-/// Every n-th point from the i-th on.
+/// The points of a shard: every n-th point, from the i-th on.
 std::vector<GridPoint> take_shard(std::vector<GridPoint> points, const std::string& shard) {
   if (shard.empty()) return points;
   std::size_t index = 0, count = 0;
@@ -44,7 +44,7 @@ int sweep_command(const SweepOptions& options) {
     return 0;
   }
   if (!console.run(sweep, settings.out)) return console.interrupted();
-  if (!options.quiet) std::cout << "all done; look at them with: alma report " << settings.out.string() << '\n';
+  if (!options.quiet) std::cout << "all done; see the results with: alma report " << settings.out.string() << '\n';
   return 0;
 }
 

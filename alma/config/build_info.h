@@ -7,7 +7,7 @@ namespace alma {
 std::string version();
 /// Compiler, build type and flags.
 std::string compiler();
-/// The CUDA toolkit that `cuda` and `cuda-sim` were built with, or why they are not there.
+/// The CUDA toolkit that `cuda` and `cuda-sim` were built with, or the reason why they were not built.
 std::string cuda_toolkit();
 
 }  // namespace alma

@@ -18,7 +18,7 @@ namespace alma {
 
 namespace {
 
-// A configuration in the making.
+// The part of a configuration that has been read so far.
 struct Reading {
   Config config;
   bool members_given = false;
@@ -56,16 +56,15 @@ void apply_set(Reading& reading, const std::string& set) {
     fail(ErrorKind::usage, "--set ", set, ": expected section.key=value, such as --set learner.wait=10");
   const std::string full_name = set.substr(0, equals), text = set.substr(equals + 1);
   if (const auto wrong = first_invalid_utf8(set))
-    fail(
-        ErrorKind::usage, "--set ", shown_bytes(set), ": byte ", *wrong + 1,
-        " is not UTF-8, which config.toml is written in; rename the file, or reach it by a symbolic link with another name");
+    fail(ErrorKind::usage, "--set ", shown_bytes(set), ": byte ", *wrong + 1,
+         " is not UTF-8, the encoding of config.toml; rename the file, or name it by a symbolic link whose path is UTF-8");
   toml::table table;
   try {
     table = toml::parse("value = " + text);
   } catch (const toml::parse_error&) {
     table.clear();
   }
-  if (table.size() != 1 || !table.contains("value")) {  // not TOML: a word or a path without quotes
+  if (table.size() != 1 || !table.contains("value")) {  // not TOML: a string without quotes, such as a path
     table.clear();
     table.insert("value", text);
   }

@@ -10,7 +10,7 @@ namespace alma {
 
 namespace {
 
-/// Words and flags of keys that only other rows of the table name must be at their defaults.
+/// Checks that the strings and flags of keys that only other rows of the table list have their default values.
 template <class Row>
 void check_kind(const Config& config, const std::deque<Row>& rows, const Row& chosen, const char* word,
                 const std::string& where) {
@@ -32,7 +32,7 @@ void check_kind(const Config& config, const std::deque<Row>& rows, const Row& ch
   if (chosen.check) chosen.check(config, where);
 }
 
-/// A network reads what the data set has.
+/// Checks that the network reads the kind of input that the data set provides.
 void check_input(const Config& config, const std::string& where) {
   const Input input = data_kind(config).input;
   if (architecture_kind(config).input == input) return;

@@ -17,7 +17,7 @@ using Learner = Config::Learner;
 using Model = Config::Model;
 using Train = Config::Train;
 
-// Where a key's value is: stream<&Stream::seed>.
+// The field that holds a key's value: stream<&Stream::seed>.
 template <auto member>
 Field top(Config& config) {
   return &(config.*member);
@@ -39,7 +39,7 @@ Field train(Config& config) {
   return &(config.train.*member);
 }
 
-// The words of a table of kinds.
+// The words that a table of kinds defines.
 template <const auto& (*kinds)()>
 std::vector<Word> words_of() {
   std::vector<Word> words;
@@ -47,7 +47,7 @@ std::vector<Word> words_of() {
   return words;
 }
 
-// Makes a Key with the fields that its type needs.
+// Each makes a Key with the fields that its type needs.
 Key flag(std::string_view section, std::string_view name, Field (*field)(Config&), std::string_view doc) {
   return {section, name, field, doc};
 }
@@ -74,120 +74,127 @@ std::vector<Key> general_keys() {
 
 std::vector<Key> stream_keys() {
   return {
-      kind("stream", "dataset", stream<&Stream::dataset>, "Data set to learn; `alma data list` says which are installed.",
-           words_of<data_kinds>),
+      kind("stream", "dataset", stream<&Stream::dataset>,
+           "Data set that the models learn; `alma data list` shows which ones are installed.", words_of<data_kinds>),
       text("stream", "train_images", stream<&Stream::train_images>,
            "IDX file of the training images (plain, .gz or .xz), relative to the current folder."),
       text("stream", "train_labels", stream<&Stream::train_labels>, "IDX file of the training labels."),
       text("stream", "test_images", stream<&Stream::test_images>, "IDX file of the test images."),
       text("stream", "test_labels", stream<&Stream::test_labels>, "IDX file of the test labels."),
       number("stream", "classes", stream<&Stream::classes>, 0, 256,
-             "Number of classes; 0 takes the largest training label + 1."),
+             "Number of classes; 0 means the largest training label + 1."),
       number("stream", "mean", stream<&Stream::mean>, -1e6, 1e6,
-             "Mean of each channel, subtracted from pixel / 255; [] takes that of the data set (paper: MNIST .1307)."),
+             "Mean of each channel of pixel / 255, which is subtracted from it; [] means the data set's own (paper: MNIST "
+             ".1307)."),
       number("stream", "std", stream<&Stream::std>, 1e-6, 1e6,
-             "Standard deviation of each channel, by which the difference is divided (paper: MNIST .3081); mean and std are "
-             "given together."),
-      number("stream", "synthetic_train", stream<&Stream::synthetic_train>, 1, 1e7, "Number of training images to make."),
-      number("stream", "synthetic_test", stream<&Stream::synthetic_test>, 1, 1e7, "Number of test images to make."),
+             "Standard deviation of each channel of pixel / 255, by which the difference is divided (paper: MNIST .3081). "
+             "Set mean and std together, or neither."),
+      number("stream", "synthetic_train", stream<&Stream::synthetic_train>, 1, 1e7,
+             "Number of training images to generate."),
+      number("stream", "synthetic_test", stream<&Stream::synthetic_test>, 1, 1e7, "Number of test images to generate."),
       number("stream", "mega_batches", stream<&Stream::mega_batches>, 1, 1e7,
-             "B, the number of mega-batches into which the training set is cut (paper: MNIST 500, CIFAR-10 100). The "
-             "partition is fixed and the learner waits, as the paper's text says; the official code cuts the set anew into "
-             "B / w chunks."),
+             "B, the number of mega-batches into which the training set is split (paper: MNIST 500, CIFAR-10 100). The "
+             "split is the same for all waiting times, as in the paper's text; the official code makes a new split into B / "
+             "w chunks."),
       number("stream", "validation", stream<&Stream::validation>, 0, 0.9,
-             "Share of each mega-batch that is kept for validation and never trained on (paper: .1; int(.1 * n) samples)."),
+             "Fraction of each mega-batch that is held out for validation and never trained on (paper: .1; int(.1 * n) "
+             "samples)."),
       number("stream", "seed", stream<&Stream::seed>, 0, kLargestSeed,
-             "Seed of the permutation into mega-batches and of the validation split (official code: 432)."),
-      text("stream", "untrained", stream<&Stream::untrained>, "Test error that counts before the first update.",
+             "Seed of the random split into mega-batches and of the validation split (official code: 432)."),
+      text("stream", "untrained", stream<&Stream::untrained>, "Test error that is recorded before the first update.",
            {{"chance", "1 - 1 / classes (the paper's .9)"}, {"measured", "the error of the initial model"}}),
   };
 }
 
 std::vector<Key> learner_keys() {
   return {
-      kind("learner", "method", learner<&Learner::method>, "Learner: how models are trained and how they grow.",
+      kind("learner", "method", learner<&Learner::method>, "Learning method: how models are trained and how they grow.",
            words_of<learner_kinds>),
-      number(
-          "learner", "wait", learner<&Learner::wait>, 1, 1e7,
-          "w, the waiting time: the number of mega-batches that are collected before an update, at most B. The last update "
-          "takes what is left.",
-          {planned("auto")}),
+      number("learner", "wait", learner<&Learner::wait>, 1, 1e7,
+             "w, the waiting time: the number of mega-batches that the learner collects before an update, at most B. The "
+             "last update trains on those that remain.",
+             {planned("auto")}),
       flag("learner", "replay", learner<&Learner::replay>,
-           "Each update trains on everything that has arrived, not only on the new mega-batches; validation samples "
-           "accumulate likewise."),
+           "Whether an update trains on all data that has arrived so far, not only on the new mega-batches; the validation "
+           "data accumulates likewise."),
       flag("learner", "from_scratch", learner<&Learner::from_scratch>,
-           "Each update starts from new random models (the paper's code means this together with replay). gens: new models "
-           "start at random, as the paper's text says, and not as copies of the newest ones, as in its figures."),
+           "Whether an update starts from newly initialised models (the paper's code does this together with replay). gens: "
+           "whether new models start from random weights, as in the paper's text, instead of copies of the newest models, "
+           "as in its figures."),
       number("learner", "members", learner<&Learner::members>, 1, 1024,
-             "Number of models (paper: 2, 4); of gens, new models per growth (paper: 1, the default there)."),
+             "Number of models (paper: 2, 4). gens: number of new models per growth step (paper: 1, which is the default "
+             "for gens)."),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
-             "Number of updates from one growth to the next; in between, the newest models are trained further."),
+             "Number of updates from one growth step to the next; in between, the newest models are trained further."),
       text(
-          "learner", "combine", learner<&Learner::combine>, "How the models predict together.",
+          "learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
           {{"figures",
             "as in the paper's figures: probabilities for ens, sum for umix (its text says mean), logits for gens (its text "
             "says probabilities)"},
            {"probabilities", "ens, gens: the mean of the probabilities"},
            {"logits", "ens, gens: the mean of the logits"},
-           {"vote", "ens, gens: one vote per model; the larger mean probability decides a tie"},
+           {"vote", "ens, gens: one vote per model; the larger mean probability breaks a tie"},
            {"sum", "umix: the sum of the logits"},
            {"mean", "umix: the mean of the logits"}}),
       flag("learner", "bagging", learner<&Learner::bagging>,
-           "Each model trains on as many samples as the update has, drawn with replacement."),
+           "Whether each model trains on a bootstrap sample: as many samples as the update has, drawn with replacement."),
   };
 }
 
 std::vector<Key> model_keys() {
   return {
-      kind("model", "architecture", model<&Model::architecture>, "Network of each model.", words_of<architecture_kinds>),
-      number(
-          "model", "width", model<&Model::width>, 1, 65536,
-          "h, the number of units in a hidden layer or of channels in every convolution (paper: 4, 16, 32, 64, 128, 256); "
-          "of a switch, the size of its embedding (paper: 512, 768)."),
+      kind("model", "architecture", model<&Model::architecture>, "Architecture of each model.",
+           words_of<architecture_kinds>),
+      number("model", "width", model<&Model::width>, 1, 65536,
+             "h, the number of units in a hidden layer or of channels in a convolution (paper: 4, 16, 32, 64, 128, 256). "
+             "switch: the size of the embedding (paper: 512, 768)."),
       number("model", "experts", model<&Model::experts>, 1, 16,
              "Number of experts. Above 1, each hidden layer of an mlp and each of the blocks 2 to 5 of a vgg19 is a soft "
-             "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too); of a switch, experts "
-             "per layer (paper: 4, 8, 12); of gmoe, experts per layer before it grows."),
+             "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too). switch: experts per "
+             "layer (paper: 4, 8, 12). gmoe: experts per layer before it grows."),
   };
 }
 
 std::vector<Key> train_keys() {
   return {
       text("train", "optimizer", train<&Train::optimizer>,
-           "Optimizer, which starts anew at each update (paper: MNIST adadelta, CIFAR-10 sgd).",
+           "Optimizer; its state is reset at each update (paper: MNIST adadelta, CIFAR-10 sgd).",
            {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}}),
-      number("train", "lr", train<&Train::lr>, 0, 1000, "Learning rate, constant (paper: adadelta 1.0, sgd .01)."),
+      number("train", "lr", train<&Train::lr>, 0, 1000, "Learning rate, which is constant (paper: adadelta 1.0, sgd .01)."),
       number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd (paper: CIFAR-10 .9)."),
-      flag("train", "nesterov", train<&Train::nesterov>, "Nesterov's form of the momentum of sgd."),
+      flag("train", "nesterov", train<&Train::nesterov>, "Whether sgd uses Nesterov momentum."),
       number("train", "weight_decay", train<&Train::weight_decay>, 0, 100,
-             "Weight decay: decoupled with adamw, added to the gradient with the others (paper: MNIST 0, CIFAR-10 1e-4)."),
+             "Weight decay: decoupled for adamw, added to the gradient for the other optimizers (paper: MNIST 0, CIFAR-10 "
+             "1e-4)."),
       number("train", "batch_size", train<&Train::batch_size>, 1, 1 << 20,
-             "Number of samples in a step; the last step of an epoch takes what is left (paper: 128)."),
+             "Number of samples in a training step; the last step of an epoch takes the remaining ones (paper: 128)."),
       number("train", "crop_pad", train<&Train::crop_pad>, 0, 1024,
-             "Width of a border around each training image, out of which a random cut of the image's size is taken (paper: "
-             "CIFAR-10 4)."),
+             "Padding on each side of a training image, in pixels; the image is then a random crop of the original size "
+             "(paper: CIFAR-10 4)."),
       number("train", "crop_fill", train<&Train::crop_fill>, -1e6, 1e6,
-             "Value of the pixels in that border, after normalisation (official code: -1.9)."),
-      flag("train", "flip", train<&Train::flip>, "Training images are mirrored with probability 1/2 (paper: CIFAR-10)."),
+             "Value of the padding pixels, after normalisation (official code: -1.9)."),
+      flag("train", "flip", train<&Train::flip>,
+           "Whether training images are flipped horizontally with probability 1/2 (paper: CIFAR-10)."),
       number("train", "max_epochs", train<&Train::max_epochs>, 1, 1e6,
-             "Largest number of epochs in an update (paper: 100)."),
-      number(
-          "train", "patience", train<&Train::patience>, 1, 1e6,
-          "Number of epochs without a better validation accuracy after which an update ends; the weights of the best epoch "
-          "are kept. The figures used 100 with patience_delta 0 (no early end), the official defaults are 25 and .001."),
+             "Maximum number of epochs in an update (paper: 100)."),
+      number("train", "patience", train<&Train::patience>, 1, 1e6,
+             "Number of epochs without a better validation accuracy after which an update stops; the weights of the best "
+             "epoch are kept. The paper's figures used 100 with patience_delta 0 (no early stopping); the official code's "
+             "defaults are 25 and .001."),
       number("train", "patience_delta", train<&Train::patience_delta>, 0, 1,
-             "Amount by which an accuracy must exceed the best one to be better."),
+             "Amount by which a validation accuracy must exceed the best one so far to count as better."),
       text("train", "math", train<&Train::math>, "Precision of the arithmetic.",
            {{"f32", "true single precision"}, planned("tf32"), planned("bf16")}),
       flag("train", "graph", train<&Train::graph>,
-           "A training step is captured once per batch size as a CUDA graph and replayed (cuda, cuda-sim); the results are "
-           "the same."),
+           "Whether a training step is captured as a CUDA graph, once per batch size, and replayed (cuda, cuda-sim); the "
+           "results are the same."),
       number("train", "checkpoint_seconds", train<&Train::checkpoint_seconds>, 0, 1e9,
-             "Seconds from one checkpoint to the next; one is also written on SIGINT and at the end."),
+             "Seconds from one checkpoint to the next; a checkpoint is also written when the run is interrupted and when it "
+             "ends."),
   };
 }
 
-// "learner.wait" into its section and its name.
+// Splits "learner.wait" into its section and its name.
 std::pair<std::string, std::string> split_name(const std::string& full_name) {
   const std::size_t dot = full_name.find('.');
   if (dot == std::string::npos) return {"", full_name};
@@ -195,7 +202,7 @@ std::pair<std::string, std::string> split_name(const std::string& full_name) {
 }
 
 [[noreturn]] void unknown_key(const std::string& section, const std::string& name, const std::string& where) {
-  // A right name in the wrong section is nearer than another name in the right one.
+  // The right name in the wrong section is nearer than another name in the right section.
   const Key* nearest = nullptr;
   std::size_t smallest = 0;
   for (const Key& key : config_keys()) {

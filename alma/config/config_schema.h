@@ -9,17 +9,17 @@
 
 namespace alma {
 
-/// Where a key's value is kept in a Config.
+/// The field of a Config that holds a key's value.
 using Field = std::variant<bool*, std::int64_t*, double*, std::string*, std::vector<double>*>;
 
-/// All that is known about a key. Reading, checking, printing and comparing follow from it.
+/// A key of the configuration; reading, checking, printing and comparing follow from this description.
 struct Key {
   std::string_view section, name;  // section "" for the top level
   Field (*field)(Config&);
   std::string_view doc;                         // sentences
-  double lowest = 0, highest = 0;               // numbers, both allowed
-  std::vector<Word> fixed_words = {};           // those that a string may be; none: any text. A number may be planned ones
-  std::vector<Word> (*kind_words)() = nullptr;  // instead, where each word is a row of alma/config/kinds.h
+  double lowest = 0, highest = 0;               // limits of numbers, inclusive
+  std::vector<Word> fixed_words = {};           // allowed strings; empty: any text. For a number: planned words
+  std::vector<Word> (*kind_words)() = nullptr;  // in place of fixed_words, where the words are rows of alma/config/kinds.h
 
   std::vector<Word> words() const { return kind_words != nullptr ? kind_words() : fixed_words; }
   std::string full_name() const {
@@ -27,28 +27,28 @@ struct Key {
   }
 };
 
-/// Every key in the order of the file: the top level first, then one section after the other.
+/// All keys, in the order of the file: the top level first, then one section after the other.
 const std::vector<Key>& config_keys();
 
-/// The words of the kinds for which a key exists: "learner.method = ens, umix or gens"; empty for a key that all kinds have.
+/// The kinds for which a key exists: "learner.method = ens, umix or gens"; empty for a key that exists for all kinds.
 std::string kinds_with(const std::string& full_name);
 
-/// The key of a name such as "learner.wait". Throws Error(ErrorKind::usage) that names its nearest neighbour and `where`.
+/// The key with a name such as "learner.wait". Throws Error(ErrorKind::usage) that names its nearest neighbour and `where`.
 const Key& find_key(const std::string& full_name, const std::string& where);
 
-/// Throws Error(ErrorKind::usage) for a name that is no section, with its nearest neighbour and `where`.
+/// Throws Error(ErrorKind::usage) for an unknown section; it names the nearest neighbour and `where`.
 void check_section(const std::string& section, const std::string& where);
 
-/// The value that a configuration has for a key, as TOML.
+/// The value of a key in a configuration, as TOML.
 std::string value_of(const Key& key, Config config);
 
 // Parts of messages and of written files.
 
 /// The shortest TOML float that reads back to the same bits.
 std::string toml_number(double value);
-/// In quotes, with escapes.
+/// A TOML string, in quotes and with escapes.
 std::string toml_string(const std::string& value);
-/// "1 .. 500", or "sgd | adam", the words that this version has; empty if everything is allowed.
+/// The allowed values, "1 .. 500" or "sgd | adam" (the words that this version has); empty if everything is allowed.
 std::string allowed_values(const Key& key);
 
 }  // namespace alma

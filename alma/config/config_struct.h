@@ -5,15 +5,15 @@
 
 namespace alma {
 
-/// Everything that decides the outcome of a run, under the names of the TOML file. What each key means and its limits stand
-/// in config_schema.cpp, once; the words of learner.method, model.architecture and stream.dataset are the rows of kinds.h.
+/// The settings that decide the outcome of a run, under the names of the TOML file. The meaning and the limits of each key
+/// are in config_schema.cpp; the words of learner.method, model.architecture and stream.dataset are the rows of kinds.h.
 /// `alma run --print-config` shows all of them.
 struct Config {
   struct Stream {
     std::string dataset = "mnist";
     std::string train_images, train_labels, test_images, test_labels;  // dataset = "idx"
-    std::int64_t classes = 0;                                          // dataset = "idx"; 0: from the labels
-    std::vector<double> mean, std;                                     // per channel; empty: those of the data set
+    std::int64_t classes = 0;                                          // dataset = "idx"; 0: counted from the labels
+    std::vector<double> mean, std;                                     // per channel; empty: the data set's own
     std::int64_t synthetic_train = 6000, synthetic_test = 1000;        // dataset = "synthetic-images"
     std::int64_t mega_batches = 500;
     double validation = 0.1;
@@ -25,7 +25,7 @@ struct Config {
     std::int64_t wait = 1;
     bool replay = false;
     bool from_scratch = false;
-    std::int64_t members = 4;  // where it is not given, the method may have a default of its own: LearnerKind::members
+    std::int64_t members = 4;  // if not given, the learning method's default: LearnerKind::members
     std::int64_t grow_every = 1;
     std::string combine = "figures";
     bool bagging = false;

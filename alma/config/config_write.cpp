@@ -58,7 +58,7 @@ struct WriteValue {
   }
 };
 
-// A TOML comment, broken at spaces; the lines after the first are indented.
+// A TOML comment, wrapped at spaces; the lines after the first are indented.
 std::string comment(const std::string& text, std::size_t indent = 0) {
   constexpr std::size_t width = 118;
   std::string lines;
@@ -84,7 +84,7 @@ std::string documentation(const Key& key) {
     if (explained && word.available != Available::planned)
       text += comment(
           "  " + word.name + ": " + word.doc +
-              (word.available == Available::report_only ? "; not trained by this version, but alma report reads runs of it"
+              (word.available == Available::report_only ? "; this version cannot train it, but alma report reads runs of it"
                                                         : ""),
           4);
   return text;

@@ -6,7 +6,7 @@
 
 namespace alma {
 
-/// The least number of characters to insert, remove or replace that makes b of a (Levenshtein): which name was meant.
+/// The Levenshtein distance: the least number of insertions, deletions and replacements of characters that turn a into b.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});

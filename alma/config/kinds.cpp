@@ -6,7 +6,7 @@ namespace alma {
 
 namespace {
 
-// Rows stay where they are when others are added: a deque.
+// A deque, whose rows keep their addresses when others are added.
 std::deque<LearnerKind>& learners() {
   static std::deque<LearnerKind> rows = built_in_learners();
   return rows;

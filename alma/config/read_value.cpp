@@ -8,7 +8,7 @@ namespace alma {
 
 namespace {
 
-// A value and where it stands.
+// A value and its place.
 struct Found {
   const Key& key;
   const toml::node& node;
@@ -46,7 +46,7 @@ struct Found {
          << " is out of range, expected " << allowed_values(key);
     wrong(text.str());
   }
-  // A number's key may have words too, in versions to come: learner.wait = "auto".
+  // A number's key may also have words, in later versions: learner.wait = "auto".
   void check_planned() const {
     const auto* name = node.as_string();
     if (name == nullptr) return;

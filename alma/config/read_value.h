@@ -7,9 +7,9 @@
 
 namespace alma {
 
-/// Sets a key from the node of a TOML file, wherever it stands: in a configuration, in --set, in a sweep. Throws
-/// Error(ErrorKind::usage) that names the key, what was found, what was expected and `where`: wrong type, out of range,
-/// unknown word, a word that a later version will have.
+/// Sets a key from a TOML node of a configuration, of --set or of a sweep. Throws Error(ErrorKind::usage) that names the
+/// key, what was found, what was expected and `where`: a wrong type, a value out of range, an unknown word, or a word that a
+/// later version will have.
 void read_value(Config& config, const Key& key, const toml::node& node, const std::string& where);
 
 }  // namespace alma

@@ -4,12 +4,12 @@
 
 namespace alma {
 
-// The files of alma/configs as they were at build time: they are part of the program, wherever it is installed.
+// The files of alma/configs as they were at build time; they are embedded in the program.
 
-/// The text of "fashion.toml" or "sweeps/mnist.toml"; null if there is none of that name.
+/// The text of a file such as "fashion.toml" or "sweeps/mnist.toml"; null if there is no file of that name.
 const std::string* find_shipped_config(std::string_view name);
 
-/// The names of those that are no sweeps: "cifar10-sm.toml, fashion.toml".
+/// The names of the files that are not sweeps: "cifar10-sm.toml, fashion.toml".
 std::string shipped_config_names();
 
 }  // namespace alma

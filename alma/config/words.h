@@ -5,14 +5,14 @@
 
 namespace alma {
 
-/// What this version can do with a word that a configuration may have.
+/// What this version can do with a word of the configuration.
 enum class Available {
   yes,
-  report_only,  // finished runs of it are read by `alma report`; it cannot be trained or evaluated
+  report_only,  // `alma report` reads finished runs; training and evaluation are not possible
   planned,      // a later version will have it
 };
 
-/// A word that a key may have, and what it means: "one model, trained further at each update".
+/// An allowed value of a key, and its meaning: "one model, trained further at each update".
 struct Word {
   std::string name, doc = {};
   Available available = Available::yes;
@@ -21,10 +21,10 @@ struct Word {
 /// The word of that name; null if there is none.
 const Word* find_word(const std::vector<Word>& words, std::string_view name);
 
-/// Those that this version has: "sgd | adam".
+/// The words that this version has: "sgd | adam".
 std::string available_words(const std::vector<Word>& words);
 
-/// The end of a message about an unknown name: "; did you mean sgd?", or nothing if none is near. Case does not count.
+/// The end of a message about an unknown name: "; did you mean sgd?", or nothing if no word is near. Case is ignored.
 std::string did_you_mean(const std::vector<Word>& words, std::string_view name);
 
 }  // namespace alma

@@ -62,7 +62,7 @@ void Console::start(const Config& config, const RunFacts& facts) {
   out << "\n    " << padded("data", 26) << grouped(facts.train_samples) << " training, " << grouped(facts.validation_samples)
       << " validation, " << grouped(facts.test_samples) << " test samples, " << facts.classes << " classes";
   out << "\n    " << padded("model", 26) << grouped(facts.parameters) << " parameters, " << scaled(facts.macs_per_sample)
-      << " MACs per sample forward";
+      << " MACs per sample (forward)";
   out << "\n    " << padded("run directory", 26) << facts.run_directory.string() << '\n' << std::flush;
 }
 
@@ -137,8 +137,8 @@ void Console::finish(const Aggregates& aggregates, std::span<const MegaBatchReco
   if (aggregates.paper_cer) row("CER as in the figures", fixed(*aggregates.paper_cer, 1));
   row("final error", fixed(aggregates.final_error, 4));
   row("memory", scaled(aggregates.mem) + " parameters, summed over the mega-batches");
-  row("compute", scaled(aggregates.comp_macs) + " MACs (forward, as the paper counts), " + scaled(aggregates.comp_flops) +
-                     " FLOPs with backward");
+  row("compute", scaled(aggregates.comp_macs) + " MACs (forward only, as in the paper), " + scaled(aggregates.comp_flops) +
+                     " FLOPs (forward and backward)");
   row("time", duration(records.empty() ? 0 : records.back().seconds));
   row("run directory", run_directory.string());
   out << std::flush;

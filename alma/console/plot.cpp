@@ -39,7 +39,7 @@ double axis_top(double value) {
   return 10 * power;
 }
 
-// What stands in a cell that covers heights row .. row + 1 when the curve is at `height`, all in rows.
+// The character of a cell that covers heights row .. row + 1 when the curve is at `height`, all in rows.
 const char* cell(double height, int row, bool unicode) {
   if (!unicode) return static_cast<int>(std::min(std::floor(height), kRows - 1.0)) == row ? "*" : " ";
   static const char* const eighths[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};

@@ -73,7 +73,7 @@ std::string lane_table(const LaneProfile& lane, std::int64_t whole, bool first) 
     text += rest_row(kLoadingData, loading->second.nanoseconds, whole);
     rest -= loading->second.nanoseconds;
   }
-  // Only the first lane works all the time.
+  // Only the first lane is active all the time.
   text += rest_row(first ? "engine and loop" : "engine and waiting", rest, whole);
   const Cost cost = total_cost(lane.primitives);
   text += line("  %-22s %10s %9.3f %6.1f%% %10s %9s %9s\n", "the run", "", static_cast<double>(whole) / 1e9, 100.0, "",
@@ -115,7 +115,7 @@ void append_shapes(std::string& text, const LaneProfile& lane, const ProfileEven
   }
 }
 
-// Hundreds of thousands of events: as text at once, because a JSON tree of them takes ten times the memory.
+// Hundreds of thousands of events are written as text directly, because a JSON tree of them takes ten times the memory.
 void append_event(std::string& text, const LaneProfile& lane, const ProfileEvent& event, std::size_t thread) {
   text += line(",\n{\"name\":\"%s\",\"cat\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":%zu,\"ts\":%.3f,\"dur\":%.3f,\"args\":{",
                event.name, event.phase ? "phase" : "primitive", thread, static_cast<double>(event.start) / 1e3,
@@ -139,7 +139,8 @@ std::string profile_table(const Profile& profile, const ProfileFacts& facts) {
   if (facts.backend.device != "cpu") text += "  the host waits for the device after every primitive\n";
   for (std::size_t i = 0; i < profile.lanes.size(); ++i) text += lane_table(profile.lanes[i], profile.nanoseconds, i == 0);
   if (profile.dropped != 0)
-    text += "\n  profile.json has the first calls; " + grouped(profile.dropped) + " later ones are in this table alone\n";
+    text +=
+        "\n  profile.json has the first calls; " + grouped(profile.dropped) + " later ones are counted only in this table\n";
   return text;
 }
 

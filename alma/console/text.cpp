@@ -52,8 +52,8 @@ std::string padded(std::string text, std::size_t width) {
 std::string thread_shortage(int wanted, int started) {
   if (started >= wanted) return "";
   return "only " + std::to_string(started) + " of " + std::to_string(wanted) +
-         " threads could be started, and do the work of all; limits on processes (ulimit -u) or memory (ulimit -v) keep the "
-         "others away, or ask for fewer with --threads";
+         " threads could be started; they do all of the work. To have more, raise the limits on processes (ulimit -u) and "
+         "memory (ulimit -v); to have no warning, set --threads to this number";
 }
 
 }  // namespace alma

@@ -6,7 +6,7 @@
 
 namespace alma {
 
-// How numbers look to people; files get them in full.
+// Numbers as people read them; files have all digits.
 
 /// "54,000".
 std::string grouped(std::int64_t value);
@@ -14,9 +14,9 @@ std::string grouped(std::int64_t value);
 std::string scaled(Count value);
 /// "0.4s", "45s", "2m 10s", "3h 05m", "2d 04h".
 std::string duration(double seconds);
-/// With spaces up to a width.
+/// A text padded with spaces to a width.
 std::string padded(std::string text, std::size_t width);
-/// With so many decimals: "0.1234".
+/// A number with a fixed number of decimals: "0.1234".
 std::string fixed(double value, int decimals);
 
 /// A warning that only `started` of the threads `wanted` could be started; empty if all of them were.

@@ -7,21 +7,22 @@
 
 namespace alma {
 
-/// How several models predict together.
+/// The rule that combines the predictions of several models.
 enum class Combine {
   probabilities,  // mean of the softmaxes
   logits,         // softmax of the mean logits
-  vote,           // each model has one vote; of classes with equal votes the one with the larger mean probability wins
+  vote,           // one vote per model; the larger mean probability breaks ties
 };
 
-/// What models of equal outputs say together about one batch of inputs, one model added after the other. No gradient.
+/// The combined prediction of models with equal outputs for one batch of inputs; models are added one after the
+/// other. No gradient.
 class CommitteeSum {
  public:
   explicit CommitteeSum(Combine combine) : combine_(combine) {}
   void add(Module& model, const Tensor& x);
-  /// Logits [rows, classes], whose softmax is the prediction. One model says what it says; without models an Error. A vote's
-  /// probabilities are (votes + mean probability / 2) / (models + 1/2): shares of votes, with half a vote left to decide
-  /// between equals.
+  /// Logits [rows, classes], whose softmax is the prediction; with one model, its own logits. Throws Error without models.
+  /// The probabilities of a vote are (votes + mean probability / 2) / (models + 1/2): the shares of the votes, with half a
+  /// vote for the mean probability, which breaks ties.
   Tensor logits() const;
 
  private:
@@ -33,7 +34,7 @@ class CommitteeSum {
   Tensor sum_, votes_, ballots_;  // ballots: row c is a vote for class c
 };
 
-/// The same of all of `models`.
+/// The combined logits of all `models`.
 Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, Combine combine, const Tensor& x);
 
 }  // namespace alma

@@ -18,11 +18,11 @@ namespace alma {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// Members that train side by side stop together this often, so that the run can be saved; a thread stays with one of them
-// for a slice, whose working set is then in its caches.
+// Members that train in parallel stop together at this interval, so that the run can be saved. A thread works on one member
+// for the whole slice, so that the member's working set stays in its caches.
 constexpr std::chrono::milliseconds kRound{100}, kSlice{5};
 
-/// Steps of fits that are not done, on all threads of the pool.
+/// Does steps of the unfinished fits on all threads of the pool.
 void train_side_by_side(ThreadPool& pool, const std::vector<Fit*>& fits) {
   std::deque<Fit*> waiting(fits.begin(), fits.end());
   std::mutex mutex;
@@ -142,7 +142,7 @@ class Ensemble final : public Learner {
   nlohmann::json state() override {
     nlohmann::json state = {{"members", models_.size()}, {"models", nlohmann::json::array()}};
     for (const auto& model : models_) {
-      nlohmann::json& groups = state["models"];  // of consecutive models that are alike
+      nlohmann::json& groups = state["models"];  // groups of consecutive models of equal structure
       nlohmann::json structure = model->structure();
       if (groups.empty() || groups.back()["structure"] != structure)
         groups.push_back({{"count", 0}, {"structure", std::move(structure)}});
@@ -162,8 +162,8 @@ class Ensemble final : public Learner {
       auto models = models_of(state, tensors);
       fill(models, tensors);
       models_ = std::move(models);
-    } else {  // saved before structures were: the models are those of the configuration
-      // Each member has tensors, so no state can ask for more of them.
+    } else {  // saved by a version without structures: the models are those of the configuration
+      // Each member has at least one tensor, which bounds the number of members that a state can ask for.
       const std::int64_t members = json_integer(state, "members", 0, std::ssize(tensors));
       while (std::ssize(models_) < members) add_members(0);
       fill(models_, tensors);
@@ -172,12 +172,12 @@ class Ensemble final : public Learner {
   }
 
  private:
-  // A loaded state inside an update.
+  // A loaded state of an unfinished update.
   struct Pending {
     std::vector<NamedTensor> tensors;
     nlohmann::json fits;
   };
-  // What the members that no longer train say about the samples that the learner is judged on.
+  // The predictions of the members that no longer train, for the samples of the tests.
   struct FrozenSums {
     FrozenSums(std::shared_ptr<const Samples> of_samples, Tensor of_indices)
         : samples(std::move(of_samples)), indices(std::move(of_indices)) {}
@@ -186,10 +186,10 @@ class Ensemble final : public Learner {
     }
     std::shared_ptr<const Samples> samples;
     Tensor indices;
-    std::size_t models = 0;             // the first so many members
+    std::size_t models = 0;             // the number of members summed, from the first on
     std::vector<CommitteeSum> batches;  // one for each batch of an evaluation
   };
-  // The fits are gone when update() is left, also by an exception.
+  // Destroys the fits when update() is left, also by an exception.
   struct Leave {
     Ensemble& ensemble;
     ~Leave() { ensemble.fits_.clear(); }
@@ -248,7 +248,7 @@ class Ensemble final : public Learner {
     }
   }
 
-  // What changes before an update other than the first.
+  // Changes the members before an update other than the first.
   void grow(std::int64_t update) {
     if (settings_.growing) {
       if (update % settings_.grow_every != 0) return;
@@ -263,7 +263,7 @@ class Ensemble final : public Learner {
     }
   }
 
-  /// Of those that train, one after the other or side by side, or as one stack where that is possible.
+  /// Makes the fits of the members that train: one each, or one for their stack where that is possible.
   void begin_fits(std::int64_t update, const Samples& samples, const MegaBatch& data) {
     std::vector<Trainee> trainees;
     for (std::int64_t member = first_trained(); member < first_trained() + settings_.members; ++member)
@@ -282,7 +282,7 @@ class Ensemble final : public Learner {
     pending_.reset();
   }
 
-  /// The fit of a model that trains, and its number there.
+  /// The fit of a model that trains, and the model's number in it.
   std::pair<Fit*, std::size_t> fit_of(std::int64_t trained) const {
     const auto i = static_cast<std::size_t>(trained);
     return fits_.size() == 1 ? std::pair{fits_[0].get(), i} : std::pair{fits_[i].get(), std::size_t{0}};
@@ -306,7 +306,7 @@ class Ensemble final : public Learner {
     return drawn;
   }
 
-  /// A step of a fit that is not done, or many of all where they train side by side; false if all were done.
+  /// Does a step of an unfinished fit, or many steps of all fits if they run in parallel; returns false if all were done.
   bool step() {
     std::vector<Fit*> open;
     for (const auto& fit : fits_)
@@ -347,12 +347,12 @@ class Ensemble final : public Learner {
   Context& context_;
   EnsembleSettings settings_;
   MakeModel make_model_;
-  std::vector<std::unique_ptr<Context>> contexts_;  // of the members where they train side by side; else they share context_
-  std::vector<std::unique_ptr<Module>> models_;     // the last settings_.members of them train
-  std::vector<std::unique_ptr<Fit>> fits_;          // the update under way: one for each model that trains, or one for all
+  std::vector<std::unique_ptr<Context>> contexts_;  // of the members if they train in parallel; else they share context_
+  std::vector<std::unique_ptr<Module>> models_;     // the last settings_.members train
+  std::vector<std::unique_ptr<Fit>> fits_;          // of the current update: one for each model that trains, or one for all
   std::optional<Pending> pending_;
   std::shared_ptr<FrozenSums> frozen_;
-  std::vector<Count> macs_;  // of the first so many models, for one sample
+  std::vector<Count> macs_;  // of the first models, for one sample
 };
 
 }  // namespace

@@ -7,17 +7,17 @@
 
 namespace alma {
 
-/// The logits [rows, classes] that somebody gives inputs x; called without recording.
+/// A function from inputs x to logits [rows, classes]; called without recording.
 using LogitsOf = std::function<Tensor(const Tensor& x)>;
 
-/// The score on the samples that `indices` (i32 [n]) name, in batches of a fixed size; waits for the device once.
+/// The score on the samples that `indices` (i32 [n]) select, in batches of a fixed size; waits for the device once.
 Score evaluate(const LogitsOf& logits_of, const Samples& samples, const Tensor& indices);
 inline Score evaluate(Module& model, const Samples& samples, const Tensor& indices) {
   Pass pass;
   return evaluate([&](const Tensor& x) { return model.forward(x, pass); }, samples, indices);
 }
 
-/// The same of each of a stack of k members, on indices [k, n]: logits_of() gives those of all members' rows.
+/// The same for each member of a stack of k, on indices [k, n]; logits_of() returns the logits of all members' rows.
 std::vector<Score> evaluate_stack(const LogitsOf& logits_of, const Samples& samples, const Tensor& indices);
 /// Columns [first, last) of indices [k, n] as the rows of a stack, [k * (last - first)].
 Tensor samples_of_stack(const Tensor& indices, std::int64_t first, std::int64_t last);

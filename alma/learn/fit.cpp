@@ -120,7 +120,7 @@ void Fit::check_losses(const std::vector<std::size_t>& members, std::int64_t ste
     for (std::int64_t row = first_loss_; row < steps - epoch * per_epoch; ++row)
       if (const float loss = losses[static_cast<std::size_t>(row * size()) + i]; !std::isfinite(loss))
         fail("the loss is not finite (", loss, ") in ", members_[i].name(), ", epoch ", epoch + 1, ", step ", row + 1,
-             " of ", per_epoch, "; lower train.lr, or look at the data");
+             " of ", per_epoch, "; lower train.lr, or check the data");
 }
 
 FitProgress Fit::progress() const {

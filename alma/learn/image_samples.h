@@ -8,10 +8,10 @@
 
 namespace alma {
 
-/// Labelled images, as flat rows of normalised pixels, judged by the error.
+/// Labelled images as flat rows of normalised pixels; their measure is the error.
 class ImageSamples final : public Samples {
  public:
-  /// `augmentation` is what a Draw asks for; its place is the Draw's.
+  /// `augmentation` is applied where a Draw is given; its random place is the Draw's.
   ImageSamples(DeviceImages images, std::int64_t classes, const ImageAugmentation& augmentation = {});
   std::int64_t count() const override { return images_.labels.count(); }
   std::int64_t classes() const override { return classes_; }
@@ -28,7 +28,7 @@ class ImageSamples final : public Samples {
   ImageAugmentation augmentation_;
 };
 
-/// Puts an image set on the device: pixels as bytes, labels, and how they are normalised.
+/// Copies an image set to the device: pixels as bytes, labels, and the normalisation.
 DeviceImages upload_images(Context& context, const ImageSet& set, const std::vector<float>& mean,
                            const std::vector<float>& std);
 std::shared_ptr<const Samples> upload_samples(Context& context, const ImageSet& set, const std::vector<float>& mean,

@@ -54,7 +54,7 @@ OptimizerRule optimizer_rule(const Config::Train& train) {
 
 using Label = std::function<std::string(const Config&)>;
 
-// The paper's names. Of language models the experts of a layer are part of them, as in its Fig. 5.
+// The paper's names. A language model's name includes the number of experts per layer, as in the paper's Fig. 5.
 Label one_model_name(const std::string& name) {
   return [name](const Config& config) {
     return name + (data_kind(config).input == Input::text ? std::to_string(config.model.experts) : "");
@@ -78,14 +78,14 @@ void check_combine(const Config& config, const std::string& where, std::initiali
        "\"; expected ", allowed, " (", where, ')');
 }
 
-/// How models that are trained one by one predict together; `figures` is how the paper's figures were made.
+/// The rule that combines models that are trained separately; `figures` is the rule of the paper's figures.
 Combine combine_models(const Config::Learner& learner, Combine figures) {
   if (learner.combine == "figures") return figures;
   if (learner.combine == "vote") return Combine::vote;
   return learner.combine == "logits" ? Combine::logits : Combine::probabilities;
 }
 
-/// One model, trained further at each update; the other ensembles differ from it by what their rows say.
+/// Settings of one model that is trained further at each update; the other ensembles change what their rows name.
 EnsembleSettings single_model_settings(const Config& config) {
   EnsembleSettings settings;
   settings.fit = fit_settings(config.train);
@@ -136,7 +136,7 @@ LearnerKind ensemble() {
 }
 
 LearnerKind uniform_mixture() {
-  LearnerKind kind{{"umix", "models under one loss on their combined logits"}};
+  LearnerKind kind{{"umix", "models trained jointly by one loss on their combined logits"}};
   kind.keys = {"learner.members", "learner.combine"};
   kind.check = [](const Config& config, const std::string& where) { check_combine(config, where, {"sum", "mean"}); };
   kind.label = many_models_name("UMix");
@@ -157,7 +157,7 @@ LearnerKind uniform_mixture() {
 }
 
 LearnerKind growing_ensemble() {
-  LearnerKind kind{{"gens", "an ensemble that gets new models as it grows, of which only the newest train"}};
+  LearnerKind kind{{"gens", "an ensemble that grows by new models; only the newest are trained"}};
   kind.keys = {"learner.members", "learner.grow_every", "learner.combine"};
   kind.check = [](const Config& config, const std::string& where) {
     check_combine(config, where, {"probabilities", "logits", "vote"});
@@ -182,7 +182,7 @@ LearnerKind growing_ensemble() {
 }
 
 LearnerKind growing_experts() {
-  LearnerKind kind{{"gmoe", "one model whose layers get new experts"}};
+  LearnerKind kind{{"gmoe", "one mixture-of-experts model whose layers grow by new experts"}};
   kind.keys = {"learner.grow_every"};
   kind.available = Available::report_only;
   kind.label = one_model_name("gMoE");
@@ -190,7 +190,7 @@ LearnerKind growing_experts() {
 }
 
 LearnerKind firefly() {
-  LearnerKind kind{{"ff", "one model that gets new neurons where they help most"}};
+  LearnerKind kind{{"ff", "one model that grows by new neurons where they help most"}};
   kind.available = Available::planned;
   return kind;
 }
@@ -254,7 +254,7 @@ DataKind images(std::string name, std::string doc) {
 }
 
 DataKind own_images() {
-  DataKind kind = images("idx", "images of your own in four IDX files");
+  DataKind kind = images("idx", "your own images, in four IDX files");
   kind.keys = {"stream.train_images", "stream.train_labels", "stream.test_images", "stream.test_labels", "stream.classes"};
   kind.check = [](const Config& config, const std::string& where) {
     const Config::Stream& stream = config.stream;
@@ -271,7 +271,7 @@ DataKind own_images() {
 }
 
 DataKind synthetic_images() {
-  DataKind kind = images("synthetic-images", "images made from a seed, for tests; no file is needed");
+  DataKind kind = images("synthetic-images", "images generated from a seed, for tests; no files are needed");
   kind.keys = {"stream.synthetic_train", "stream.synthetic_test"};
   return kind;
 }

@@ -12,9 +12,9 @@
 
 namespace alma {
 
-// From the words of a configuration to the objects that they stand for, by the rows of alma/config/kinds.h.
+// Makes the objects that the words of a configuration stand for, by the rows of alma/config/kinds.h.
 
-/// What a model's input is: saved with a checkpoint, so that predictions need no data set.
+/// The description of a model's input. It is saved with a checkpoint, so that predictions need no data set.
 struct InputDescription {
   int channels = 0, height = 0, width = 0, classes = 0;
   std::vector<float> mean, std;  // per channel, of pixels / 255
@@ -25,7 +25,7 @@ InputDescription describe_input(const ImageData& data);
 nlohmann::json to_json(const InputDescription& input);
 InputDescription input_from_json(const nlohmann::json& json);
 
-/// What a learner is made of: LearnerKind::make. `context` outlives the learner.
+/// The argument of LearnerKind::make. `context` outlives the learner.
 struct LearnerRequest {
   const Config& config;
   Context& context;
@@ -42,17 +42,17 @@ std::unique_ptr<Module> make_model(const Config& config, const InputDescription&
 /// The images that the configuration names. Throws as load_images() and check_trainable().
 ImageData load_data(const Config& config);
 
-/// What a run learns from: the input of its models, and samples, put on a device where they are wanted.
+/// The data of a run: the input of its models, and functions that copy the samples to a device.
 struct Task {
   using Upload = std::function<std::shared_ptr<const Samples>(Context& context)>;
   InputDescription input;
   std::string fingerprint;  // SHA-256 of the content
   Upload train, test;
 };
-/// Of images, those to train on cut and mirrored as the configuration says.
+/// The data of a set of images; training images are cropped and flipped as the configuration says.
 Task image_task(const Config& config, ImageData data);
 
-/// How a model is fitted. Throws Error(ErrorKind::usage) for an optimizer that is not known.
+/// The settings of a fit. Throws Error(ErrorKind::usage) for an unknown optimizer.
 FitSettings fit_settings(const Config::Train& train);
 
 }  // namespace alma

@@ -11,38 +11,38 @@
 
 namespace alma {
 
-/// A model that a fit is to train, and on what. `name`, such as "update 3, member 2", names it in messages and its random
-/// streams.
+/// A model that a fit trains, and its data. `name`, such as "update 3, member 2", appears in messages and names
+/// its random streams.
 struct Trainee {
   Module& model;
   MegaBatch data;
   std::string name;
 };
 
-/// One model of a fit on its way: the steps it has done, its best weights, its patience and its cost.
+/// The state of one model during a fit: its steps, best weights, patience and cost.
 class Member {
  public:
   Member(const Trainee& trainee, const Course& course, Measure measure, double patience_delta);
   const std::string& name() const { return name_; }
   bool done() const { return course_.ends(steps_, stale_); }
-  /// Training steps done; a member that is done stays at those it has ended with.
+  /// The number of training steps done; it no longer changes once the member is done.
   std::int64_t steps() const { return steps_; }
   FitProgress progress() const;
-  /// The training samples in the order of the epoch under way: a function of the names of its random stream, so that an
-  /// epoch that is resumed finds the same one.
+  /// The training samples in the order of the current epoch. The order depends only on the name of its random stream, so a
+  /// resumed epoch has the same order.
   std::vector<std::int32_t> order(std::uint64_t seed) const;
-  /// After a training step of this cost.
+  /// Records a training step of this cost.
   void has_trained(const Cost& cost);
-  /// After a validation: remembers the weights if they are the best, the first of equals. Without predictions the last ones
-  /// are.
+  /// Records a validation: keeps the weights if they are the best, the first among equals. Without predictions the last
+  /// weights are the best.
   void has_been_validated(const Score& validation);
-  /// Once it is done: puts the best weights into the model.
+  /// To be called once the member is done: restores the model's best weights.
   FitResult finish();
 
   /// The best weights.
   const std::vector<NamedTensor>& best() const { return best_; }
   nlohmann::json state() const;
-  /// Goes on from best() and state() of another.
+  /// Continues from best() and state() of another member.
   void restore(const std::vector<NamedTensor>& best, const nlohmann::json& state);
 
  private:
@@ -51,7 +51,7 @@ class Member {
   Measure measure_;
   double patience_delta_;
   std::vector<std::int32_t> train_;
-  std::vector<NamedTensor> model_, best_;  // states of the model
+  std::vector<NamedTensor> model_, best_;  // the model's state: current and best
   std::int64_t steps_ = 0;
   std::int64_t stale_ = 0;  // validations since the best
   std::optional<double> best_quality_;

@@ -109,8 +109,8 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
   sums.final_error = last.error;
   sums.comp_macs = last.train_macs;
   sums.comp_flops = last.train_flops;
-  // The figures hold the last model for w steps, like every other, take the mean over the B + w - 1 steps and multiply by 50
-  // (the stages at w = 2), in percent.
+  // The paper's figures keep the last model for w steps, like every other one, take the mean over the B + w - 1 steps and
+  // multiply it by 50 (the stages at w = 2), in percent.
   const auto batches = static_cast<std::int64_t>(records.size());
   if (batches % wait == 0 && !sums.of_language()) {
     const auto held = static_cast<double>(wait - 1);

@@ -10,37 +10,38 @@
 
 namespace alma {
 
-/// What is known after mega-batch t has arrived and the model, updated or not, has been judged: a line of metrics.jsonl.
+/// The record of mega-batch t, made after its arrival and the test of the model, updated or not: a line of metrics.jsonl.
 struct MegaBatchRecord {
   std::int64_t t = 0;                  // 1 .. B
   bool updated = false;                // an update happened on this arrival
   double error = 0;                    // of the whole test set, in [0, 1]; 0 where there is a ppl
   std::optional<double> loss;          // mean test cross-entropy; null while it is not known
-  std::int64_t params = 0;             // of the model that is judged
+  std::int64_t params = 0;             // of the tested model
   Count inference_macs = 0;            // of a prediction for one sample, the paper's convention
   Count train_macs = 0;                // cumulative, the paper's convention
   Count train_flops = 0;               // cumulative, forward and backward
   std::int64_t epochs = 0;             // of this update; 0 without one
   std::optional<double> val_accuracy;  // best of this update, in [0, 1]; null without one
-  double seconds = 0;                  // since the run began, interruptions left out
-  std::optional<double> ppl{};         // of a language model, at least 1: its test perplexity, recorded instead of an error
-  // In a layer of a language model, over all members; recorded where they grow with the data (gMoE), absent from the line
-  // where the configuration says it.
+  double seconds = 0;                  // since the run began, interruptions excluded
+  std::optional<double> ppl{};         // a language model's test perplexity, at least 1; replaces the error
+  // The number of experts per layer of a language model, summed over all members; recorded if it grows with the data (gMoE),
+  // absent if the configuration gives it.
   std::optional<std::int64_t> experts{};
 };
 
-/// What the learner is judged by: the perplexity of a language model, the error of others.
+/// The measure of a record: the perplexity of a language model, the error of other models.
 inline double judged_by(const MegaBatchRecord& record) { return record.ppl.value_or(record.error); }
 
 /// One line of JSON without the newline. Doubles read back to the same bits. Throws Error for a number that is not finite.
 std::string to_json_line(const MegaBatchRecord& record);
-/// Throws Error(ErrorKind::data) saying what is missing or wrong.
+/// Throws Error(ErrorKind::data) that names what is missing or wrong.
 MegaBatchRecord record_from_json(const std::string& line);
 
-/// A count as JSON: an integer up to 2^53, above that the nearest double (what other programs can read).
+/// A count as JSON: an integer up to 2^53, above that the nearest double, which other programs can read.
 nlohmann::json count_to_json(Count count);
 
-/// The measures of a whole run, Caccia et al. 2022 section 3. Language models have perplexities and neither CER nor error.
+/// The measures of a whole run (Caccia et al. 2022, section 3). Language models have perplexities, but neither
+/// CER nor error.
 struct Aggregates {
   double cer = 0;          // Eq. 1: sum over t of the error
   double final_error = 0;  // at t = B

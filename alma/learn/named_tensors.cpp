@@ -12,7 +12,7 @@ std::vector<NamedTensor> with_prefix(const std::string& prefix, std::vector<Name
 std::vector<NamedTensor> without_prefix(const std::string& prefix, const std::vector<NamedTensor>& tensors,
                                         const std::vector<NamedTensor>& like) {
   auto next = tensors.begin();
-  // Mostly the one behind the last: a search of all for each takes minutes with 1,000 models.
+  // Usually the tensor after the last one found: a full search for each takes minutes with 1,000 models.
   const auto find = [&](const std::string& name) {
     const auto same = [&name](const NamedTensor& tensor) { return tensor.first == name; };
     const auto behind = std::find_if(next, tensors.end(), same);

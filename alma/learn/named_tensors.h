@@ -6,11 +6,11 @@
 
 namespace alma {
 
-/// The same tensors under `prefix` + name: how the parts of a learner share one checkpoint.
+/// The same tensors under the names `prefix` + name, so that the parts of a learner can share one checkpoint.
 std::vector<NamedTensor> with_prefix(const std::string& prefix, std::vector<NamedTensor> tensors);
 
-/// The tensors of a checkpoint under `prefix`, without it, one for each of `like` and in its order. Throws Error
-/// (ErrorKind::data) if one is missing or has another shape.
+/// The tensors of a checkpoint whose names begin with `prefix`, which is removed: one for each of `like`, in the same order.
+/// Throws Error (ErrorKind::data) if one is missing or has another shape.
 std::vector<NamedTensor> without_prefix(const std::string& prefix, const std::vector<NamedTensor>& tensors,
                                         const std::vector<NamedTensor>& like);
 

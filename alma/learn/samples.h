@@ -7,26 +7,26 @@
 
 namespace alma {
 
-/// Names the random bits of a training step, such as those of random crops: one place for each member of a stack, or none
-/// where samples are wanted as they are, as in an evaluation.
+/// The random bits of a training step, for instance for random crops: one place for each member of a stack, or none if the
+/// samples are wanted unchanged, as in an evaluation.
 struct Draw {
   std::span<const RandomPlace> members;
 };
 
-/// A data set on the device, whose samples have numbers: images, windows of a text.
+/// A data set on the device, whose samples (images, windows of a text) are addressed by number.
 class Samples {
  public:
   virtual ~Samples() = default;
   virtual std::int64_t count() const = 0;
-  /// How many outcomes a prediction chooses from.
+  /// The number of outcomes that a prediction chooses from.
   virtual std::int64_t classes() const = 0;
   virtual Measure measure() const = 0;
-  /// The samples that `indices` (i32, each in [0, count)) name, in the context of the indices: for a stack of k members [k
-  /// n], those of one member after those of another.
+  /// The samples that `indices` (i32 [n], each in [0, count)) select, in the context of the indices. For a stack of k
+  /// members, indices [k n] hold those of one member after those of another.
   virtual Batch batch(const Tensor& indices, const Draw& draw) const = 0;
-  /// The x of one sample, of any values: what a model costs does not depend on them.
+  /// An x with the shape of one sample; its values are arbitrary, since a model's cost does not depend on them.
   virtual Tensor example(Context& context) const = 0;
-  /// How many samples an evaluation asks for at a time.
+  /// The batch size of an evaluation.
   virtual std::int64_t evaluation_batch() const = 0;
 };
 

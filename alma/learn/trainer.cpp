@@ -58,7 +58,7 @@ Cost Trainer::backward(const Tensor& indices, std::int64_t first, std::int64_t l
   return scope.cost();
 }
 
-// A factor of min(1, clip / norm) for each member, without waiting for the device.
+// Scales each member's gradient by min(1, clip / norm), without waiting for the device.
 void Trainer::clip_gradients() const {
   Backend& backend = parameters_[0].second.backend();
   const auto k = static_cast<std::int64_t>(places_.size());

@@ -13,8 +13,8 @@ namespace {
 
 using Groups = std::vector<const RunGroup*>;
 
-constexpr double kClose = 1.25;        // a CER of so many times the least one is worth naming for less compute
-constexpr std::size_t kMostNames = 3;  // more learners are counted
+constexpr double kClose = 1.25;  // a learner with less compute is named if its CER is at most this many times the lowest
+constexpr std::size_t kMostNames = 3;  // a larger number of learners is counted, not listed
 
 std::int64_t wait_of(const RunGroup& group) { return group.config().learner.wait; }
 
@@ -37,7 +37,7 @@ double noise(const RunGroup& a, const RunGroup& b) {
   return a.runs.size() > 1 && b.runs.size() > 1 ? 2 * std::sqrt(variance(a) + variance(b)) : 0;
 }
 
-/// "w = 4", or "w = 4 or 10" where the two cannot be told apart. `learner` is sorted by CER.
+/// "w = 4", or "w = 4 or 10" where the difference of the two is within the noise. `learner` is sorted by CER.
 std::string best_wait(const Groups& learner) {
   const RunGroup &best = *learner[0], &second = *learner[1];
   std::string text = "w = " + std::to_string(wait_of(best));
@@ -60,7 +60,7 @@ std::string best_waits(const std::vector<Groups>& learners) {
   return listed(clauses);
 }
 
-/// What the waits that are best for nobody cost, where every learner has tried them.
+/// The extra CER of the waits that are best for no learner, where every learner has tried them.
 std::string costs_of_other_waits(const std::vector<Groups>& learners) {
   std::set<std::int64_t> best;
   std::map<std::int64_t, std::vector<double>> excess;  // of the CER over the learner's best
@@ -73,27 +73,28 @@ std::string costs_of_other_waits(const std::vector<Groups>& learners) {
     if (best.contains(wait) || values.size() != learners.size()) continue;
     parts.push_back("w = " + std::to_string(wait) + " costs " + fixed(100 * spread_of(values).mean, 0) + "% more");
   }
-  return parts.empty() ? "" : " On average " + listed(parts) + ".";
+  return parts.empty() ? "" : " On average, " + listed(parts) + ".";
 }
 
-/// The group with the least CER, and what comes close to it for less compute.
+/// The group with the lowest CER, and the cheapest one that comes close to it.
 std::string least_cer(const Groups& groups) {
   const RunGroup& best = **std::min_element(groups.begin(), groups.end(), better);
   const RunGroup* cheapest = &best;
   for (const RunGroup* group : groups)
     if (group->cer.mean <= kClose * best.cer.mean && group->macs < cheapest->macs) cheapest = group;
-  std::string text = " The least CER is " + fixed(best.cer.mean, 2) + ", of " + best.label;
+  std::string text = " The lowest CER is " + fixed(best.cer.mean, 2) + ", reached by " + best.label;
   if (cheapest != &best)
-    text += "; " + cheapest->label + " has " + fixed(100 * (cheapest->cer.mean / best.cer.mean - 1), 0) + "% more with " +
+    text += "; " + cheapest->label + " has " + fixed(100 * (cheapest->cer.mean / best.cer.mean - 1), 0) + "% more at " +
             fixed(100 * cheapest->macs / best.macs, 0) + "% of its training compute";
   return text + ".";
 }
 
 std::string text_of(const std::vector<Groups>& learners, const Groups& all) {
   const bool single = std::all_of(all.begin(), all.end(), [](const RunGroup* group) { return group->runs.size() == 1; });
-  return "How long should a learner wait before it trains? By the CER (Eq. 1) " + best_waits(learners) + "." +
+  return "How long should a learner wait before it trains? Measured by the CER (Eq. 1), " + best_waits(learners) + "." +
          costs_of_other_waits(learners) + least_cer(all) +
-         (single ? " Each is one seed: differences of a few percent can turn with another." : "");
+         (single ? " Each value comes from a single seed: with another seed, differences of a few percent may reverse."
+                 : "");
 }
 
 }  // namespace

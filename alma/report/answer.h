@@ -13,10 +13,11 @@ struct Answer {
   std::string text;    // a few sentences
 };
 
-/// One answer for each stream of images on which a learner without replay has run at two waiting times or more. The measure
-/// is the CER of Eq. (1), averaged over seeds; a tie goes to the shorter wait. The text says which wait is best for whom,
-/// what the others cost, where the least CER is, and what comes within 10% of it for less compute; of single seeds it says
-/// so, and where the second-best wait is within twice the standard error of the difference it names both.
+/// One answer for each stream of images on which a learner without replay has run at two or more waiting times. The measure
+/// is the CER of Eq. (1), averaged over seeds; a tie goes to the shorter wait. The text says which wait is best for which
+/// learners, what the other waits cost, which run has the lowest CER, and which learner comes close to it with less
+/// compute. It says so if there is only one seed, and names both waits if the second-best is within twice the standard
+/// error of the difference.
 std::vector<Answer> answers(std::span<const RunGroup> groups);
 
 }  // namespace alma

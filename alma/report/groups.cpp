@@ -12,7 +12,7 @@ namespace alma {
 
 namespace {
 
-// What runs of one group share.
+// The key that the runs of one group share.
 std::string group_key(Config config) {
   config.seed = 0;
   return outcome_key(std::move(config));
@@ -25,7 +25,7 @@ std::vector<double> values_of(const RunGroup& group, const Value& value) {
   return values;
 }
 
-/// The error or perplexity of the i-th mega-batch.
+/// The error or perplexity at the i-th mega-batch.
 Spread measure_at(const RunGroup& group, std::size_t i) {
   return spread_of(values_of(group, [i](const RunRecord& run) { return judged_by(run.records[i]); }));
 }
@@ -53,7 +53,7 @@ std::vector<CurvePoint> curve_of(const RunGroup& group) {
   return thinned(std::move(points));
 }
 
-/// Of each mega-batch: experts of a layer in all models. 0 where it is not known.
+/// The experts per layer at each mega-batch, summed over all models; 0 where unknown.
 std::vector<double> experts_of(const RunRecord& run) {
   std::vector<double> experts;
   std::int64_t updates = 0;
@@ -66,7 +66,7 @@ std::vector<double> experts_of(const RunRecord& run) {
 }
 
 std::vector<Stage> stages_of(const RunGroup& group) {
-  struct Means {  // of a run, over the mega-batches so far
+  struct Means {  // means of a run over the mega-batches so far
     double ppl = 0, params = 0;
     std::vector<double> experts;  // of each mega-batch
   };
@@ -80,7 +80,7 @@ std::vector<Stage> stages_of(const RunGroup& group) {
     std::vector<double> ppl;
     for (std::size_t s = 0; s < means.size(); ++s) {
       const MegaBatchRecord& record = group.runs[s]->records[i];
-      means[s].ppl += (judged_by(record) - means[s].ppl) / t;  // no sum, which could overflow
+      means[s].ppl += (judged_by(record) - means[s].ppl) / t;  // a running mean, since a sum could overflow
       means[s].params += (static_cast<double>(record.params) - means[s].params) / t;
       ppl.push_back(means[s].ppl);
       stage.flops += static_cast<double>(record.train_flops) / seeds;
@@ -111,20 +111,20 @@ void measure(RunGroup& group) {
   if (group.runs.front()->measures.of_language()) group.stages = stages_of(group);
 }
 
-// Keys that say what is learned and how it is judged; those of the permutation and of the normalisation are not among them.
+// The keys that define the data and the measure; those of the permutation and of the normalisation are not among them.
 bool is_of_stream(const std::string& key) {
   static const std::set<std::string> others = {"stream.validation", "stream.seed", "stream.mean", "stream.std"};
   return key.starts_with("stream.") && !others.contains(key);
 }
 
-// What the other parts of a label say, or nothing depends on.
+// The keys that other parts of a label show, or that no outcome depends on.
 bool is_named(const std::string& key) {
   static const std::set<std::string> keys = {"seed", "learner.wait", "learner.replay", "train.checkpoint_seconds"};
   return keys.contains(key);
 }
 
-// Adds to the `text` of groups that have the same text and stream the keys in which they differ, of those that `counts`
-// wants.
+// Where groups have the same text and stream, adds to the `text` the keys in which they differ, among those
+// that `counts` selects.
 template <class Counts>
 void tell_apart(std::vector<RunGroup>& groups, std::string RunGroup::*text, const Counts& counts) {
   std::map<std::pair<std::string, std::string>, std::vector<RunGroup*>> same;
@@ -147,7 +147,7 @@ void name_streams(std::vector<RunGroup>& groups) {
 
 std::string model_name(const Config& config) { return learner_name(config) + " " + model_size(config); }
 
-// The keys that tell groups apart are the same for all waits, with replay and without.
+// The keys that distinguish groups are the same for all waits, with replay and without.
 void label(std::vector<RunGroup>& groups) {
   for (RunGroup& group : groups) group.panel = model_name(group.config());
   tell_apart(groups, &RunGroup::panel, [](const std::string& key) { return !is_named(key); });

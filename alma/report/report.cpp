@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-// Each uses those before it. The package has no bundle of them.
+// Vega's modules; each uses those before it. The package has no bundle of them.
 constexpr const char* kVegaModules[] = {"vega-util",
                                         "vega-time",
                                         "vega-format",
@@ -88,7 +88,7 @@ json to_json(const RunGroup& group) {
   return result;
 }
 
-/// JSON that may stand inside a script element.
+/// JSON that is safe inside a script element.
 std::string page_data(const RunCollection& collection) {
   const std::vector<RunGroup> groups = group_runs(collection.runs);
   json data = {{"version", version()},         {"groups", json::array()},
@@ -109,7 +109,7 @@ std::string page_data(const RunCollection& collection) {
   return text;
 }
 
-// Vega's licence asks for it beside every copy.
+// Vega's licence must accompany every copy.
 constexpr const char* kVegaCopyright = "/usr/share/doc/libjs-vega/copyright";
 
 /// Vega as `vega.View` and `vega.parse`.
@@ -134,8 +134,7 @@ void put(std::string& page, std::string_view mark, std::string_view content) {
   page.replace(page.find(mark), mark.size(), content);
 }
 
-// ---- CSV
-// ------------------------------------------------------------------------------------------------------------------
+// ---- CSV ------------------------------------------------------------------------------------------------------------
 
 std::string quoted(const std::string& field) {
   if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
@@ -154,7 +153,7 @@ std::string line(const std::vector<std::string>& fields) {
 
 std::string report_page(const RunCollection& collection, const std::filesystem::path& vega) {
   std::string page(kPageHtml);
-  // The runs come last: what they hold is never looked at for marks.
+  // The runs are inserted last, so that no mark is searched for in their texts.
   put(page, "{{style}}", kPageCss);
   put(page, "{{copyright}}", read_text(kVegaCopyright).value_or(""));
   put(page, "{{vega}}", vega_scripts(vega));
@@ -171,10 +170,10 @@ std::string report_csv(std::span<const RunRecord> runs) {
   for (const RunRecord& run : runs) {
     std::vector<std::string> fields = {shown_bytes(run.folder.string()), learner_name(run.config)};
     for (const ConfigValue& value : list_config(run.config)) {
-      const bool word = value.value.starts_with('"');  // TOML's strings, as config_write.cpp writes them, are JSON's
+      const bool word = value.value.starts_with('"');  // a TOML string as config_write.cpp writes it is a JSON string
       fields.push_back(word ? json::parse(value.value).get<std::string>() : value.value);
     }
-    nlohmann::ordered_json measures;  // those that a run does not have stay empty
+    nlohmann::ordered_json measures;  // measures that a run does not have stay empty
     for (const char* name : {"cer", "final_error", "mem", "comp_macs", "comp_flops", "paper_cer", "ppl", "mean_ppl"})
       measures[name] = nullptr;
     measures.update(to_json(run.measures));
@@ -198,9 +197,10 @@ void write_figures(const RunCollection& collection, const std::filesystem::path&
   std::filesystem::create_directories(folder);
   const std::string script =
       vega_scripts(vega) + "const data = " + page_data(collection) + ";\n" + std::string(kFiguresJs) + std::string(kSvgJs);
-  const std::filesystem::path file = folder / ("alma-report-" + std::to_string(::getpid()) + ".js");  // nobody's name
+  const std::filesystem::path file =
+      folder / ("alma-report-" + std::to_string(::getpid()) + ".js");  // a name that nobody else uses
   write_atomically(file, script);
-  // Node.js knows no paths that are not UTF-8: it gets its script at its standard input and works inside the folder.
+  // Node.js cannot use paths that are not UTF-8, so it reads its script from standard input and works inside the folder.
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, file.c_str(), O_RDONLY, 0);

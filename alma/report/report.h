@@ -6,15 +6,15 @@
 
 namespace alma {
 
-/// The runs as one HTML page that needs nothing else: figures 2 to 5 of the paper and tables, drawn by Vega, whose scripts
-/// are read from `vega`, the folder of the package libjs-vega. Throws Error(ErrorKind::usage) if they are not there.
+/// The runs as one self-contained HTML page: figures 2 to 5 of the paper, drawn by Vega, and tables. Vega's scripts are read
+/// from `vega`, the folder of the package libjs-vega. Throws Error(ErrorKind::usage) if they are missing.
 std::string report_page(const RunCollection& collection, const std::filesystem::path& vega);
 
-/// One line for each run: its folder, all keys of its configuration, all measures (RFC 4180).
+/// A CSV table (RFC 4180) with one line per run: its folder, all keys of its configuration, all measures.
 std::string report_csv(std::span<const RunRecord> runs);
 
-/// The page's figures as SVG files in `folder`, drawn by Node.js: tradeoff-compute.svg, ppl-compute.svg, ... of each
-/// stream. Throws Error(ErrorKind::usage) if there is no `node` or it fails.
+/// Writes the page's figures as SVG files into `folder`, drawn by Node.js: for each stream tradeoff-compute.svg,
+/// ppl-compute.svg, ... Throws Error(ErrorKind::usage) if `node` is missing or fails.
 void write_figures(const RunCollection& collection, const std::filesystem::path& vega, const std::filesystem::path& folder);
 
 }  // namespace alma

@@ -22,11 +22,11 @@ namespace {
 
 RunRecord read_run(const fs::path& folder) {
   if (auto run = read_finished_run(folder)) return *std::move(run);
-  read_run_config(folder);  // says what is wrong with a folder that is none
-  fail(ErrorKind::data, "not finished; go on with alma run --resume --out ", folder.string());
+  read_run_config(folder);  // throws the reason if it is not a run directory
+  fail(ErrorKind::data, "not finished; continue it with: alma run --resume --out ", folder.string());
 }
 
-// What only a run leaves. A config.toml may be anyone's.
+// The files that only a run creates. A config.toml may come from elsewhere.
 bool looks_like_run(const fs::path& folder) {
   const auto has = [&](const char* name) {
     std::error_code none;
@@ -35,13 +35,13 @@ bool looks_like_run(const fs::path& folder) {
   return has("metrics.jsonl") || has("result.json") || (has("config.toml") && (has("run.lock") || has("checkpoint")));
 }
 
-/// Finds run directories at and below folders. Each folder is looked into once, whatever leads to it: first what lies there,
-/// then what symbolic links name.
+/// Finds run directories at and below folders. Each folder is read once, however it is reached: first the real folders, then
+/// the targets of symbolic links.
 class Search {
  public:
   explicit Search(RunCollection& collection) : collection_(collection) {}
 
-  /// False if it has been looked into before.
+  /// Returns false if the folder has been read before.
   bool look_into(const fs::path& folder) {
     const std::size_t before = known_.size();
     folders_.push_back(folder);
@@ -60,12 +60,12 @@ class Search {
 
   void visit(const fs::path& folder) {
     struct stat status {};
-    if (::stat(folder.c_str(), &status) != 0) return leave_out(folder, "cannot be looked into: " + system_error_text(errno));
+    if (::stat(folder.c_str(), &status) != 0) return leave_out(folder, "cannot be read: " + system_error_text(errno));
     if (!known_.insert({status.st_dev, status.st_ino}).second) return;
     if (looks_like_run(folder)) found_.push_back(folder);
     std::error_code error;
     for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) add(*entry);
-    if (error) leave_out(folder, "cannot be looked into: " + error.message());
+    if (error) leave_out(folder, "cannot be read: " + error.message());
   }
 
   void add(const fs::directory_entry& entry) {
@@ -75,13 +75,13 @@ class Search {
       return;
     }
     const bool leads_to_folder = entry.is_directory(error);
-    if (error) return leave_out(entry.path(), "a symbolic link that leads nowhere: " + error.message());
+    if (error) return leave_out(entry.path(), "a broken symbolic link: " + error.message());
     if (!leads_to_folder) return;
-    if (leads_upwards(entry.path())) return leave_out(entry.path(), "a symbolic link to a folder that it lies in");
+    if (leads_upwards(entry.path())) return leave_out(entry.path(), "a symbolic link to a folder that contains it");
     links_.push_back(entry.path());
   }
 
-  // Everything would be found again below it; or, below /, the whole machine.
+  // Following such a link would find everything below it again; a link to / the whole machine.
   static bool leads_upwards(const fs::path& link) {
     std::error_code error;
     const fs::path target = fs::canonical(link, error);
@@ -90,12 +90,12 @@ class Search {
   }
 
   RunCollection& collection_;
-  std::vector<fs::path> folders_, links_;  // to be looked into
+  std::vector<fs::path> folders_, links_;  // still to be read
   std::set<std::pair<dev_t, ino_t>> known_;
   std::vector<fs::path> found_;
 };
 
-// No seed counts twice: of runs with the same configuration the first is kept.
+// Keeps the first of the runs with the same configuration, so that no seed counts twice.
 void leave_out_copies(RunCollection& collection) {
   std::map<std::string, fs::path> known;
   std::erase_if(collection.runs, [&](const RunRecord& run) {
@@ -118,12 +118,12 @@ RunCollection read_runs(std::span<const fs::path> folders) {
   for (const fs::path& folder : folders) {
     std::error_code none;
     if (!fs::is_directory(folder, none))
-      fail(ErrorKind::usage, folder.string(), fs::exists(folder, none) ? " is no folder" : " does not exist",
-           "; expected run directories, or folders that hold some");
+      fail(ErrorKind::usage, folder.string(), fs::exists(folder, none) ? " is not a folder" : " does not exist",
+           "; expected run directories, or folders that contain run directories");
     const std::size_t before = search.found().size() + collection.left_out.size();
     const bool is_new = search.look_into(folder);
     if (is_new && search.found().size() + collection.left_out.size() == before)
-      collection.left_out.push_back({folder, "holds no run directory"});
+      collection.left_out.push_back({folder, "contains no run directory"});
   }
   std::vector<fs::path> found = search.found();
   std::sort(found.begin(), found.end());

@@ -1,5 +1,5 @@
 // Event files are TFRecords of protocol buffers (tensorflow/core/util/event.proto and summary.proto). The few fields that
-// scalars need are written here by hand, since no library for them is packaged.
+// scalars need are encoded here, since no library for them is packaged.
 #include "alma/report/tensorboard.h"
 
 #include <array>

@@ -8,15 +8,16 @@
 
 namespace alma {
 
-/// A run as an event file of TensorBoard: of each mega-batch the scalars error and CER (so far), or ppl, and loss,
-/// parameters, train_macs, epochs and val_accuracy, those that are known, at step t and at its time. TensorBoard holds
-/// values in single precision.
+/// A run as an event file of TensorBoard. Each mega-batch has the scalars error and CER (so far), or ppl, and, where they
+/// are known, loss, parameters, train_macs, epochs and val_accuracy, at step t and at its time. TensorBoard stores values in
+/// single precision.
 std::string tensorboard_events(const RunRecord& run);
 
-/// FOLDER/NAME of the run's folder/events.out.tfevents.alma of each run; a name that is taken gets -2, -3, ...
+/// Writes FOLDER/NAME/events.out.tfevents.alma for each run, where NAME is that of the run's folder; a second one of the
+/// same name gets -2, -3, ...
 void write_tensorboard(std::span<const RunRecord> runs, const std::filesystem::path& folder);
 
-/// The checksum of RFC 3720 (Castagnoli), with which the records of event files are guarded.
+/// The checksum CRC-32C (RFC 3720, Castagnoli), which protects the records of event files.
 std::uint32_t crc32c(std::string_view bytes);
 
 }  // namespace alma

@@ -25,7 +25,7 @@ Mean mean_of(const std::vector<double>& values) {
   return {spread.mean, spread.s * spread.s / static_cast<double>(std::max<std::size_t>(1, values.size())), values.size()};
 }
 
-// "35.31 ± 0.63", the sample standard deviation; of one seed without it.
+// "35.31 ± 0.63", the mean and the sample standard deviation; the latter is left out for one seed.
 std::string shown(const Mean& mean, int decimals) {
   if (mean.seeds < 2) return fixed(mean.value, decimals);
   return fixed(mean.value, decimals) + " ± " +
@@ -36,14 +36,14 @@ std::string name_of(const PaperPoint& point) {
   return point.learner + " h=" + std::to_string(point.h) + (point.replay ? " replay" : "");
 }
 
-/// Puts a claim together from comparisons and the values that they are about.
+/// Builds a claim from comparisons and the values that they compare.
 class ClaimMaker {
  public:
   ClaimMaker(std::string sentence, std::string paper) : claim_{std::move(sentence), std::move(paper), "", {}} {}
 
   void show(const std::string& text) { claim_.ours += (claim_.ours.empty() ? "" : "; ") + text; }
 
-  /// The claim says that a is less than b.
+  /// Adds the comparison that the claim says a is less than b.
   void less(const Mean& a, const Mean& b) {
     const double difference = b.value - a.value, noise = 2 * std::sqrt(a.squared_error + b.squared_error);
     one_seed_ |= a.seeds < 2 || b.seeds < 2;
@@ -65,7 +65,7 @@ class ClaimMaker {
   bool one_seed_ = false;
 };
 
-/// Questions to the runs.
+/// Queries about the runs.
 class Points {
  public:
   explicit Points(const Measured& measured) : measured_(measured) {}
@@ -79,7 +79,7 @@ class Points {
     if (found == nullptr) return std::nullopt;
     return mean_of(found->cer);
   }
-  /// The waiting times that a learner was run with, in order.
+  /// The waiting times of a learner's runs, in ascending order.
   std::vector<std::int64_t> waits(const std::string& learner, std::int64_t h) const {
     std::vector<std::int64_t> waits;
     for (const auto& [point, runs] : measured_)
@@ -103,7 +103,7 @@ Claim intermediate_wait(const Points& points, const std::string& paper) {
   ClaimMaker claim("An intermediate wait is best for small models (SM h=4, CER by wait)", paper);
   const auto waits = points.waits("SM", kSmall);
   if (waits.size() < 3) return claim.finish();
-  std::int64_t best = waits[1];  // of those between the least and the most
+  std::int64_t best = waits[1];  // among the waits between the shortest and the longest
   for (std::int64_t wait : waits) {
     const Mean cer = *points.cer({"SM", kSmall, wait});
     claim.show("w=" + std::to_string(wait) + ": " + shown(cer, 2));
@@ -114,7 +114,7 @@ Claim intermediate_wait(const Points& points, const std::string& paper) {
   return claim.finish();
 }
 
-// From the second waiting time on, waiting longer is worse.
+// The claim: from the second waiting time on, waiting longer is worse.
 Claim small_waits(const Points& points, const std::string& paper) {
   ClaimMaker claim("Small waits suffice for large models (SM h=64, CER by wait)", paper);
   const auto waits = points.waits("SM", kLarge);
@@ -159,7 +159,7 @@ Claim ensembles(const Points& points, std::int64_t wait, const std::string& pape
   return claim.finish();
 }
 
-/// A learner of the same waiting time whose `cost` is no more, with the least CER; null without one.
+/// The learner with the lowest CER among those of the same waiting time whose `cost` is not larger; null if there is none.
 template <class Allowed>
 const PaperPoint* best_within(const Points& points, const PaperPoint& point, double MeasuredPoint::*cost,
                               const Allowed& allowed) {
@@ -250,7 +250,7 @@ std::vector<Claim> cifar10_claims(const Points& points) {
           sequential(points, "SM h=4, k=100: .5551 (w=2), i.i.d. .4437; SM h=64: .2649, .1133; Ens4 h=64: .2159, .0809")};
 }
 
-/// What the paper concludes about a data set.
+/// The paper's conclusions about a data set.
 struct PaperClaims {
   std::string data_set;
   std::vector<Claim> (*check)(const Points&);
@@ -297,7 +297,7 @@ std::string markdown_table(std::span<const Claim> claims) {
   for (const Claim& claim : claims) {
     const char* verdict = claim.verdict == Verdict::holds      ? "holds"
                           : claim.verdict == Verdict::does_not ? "does not hold"
-                                                               : "cannot be told";
+                                                               : "undecided";
     table += "| " + claim.sentence + " | " + claim.paper + " | " + claim.ours + " | " + verdict + " |\n";
   }
   return table;

@@ -66,13 +66,13 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
   const nlohmann::json here = {
       {"device", info.device}, {"level", info.level}, {"hardware", info.hardware}, {"version", version()}};
   if (!history_.empty() && history_.back() != here)
-    console.warn("this run goes on elsewhere: was " + history_.back().dump() + ", is " + here.dump() +
-                 "; its numbers are not those of either alone");
+    console.warn("this run continues on another device or version: was " + history_.back().dump() + ", is " + here.dump() +
+                 "; its numbers differ from those of a run on either of them");
   if (history_.empty() || history_.back() != here) history_.push_back(here);
   try {
     for (auto t = static_cast<std::int64_t>(records_.size()) + 1; t <= stream_.size(); ++t) arrive(t, directory, console);
   } catch (const Error&) {
-    settle(directory);  // what the run has reached before it failed
+    settle(directory);  // keeps the records that were judged before the failure
     throw;
   }
   finish(directory, console);
@@ -91,20 +91,20 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   seconds_before_ = json_number(state, "seconds");
   history_ = json_member(state, "history");
   learner_->load(std::move(checkpoint.tensors), json_member(state, "learner"));
-  // Nothing is cut before all else has turned out well.
+  // Records are removed last, once everything else has succeeded.
   records_ = directory.go_back_to(checkpoint.mark);
   for (const MegaBatchRecord& record : records_) cer_ += judged_by(record);
 }
 
 void AnytimeRun::require_same_data(const nlohmann::json& state) const {
-  if (!state.contains("data_sha256")) return;  // of a version before
+  if (!state.contains("data_sha256")) return;  // saved by an earlier version
   if (const std::string before = json_text(state, "data_sha256"); before != data_sha256_)
-    fail(ErrorKind::data, "the data set ", config_.stream.dataset,
-         " is not the one that this run began with: its content has ", "SHA-256 ", data_sha256_, ", it was ", before,
-         " when the checkpoint was saved; bring the files back, or start again with another --out");
+    fail(ErrorKind::data, "the data set ", config_.stream.dataset, " has changed since this run began: its content has ",
+         "SHA-256 ", data_sha256_, ", it was ", before,
+         " when the checkpoint was saved; restore the files, or start again with another --out");
 }
 
-// Judges the learner as it is now, or begins to: settle() has the result.
+// Tests the learner in its present state, or starts a test whose result settle() collects.
 void AnytimeRun::judge(std::int64_t updates_done) {
   struct TakeBack {
     Context& context;
@@ -115,8 +115,8 @@ void AnytimeRun::judge(std::int64_t updates_done) {
     const ProfileSpan span(test_context_, "test evaluation");
     return evaluate();
   };
-  // Beside the next update if that is the longer of the two: a training sample costs about three evaluations. Otherwise all
-  // threads judge first.
+  // The test runs at the same time as the next update if the update takes longer: a training sample costs about three
+  // evaluations. Otherwise all threads test first.
   const auto tested = static_cast<double>(test_indices_.count());
   if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
     context_.lend_threads(1);
@@ -124,7 +124,7 @@ void AnytimeRun::judge(std::int64_t updates_done) {
       judging_ = std::async(std::launch::async, work);
       return;
     } catch (const std::system_error&) {
-      context_.lend_threads(0);  // the system starts no more threads: this one judges
+      context_.lend_threads(0);  // the system starts no more threads: this one tests
     }
   }
   take(work());
@@ -135,7 +135,7 @@ void AnytimeRun::take(const Score& test) {
   judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
 }
 
-// Waits for the evaluation under way, and writes the records that it judges.
+// Waits for the evaluation that is running, and writes the records that needed its result.
 void AnytimeRun::settle(RunDirectory& directory) {
   if (judging_.valid()) take(judging_.get());
   for (MegaBatchRecord& record : waiting_) {
@@ -186,7 +186,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
 }
 
 void AnytimeRun::stop(RunDirectory& directory, Console& console) {
-  console.say("interrupted: saving; a second signal ends the run without that");
+  console.say("interrupted: saving; a second signal ends the run without saving");
   save(directory);
   throw Interrupted{};
 }
@@ -222,7 +222,7 @@ void AnytimeRun::finish(RunDirectory& directory, Console& console) {
   result["threads"] = context_.threads();
   result["seed"] = config_.seed;
   result["version"] = version();
-  if (history_.size() > 1) result["history"] = history_;  // the run went on elsewhere
+  if (history_.size() > 1) result["history"] = history_;  // the run continued on another device or version
   directory.write_result(std::move(result));
   console.finish(aggregates, records_, directory.path());
 }

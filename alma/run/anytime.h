@@ -12,24 +12,24 @@
 
 namespace alma {
 
-/// Thrown out of a run that was interrupted, after it has saved.
+/// Thrown by a run that was interrupted, after it has saved.
 struct Interrupted {};
 
 /// Anytime learning at macroscale, Algorithm 1 of Caccia et al. 2022: mega-batches arrive one after the other, the learner
-/// waits, collects and updates, and the environment judges it after each arrival. The test set is touched here alone.
+/// waits, collects and updates, and the environment tests it after each arrival. Only this class uses the test set.
 class AnytimeRun {
  public:
   /// `context` outlives the run.
   AnytimeRun(const Config& config, Context& context, const Task& task);
 
-  /// For the start-up table; threads and folder are the caller's to fill in.
+  /// The facts for the start-up table; the caller fills in threads and folder.
   RunFacts facts();
-  /// From the last checkpoint of the directory, if there is one, to the end of the stream; then writes result.json.
+  /// Runs from the last checkpoint of the directory, if there is one, to the end of the stream; then writes result.json.
   /// Throws Interrupted when a signal has arrived (the state is saved), and Error when the run fails.
   void run(RunDirectory& directory, Console& console);
 
  private:
-  /// The test result that holds between updates.
+  /// The test result, which holds until the next update.
   struct Judgement {
     double measured = 0;  // the error or the perplexity
     std::optional<double> loss;
@@ -53,8 +53,8 @@ class AnytimeRun {
   InputDescription input_;
   std::string data_sha256_;
   std::shared_ptr<const Samples> train_;
-  // The test set and who is judged on it live in a context of their own where one can work beside the training: judging then
-  // overlaps with the next update. Elsewhere it is the training's.
+  // The context of the test set and of the tested copy of the learner. Where the device allows a second context, the test
+  // overlaps with the next update; elsewhere this is the context of the training.
   std::unique_ptr<Context> beside_;
   Context& test_context_;
   std::shared_ptr<const Samples> test_;
@@ -64,17 +64,17 @@ class AnytimeRun {
   std::unique_ptr<Learner> learner_;
 
   std::unique_ptr<CheckpointStore> store_;
-  std::vector<MegaBatchRecord> records_;  // of the mega-batches that have been judged
+  std::vector<MegaBatchRecord> records_;  // of the mega-batches that have been tested
   Judgement judgement_;
   Cost cost_;                                         // of finished updates
   double cer_ = 0;                                    // so far
-  double samples_ = 0;                                // planned for the updates before the one under way
+  double samples_ = 0;                                // planned for the updates before the current one
   double samples_planned_ = 0;                        // for all updates
-  nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has worked on
+  nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has used
   double seconds_before_ = 0;                         // of earlier processes
   double started_ = 0, last_save_ = 0;                // steady clock
-  std::vector<MegaBatchRecord> waiting_;              // judged by the evaluation under way; not written yet
-  std::future<Score> judging_;                        // last: its thread ends before what it uses goes
+  std::vector<MegaBatchRecord> waiting_;              // waiting for the evaluation that is running; not written yet
+  std::future<Score> judging_;  // last member: its thread ends before the data that it uses is destroyed
 };
 
 }  // namespace alma

@@ -21,7 +21,7 @@ constexpr const char* kPrevious = "state.previous.json";
 
 std::string weights_name(std::int64_t generation) { return "weights-" + std::to_string(generation) + ".safetensors"; }
 
-// The generation in a file name, or nothing if it is another file.
+// The generation in a file name; nothing for other files.
 std::optional<std::int64_t> generation_of(const std::string& name) {
   constexpr std::string_view prefix = "weights-";
   if (!name.starts_with(prefix)) return {};
@@ -31,15 +31,15 @@ std::optional<std::int64_t> generation_of(const std::string& name) {
   return name == weights_name(generation) ? std::optional(generation) : std::nullopt;
 }
 
-// The text of a state file. Its checksum is that of the same text without a checksum, and it has one spelling only, so that
-// any byte that differs shows.
+// The text of a state file. Its checksum is that of the same text without a checksum, and the text has only one spelling, so
+// that every changed byte is detected.
 std::string with_checksum(json body) {
   body.erase("sha256");
   body["sha256"] = sha256(body.dump(2));
   return body.dump(2) + "\n";
 }
 
-// Also checks the size, since most damage shows there.
+// The SHA-256 of a file. Also checks the size, which detects most damage.
 std::string file_sha256(const fs::path& path, std::uint64_t expected_bytes) {
   std::optional<File> file = open_plain_file(path);
   if (!file) fail(ErrorKind::data, path.string(), " is missing");
@@ -51,9 +51,9 @@ std::string file_sha256(const fs::path& path, std::uint64_t expected_bytes) {
   return sum.hex();
 }
 
-// The tensor file that a state file names.
+// The tensor file that is named by a state file.
 struct NamedWeights {
-  bool known = false;  // false: the file is there and cannot be read or understood now
+  bool known = false;  // false: the file exists but cannot be read or parsed now
   std::string file;    // empty: there is no state file
 };
 NamedWeights named_weights(const fs::path& state) {
@@ -76,7 +76,7 @@ struct CheckpointStore::State {
 
 bool CheckpointStore::exists() const { return fs::exists(folder_ / kCurrent) || fs::exists(folder_ / kPrevious); }
 
-// Reads a state file and checks it and its tensor file. Throws Error (data) saying which of the two is damaged, and how.
+// Reads a state file and checks it and its tensor file. Throws Error (data) that names the damaged one and the damage.
 CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const try {
   const auto text = read_plain_file(path);
   if (!text) fail(ErrorKind::data, path.string(), " cannot be read: ", system_error_text(ENOENT));
@@ -84,7 +84,7 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   if (!body.is_object()) throw JsonError("not a JSON object");
   if (with_checksum(body) != *text) fail(ErrorKind::data, path.string(), " does not match the checksum in it");
   if (const std::int64_t format = json_integer(body, "format"); format != kFormat)
-    fail(ErrorKind::data, path.string(), " is of format ", format, ", this version reads ", kFormat);
+    fail(ErrorKind::data, path.string(), " has format ", format, ", this version reads ", kFormat);
   State state;
   state.state = json_member(body, "state");
   state.mark.metrics_bytes = static_cast<std::uint64_t>(json_integer(body, "metrics_bytes", 0));
@@ -94,7 +94,7 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   const json& weights = json_member(body, "weights");
   const std::string name = json_text(weights, "file");
   if (!generation_of(name))
-    fail(ErrorKind::data, path.string(), " names ", name, ", which is no tensor file of a checkpoint");
+    fail(ErrorKind::data, path.string(), " names ", name, ", which is not a tensor file of a checkpoint");
   state.weights = folder_ / name;
   const std::string sum = file_sha256(state.weights, static_cast<std::uint64_t>(json_integer(weights, "bytes", 0)));
   if (const std::string expected = json_text(weights, "sha256"); sum != expected)
@@ -104,7 +104,7 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   fail(ErrorKind::data, path.string(), ": ", error.what());
 }
 
-// Makes the generation in state.json the previous one - unless it is damaged: then the one before stays.
+// Makes the generation in state.json the previous one. If it is damaged, the present previous generation stays.
 void CheckpointStore::keep_current() {
   if (!intact_ && fs::exists(folder_ / kCurrent)) {
     try {
@@ -121,9 +121,9 @@ void CheckpointStore::keep_current() {
 
 void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& state, const RunMark& mark) {
   std::error_code error;
-  fs::create_directory(folder_, error);  // not what it lies in: that was moved away, if it is not there
-  if (error) fail("cannot make the folder ", folder_.string(), ": ", error.message());
-  std::int64_t generation = 1;  // above everything there, a file left by a killed save included
+  fs::create_directory(folder_, error);  // not the run directory above it: if that is missing, it was moved away
+  if (error) fail("cannot create the folder ", folder_.string(), ": ", error.message());
+  std::int64_t generation = 1;  // above all existing generations, including a file left by a killed save
   for (const auto& entry : fs::directory_iterator(folder_))
     if (const auto found = generation_of(entry.path().filename().string())) generation = std::max(generation, *found + 1);
 
@@ -155,10 +155,11 @@ void CheckpointStore::save(const std::vector<NamedTensor>& tensors, const json& 
   remove_old_generations();
 }
 
-// Everything that neither state file names, and what a killed process has begun. What cannot be removed does no harm.
+// Removes the files that neither state file names, and those of killed processes. A file that cannot be removed
+// does no harm.
 void CheckpointStore::remove_old_generations() const {
   const NamedWeights current = named_weights(folder_ / kCurrent), previous = named_weights(folder_ / kPrevious);
-  if (!current.known || !previous.known) return;  // what they name must stay; the next save looks again
+  if (!current.known || !previous.known) return;  // the files that they name must stay; the next save tries again
   std::error_code ignored;
   std::vector<fs::path> old;
   for (fs::directory_iterator entry(folder_, ignored), end; entry != end; entry.increment(ignored)) {
@@ -180,7 +181,7 @@ Checkpoint CheckpointStore::newest(Context* context) {
       if (damage.empty()) {
         intact_ = found.generation;
       } else {
-        checkpoint.note = "the newest checkpoint is damaged: " + damage + "; going on from the one before, " +
+        checkpoint.note = "the newest checkpoint is damaged: " + damage + "; continuing from the previous one, " +
                           found.weights.filename().string();
       }
       return checkpoint;

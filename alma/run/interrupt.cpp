@@ -18,7 +18,7 @@ constexpr std::int64_t kOneRequest = 100'000'000;  // nanoseconds
 
 // A signal handler may only touch lock-free atomics.
 std::atomic<bool> caught{false};
-std::array<std::atomic<std::int64_t>, NSIG> first_times{};  // nanoseconds; 0: not yet
+std::array<std::atomic<std::int64_t>, NSIG> first_times{};  // in nanoseconds; 0: no signal yet
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 void take_note(int signal) {

@@ -12,8 +12,8 @@ namespace alma {
 
 namespace {
 
-// The records of a run that has its result: nothing to compute, so neither data nor device are needed. All of the folder is
-// verified. A result that was damaged is made again from the checkpoint.
+// The records of a run that has its result: there is nothing to compute, so neither data nor a device is needed. The whole
+// folder is verified. A damaged result is computed again from the checkpoint.
 std::optional<RunRecord> find_finished(const RunDirectory& directory, Console& console) try {
   std::optional<RunRecord> run = read_finished_run(directory.path());
   CheckpointStore store(directory.checkpoint_folder());
@@ -23,7 +23,7 @@ std::optional<RunRecord> find_finished(const RunDirectory& directory, Console& c
   directory.require(checkpoint.mark);
   return run;
 } catch (const DamagedResult& error) {
-  console.warn(std::string(error.what()) + "; it is made again");
+  console.warn(std::string(error.what()) + "; it is computed again");
   return std::nullopt;
 }
 
@@ -34,7 +34,7 @@ int show_finished(const RunRecord& run, const RunOptions& options, Console& cons
   return 0;
 }
 
-// The profile of a run that was interrupted or has failed: what is wrong with the profile must not hide that.
+// Writes the profile of a run that was interrupted or has failed; an error of the profile must not hide the run's own.
 void save_profile_of_part(const Profiler& profiler, const ProfileFacts& facts, const RunDirectory& directory,
                           Console& console) {
   try {
@@ -58,7 +58,7 @@ int run_command(const RunOptions& options) {
   }
   std::optional<Profiler> profiler;
   if (options.profile) profiler.emplace();
-  // Whatever can be wrong with device, data and settings shows before a folder is made.
+  // Errors in device, data and settings are found before a folder is created.
   Context context(options.device, options.threads, {profiler ? &*profiler : nullptr, "training"});
   if (const std::string few = thread_shortage(options.threads, context.threads()); !few.empty()) console.warn(few);
   if (options.config.train.graph && !context.backend().has_graphs())
@@ -83,7 +83,7 @@ int run_command(const RunOptions& options) {
     run.run(directory, console);
   } catch (const Interrupted&) {
     console.end_line();
-    console.warn("interrupted and saved; go on with: alma run --resume --out " + directory.path().string());
+    console.warn("interrupted and saved; continue with: alma run --resume --out " + directory.path().string());
     if (profiler) save_profile_of_part(*profiler, profile_facts, directory, console);
     return 130;
   } catch (...) {

@@ -9,7 +9,7 @@
 
 namespace alma {
 
-/// One run, as `alma run` and the workers of a sweep do it, with the configuration resolved.
+/// The options of one run, as done by `alma run` and by the workers of a sweep; the configuration is resolved.
 struct RunOptions {
   Config config;
   std::string device = "auto";
@@ -17,10 +17,10 @@ struct RunOptions {
   std::filesystem::path out;
   OpenMode mode = OpenMode::create_free;  // RunDirectory(out, config, mode)
   bool quiet = false;
-  bool profile = false;                           // profile.json and profile.txt, in the run directory
-  std::function<void(const Progress&)> listener;  // of a program that shows progress itself
+  bool profile = false;                           // write profile.json and profile.txt into the run directory
+  std::function<void(const Progress&)> listener;  // for a program that shows progress itself
 };
-/// Returns the exit code: 0, or 130 if it was interrupted and has saved; anything else that goes wrong is thrown.
+/// Does the run. Returns the exit code: 0, or 130 if it was interrupted and has saved; every other failure is thrown.
 int run_command(const RunOptions& options);
 
 }  // namespace alma

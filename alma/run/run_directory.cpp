@@ -47,7 +47,7 @@ std::string describe_writer(const fs::path& lock) try {
   return "another process";
 }
 
-// "new/" and "new/." are "new".
+// "new/" and "new/." name the folder "new".
 fs::path without_end(fs::path path) {
   while (path.has_parent_path() && path != path.parent_path() && (!path.has_filename() || path.filename() == "."))
     path = path.parent_path();
@@ -58,7 +58,7 @@ void remove_empty(const std::vector<fs::path>& folders) {
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) ::rmdir(folder->c_str());
 }
 
-// What is not there of a folder and those above it is made; returns that, the outermost first.
+// Creates a folder and the missing ones above it; returns those that it has created, the outermost first.
 std::vector<fs::path> make_folders(const fs::path& path) {
   std::vector<fs::path> missing, made;
   std::error_code error;
@@ -66,15 +66,15 @@ std::vector<fs::path> make_folders(const fs::path& path) {
     missing.push_back(part);
   for (auto part = missing.rbegin(); part != missing.rend(); ++part) {
     if (fs::create_directory(*part, error)) made.push_back(*part);
-    if (!error || fs::exists(fs::symlink_status(*part))) continue;  // by another process meanwhile
+    if (!error || fs::exists(fs::symlink_status(*part))) continue;  // created by another process meanwhile
     remove_empty(made);
-    fail(ErrorKind::usage, "cannot make the run directory ", path.string(), ": ", error.message(),
-         "; expected a folder that can be written, choose another --out");
+    fail(ErrorKind::usage, "cannot create the run directory ", path.string(), ": ", error.message(),
+         "; choose a writable folder with --out");
   }
   return made;
 }
 
-// Nothing is lost with it: it is empty, or a run was killed in it before it began.
+// A folder that holds nothing of value: it is empty, or a run was killed in it before it began.
 bool is_unbegun(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -88,8 +88,8 @@ bool is_unbegun(const fs::path& folder) {
 [[noreturn]] void fail_taken(const fs::path& path) {
   const bool is_run = fs::exists(path / kConfig) && fs::exists(path / kMetrics);
   fail(ErrorKind::usage, "the run directory ", path.string(), " exists already",
-       is_run ? "; add --resume to go on with it, or choose another --out"
-              : " and holds something else; choose another --out, or an empty folder");
+       is_run ? "; add --resume to continue it, or choose another --out"
+              : " and contains other files; choose another --out, or an empty folder");
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ RunDirectory::RunDirectory(const fs::path& path, const Config& config, OpenMode 
   }
 }
 
-// False if the name is taken.
+// Returns false if the name is taken.
 bool RunDirectory::begin(const Config& config, OpenMode mode) {
   const std::vector<fs::path> made = make_folders(path_);
   const bool is_new = !made.empty() && made.back() == path_;
@@ -120,8 +120,8 @@ bool RunDirectory::begin(const Config& config, OpenMode mode) {
   bool creating = false;
   try {
     take_lock();
-    // Of processes that want the same folder, the one with the lock creates the run; a folder without configuration is left
-    // of one that was killed before.
+    // If several processes want the same folder, the one that has the lock creates the run; a folder without a configuration
+    // is what a killed process left.
     const bool begun = fs::exists(path_ / kConfig);
     if (begun && mode != OpenMode::ensure) {
       lock_.reset();
@@ -149,7 +149,7 @@ bool RunDirectory::begin(const Config& config, OpenMode mode) {
   }
 }
 
-// The configuration comes last: with it the run has begun.
+// The configuration is written last: its presence marks a run that has begun.
 void RunDirectory::create(const Config& config) {
   for (const auto& entry : fs::directory_iterator(path_))
     if (is_temporary(entry.path())) fs::remove(entry.path());
@@ -162,15 +162,15 @@ void RunDirectory::check_resumable(const Config& config) {
   const Config there = read_run_config(path_);
   config_ = write_config(config);
   if (!fs::exists(path_ / kMetrics) && !fs::exists(path_ / kLock) && !fs::exists(checkpoint_folder()))
-    fail(ErrorKind::usage, path_.string(), " is no run directory: it has a config.toml, but no metrics.jsonl",
+    fail(ErrorKind::usage, path_.string(), " is not a run directory: it has a config.toml, but no metrics.jsonl",
          "; expected a folder made by `alma run`");
   const auto found = differences(there, config);
   if (found.empty()) return;
   std::ostringstream text;
   text << "cannot resume " << path_.string() << " with another configuration:";
   for (const auto& [key, in_folder, given] : found)
-    text << "\n  " << key << " is " << in_folder << " there, " << given << " was given";
-  text << "\nresume with the same configuration (leave CONFIG and --set out), or choose another --out";
+    text << "\n  " << key << " is " << in_folder << " in its config.toml, " << given << " was given";
+  text << "\nresume with the same configuration (leave out CONFIG and --set), or choose another --out";
   fail(ErrorKind::usage, text.str());
 }
 
@@ -179,15 +179,16 @@ void RunDirectory::take_lock() {
   try {
     lock_.emplace(path);
   } catch (const Error& error) {
-    fail(ErrorKind::usage, "cannot write in the run directory ", path_.string(), ": ", error.what(),
-         "; expected a folder that can be written");
+    fail(ErrorKind::usage, "cannot write to the run directory ", path_.string(), ": ", error.what(),
+         "; expected a writable folder");
   }
   const FileLock::State state = lock_->take();
   if (state == FileLock::State::busy)
-    throw HasWriter(ErrorKind::usage, "the run directory " + path_.string() + " has a writer: " + describe_writer(path) +
-                                          "; wait until it has ended, or choose another --out");
+    throw HasWriter(ErrorKind::usage, "the run directory " + path_.string() + " is in use by " + describe_writer(path) +
+                                          "; wait for it to end, or choose another --out");
   if (state == FileLock::State::unsupported)
-    warning_ = "the file system of " + path_.string() + " knows no locks: let no other process work on this run";
+    warning_ = "the file system of " + path_.string() +
+               " does not support locks: make sure that no other process works on this run";
   lock_->write(this_writer());
 }
 
@@ -199,17 +200,17 @@ void RunDirectory::open_metrics(int flags) {
   metrics_sum_->add(text);
 }
 
-// A run that was killed before it had records has none to miss.
+// A run that was killed before its first record has no metrics.jsonl; that is no loss.
 void RunDirectory::open_begun() {
   const fs::path path = path_ / kMetrics;
   const bool missing = !fs::exists(path);
   if (missing && (fs::exists(checkpoint_folder()) || fs::exists(path_ / kResult)))
     fail(ErrorKind::data, path.string(),
-         " is missing, although the run has saved; restore it, or start again with another --out");
+         " is missing, although the run has a checkpoint; restore it, or start again with another --out");
   open_metrics(missing ? O_CREAT : 0);
 }
 
-// Records, checkpoint and result must not part.
+// Records, checkpoint and result must stay in one folder.
 void RunDirectory::require_records_here() const {
   struct stat here {
   }, open{};
@@ -218,7 +219,7 @@ void RunDirectory::require_records_here() const {
       here.st_dev != open.st_dev)
     fail("the run directory ", path_.string(),
          " is no longer the one that this run writes: it was moved, removed or replaced",
-         "; put it back, then go on with: alma run --resume --out ", path_.string());
+         "; put it back, then continue with: alma run --resume --out ", path_.string());
   if (metrics_->size() != metrics_bytes_)
     fail(path.c_str(), " has ", metrics_->size(), " bytes, this run has written ", metrics_bytes_,
          ": another program has changed it; restore the file, or start again with another --out");
@@ -241,7 +242,8 @@ void RunDirectory::append(const MegaBatchRecord& record) {
     metrics_->write(line);
   } catch (const Error& error) {
     const bool restored = ::ftruncate(metrics_->descriptor(), static_cast<off_t>(metrics_bytes_)) == 0;
-    fail(error.what(), restored ? "" : " (its last line is cut)", "; go on with: alma run --resume --out ", path_.string());
+    fail(error.what(), restored ? "" : " (its last line is incomplete)", "; continue with: alma run --resume --out ",
+         path_.string());
   }
   metrics_bytes_ += line.size();
   metrics_sum_->add(line);
@@ -252,13 +254,13 @@ void RunDirectory::require(const RunMark& mark) const {
   std::string found;
   const std::string text = read_plain_file(path).value_or("");
   if (text.size() < mark.metrics_bytes) {
-    found = "\n  " + path.string() + " has " + std::to_string(text.size()) + " bytes, the checkpoint counts on " +
+    found = "\n  " + path.string() + " has " + std::to_string(text.size()) + " bytes, the checkpoint expects " +
             std::to_string(mark.metrics_bytes);
   } else if (!mark.metrics_sha256.empty()) {
     const std::string sum = sha256(std::string_view(text).substr(0, mark.metrics_bytes));
     if (sum != mark.metrics_sha256)
       found = "\n  " + path.string() + " was changed: its first " + std::to_string(mark.metrics_bytes) +
-              " bytes have SHA-256 " + sum + ", the checkpoint counts on " + mark.metrics_sha256;
+              " bytes have SHA-256 " + sum + ", the checkpoint expects " + mark.metrics_sha256;
   }
   const ErrorKind kind = found.empty() ? ErrorKind::usage : ErrorKind::data;
   if (!mark.config.empty())
@@ -266,8 +268,8 @@ void RunDirectory::require(const RunMark& mark) const {
       if (key != "train.checkpoint_seconds")  // no number depends on it
         found += "\n  " + (path_ / kConfig).string() + " was changed: " + key + " was " + saved + ", is " + there;
   if (!found.empty())
-    fail(kind, path_.string(), " is not as it was when its checkpoint was saved:", found,
-         "\nrestore what was changed, or start again with another --out");
+    fail(kind, path_.string(), " has changed since its checkpoint was saved:", found,
+         "\nrestore the files, or start again with another --out");
 }
 
 std::vector<MegaBatchRecord> RunDirectory::go_back_to(const RunMark& mark) {
@@ -285,7 +287,7 @@ std::vector<MegaBatchRecord> RunDirectory::go_back_to(const RunMark& mark) {
 
 void RunDirectory::start_over() {
   if (fs::exists(path_ / kResult))
-    fail(ErrorKind::data, path_.string(), " holds the result of a run, but no checkpoint; its records are left as they are",
+    fail(ErrorKind::data, path_.string(), " holds the result of a run, but no checkpoint; its records are left unchanged",
          "; restore the checkpoint, or start again with another --out");
   cut(0);
 }
@@ -321,8 +323,8 @@ Config read_run_config(const fs::path& run_directory) {
   const fs::path path = run_directory / kConfig;
   const auto text = read_plain_file(path, kLargestConfig);
   if (!text)
-    fail(ErrorKind::usage, run_directory.string(), " is no run directory: it has no config.toml",
-         "; expected a folder made by `alma run` (a run begins without --resume, in a new or an empty folder)");
+    fail(ErrorKind::usage, run_directory.string(), " is not a run directory: it has no config.toml",
+         "; expected a folder made by `alma run` (to start a run, leave out --resume and name a new or empty folder)");
   return parse_config(*text, path.string());
 }
 

@@ -19,7 +19,7 @@ namespace {
   fail(ErrorKind::data, file.string(), ": ", what);
 }
 
-/// result.json must say what the records give.
+/// Checks that result.json has the value that the records give.
 void check_measure(const fs::path& file, const std::string& name, double value, double expected) {
   if (!(std::abs(value - expected) <= 1e-9 * expected))
     damaged(file, name + " is " + std::to_string(value) + ", the records in metrics.jsonl give " + std::to_string(expected));
@@ -38,7 +38,7 @@ void check_measures(const fs::path& file, const nlohmann::json& result, const Ag
   }
 }
 
-// The records, of all mega-batches; returns the text of their file.
+// Reads the records of all mega-batches; returns the text of their file.
 std::string read_records(RunRecord& run) {
   const fs::path file = run.folder / "metrics.jsonl";
   const auto text = read_plain_file(file);
@@ -47,7 +47,7 @@ std::string read_records(RunRecord& run) {
   if (static_cast<std::int64_t>(run.records.size()) != run.config.stream.mega_batches)
     damaged(file, std::to_string(run.records.size()) + " mega-batches, config.toml has " +
                       std::to_string(run.config.stream.mega_batches));
-  if (text->back() != '\n') damaged(file, "the last line is cut");
+  if (text->back() != '\n') damaged(file, "the last line is incomplete");
   run.measures = aggregate(run.records, run.config.learner.wait);
   if (run.measures.of_language() != (data_kind(run.config).input == Input::text))
     damaged(file, std::string(run.measures.of_language() ? "perplexities" : "errors") +
@@ -77,10 +77,10 @@ std::optional<RunRecord> read_finished_run(const fs::path& folder) {
   const std::string records = read_records(run);
   try {
     check_measures(result_file, result, run.measures);
-    // A version before has written no sum.
+    // Earlier versions have written no checksum.
     if (result.contains("metrics_sha256"))
       if (const std::string sum = sha256(records), expected = json_text(result, "metrics_sha256"); sum != expected)
-        damaged(folder / "metrics.jsonl", "was changed: it has SHA-256 " + sum + ", result.json was made of " + expected);
+        damaged(folder / "metrics.jsonl", "was changed: it has SHA-256 " + sum + ", result.json expects " + expected);
   } catch (const JsonError& error) {
     throw DamagedResult(ErrorKind::data, result_file.string() + ": not the result of a run: " + error.what());
   }

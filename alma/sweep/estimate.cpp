@@ -14,7 +14,7 @@ namespace alma {
 namespace {
 
 constexpr double kSeconds = 0.5;
-constexpr std::int64_t kSteps = 3;  // at least, the first of which does not count
+constexpr std::int64_t kSteps = 3;  // least number of steps; the first is not timed
 
 struct Enough {};
 
@@ -56,7 +56,7 @@ Probe probe(const Config& config, const std::string& device, int threads) {
   result.test_samples = test->count();
   result.macs_per_sample = learner->macs_per_sample(*train);
   result.parameters = learner->parameters();
-  // Of the first tenth of the data at most: as if validation did not exist, since its share is known.
+  // Uses at most the first tenth of the data, and no validation, whose share is known.
   MegaBatch some;
   for (std::int32_t i = 0; i < std::max<std::int64_t>(1, train->count() / 10); ++i) some.train.push_back(i);
   result.seconds_to_train = seconds_to_train(*learner, *train, some);
@@ -107,7 +107,7 @@ Estimate estimate(const Config& config, const Probe& probe) {
   result.seconds = trained * probe.seconds_to_train + tested * probe.seconds_to_test;
   result.bytes = probe.bytes;
   const std::int64_t first = count_models(config, 0), last = count_models(config, schedule.updates());
-  if (last > first)  // the models that it gets have as many parameters each as the first ones
+  if (last > first)  // each new model has as many parameters as the first ones
     result.bytes += static_cast<double>(last - first) / static_cast<double>(first) * static_cast<double>(probe.parameters) *
                     sizeof(float);
   return result;

@@ -28,13 +28,13 @@ constexpr std::size_t kMostPoints = 100'000;
 /// Overrides as `--set` takes them, each value as write_config() writes it: "learner.wait=10".
 using Sets = std::vector<std::string>;
 
-/// Sets of which one at a time holds.
+/// An axis: sets of overrides, one of which is used at a time.
 using Axis = std::vector<Sets>;
 
-/// A key and the values of which a point has one.
+/// A key and its values; each point has one of them.
 struct Condition {
   std::string key;
-  std::vector<std::string> values;  // as list_config() writes them
+  std::vector<std::string> values;  // in the form of list_config()
 };
 struct Exclusion {
   std::vector<Condition> conditions;
@@ -45,13 +45,13 @@ struct Entry {
   std::string key;
   const toml::node* value;
 
-  bool operator<(const Entry& other) const {  // by its place in the file
+  bool operator<(const Entry& other) const {  // ordered by the place in the file
     const auto &a = value->source().begin, &b = other.value->source().begin;
     return std::tie(a.line, a.column) < std::tie(b.line, b.column);
   }
 };
 
-// A value as a message shows it.
+// The text of a value for messages.
 std::string to_toml(const toml::node& value) {
   if (const auto* text = value.as_string()) return toml_string(text->get());
   std::ostringstream text;
@@ -151,7 +151,7 @@ class GridReader {
     base_name_ = "alma's " + file;
   }
 
-  // No key decides twice.
+  // Checks that no key is given twice.
   void claim(const Entry& entry, std::map<std::string, std::string>& claimed) const {
     const auto [first, is_new] = claimed.try_emplace(entry.key, where(*entry.value));
     if (!is_new)
@@ -159,7 +159,7 @@ class GridReader {
            "); expected it in one place of [set], [axes] and [[zip]], and once in an [[exclude]]");
   }
 
-  // The value of a key, read and checked as in a configuration, as write_config() writes it.
+  // Reads and checks the value of a key as in a configuration; returns it in the form of write_config().
   std::string value_text(const std::string& full_name, const toml::node& node) const {
     const Key& key = find_key(full_name, where(node));
     Config config;
@@ -220,7 +220,7 @@ class GridReader {
     for (const Entry& entry : entries) {
       claim(entry, claimed);
       Condition condition{entry.key, {}};
-      // One value or an array of them; of a key whose value is an array itself, an array of arrays.
+      // One value or an array of values; for a key whose value is itself an array, an array of arrays.
       const auto* values = entry.value->as_array();
       const bool is_array = std::holds_alternative<std::vector<double>*>(find_key(entry.key, exclusion.where).field(config));
       if (values != nullptr && values->empty() && !is_array)
@@ -263,7 +263,7 @@ class GridReader {
     }
   }
 
-  /// Notes the exclusions that match in `used`.
+  /// Marks the exclusions that match in `used`.
   bool excluded(const Config& config, std::vector<bool>& used) const {
     if (exclusions_.empty()) return false;
     const std::vector<ConfigValue> values = list_config(config);
@@ -288,14 +288,14 @@ class GridReader {
   Sets always_;
   std::vector<Axis> axes_;
   std::vector<Exclusion> exclusions_;
-  std::map<std::string, std::string> claimed_;  // keys of [set], [axes] and [[zip]], and where they stand
+  std::map<std::string, std::string> claimed_;  // keys of [set], [axes] and [[zip]], and their places
 };
 
 }  // namespace
 
 namespace {
 
-/// A label as a part of a file's name: "h=64" as "h64".
+/// A label in a form for file names: "h=64" becomes "h64".
 std::string file_name_part(const std::string& label) {
   std::string part;
   for (const char c : label) {

@@ -8,20 +8,20 @@
 
 namespace alma {
 
-/// A run of a sweep: its configuration, and the name of its run directory, which follows from the configuration alone.
+/// A run of a sweep: its configuration, and the name of its run directory, which depends only on the configuration.
 struct GridPoint {
   std::string name;
   Config config;
 };
 
-/// The runs of a sweep, and what its author should know: an [[exclude]] that matches nothing, combinations that are equal.
+/// The runs of a sweep, and warnings for its author: an [[exclude]] that matches nothing, combinations that are equal.
 struct Grid {
   std::vector<GridPoint> points;
   std::vector<std::string> warnings;
 };
 
-/// "mnist-ens4-h64-w10-s0-1c9f30ab": data set, learner, size of the network, waiting time, replay, seed, and eight digits
-/// of the SHA-256 of all keys that are not the default. Whatever sweep asks for a configuration finds it under this name.
+/// "mnist-ens4-h64-w10-s0-1c9f30ab": data set, learner, size of the network, waiting time, replay, seed, and eight digits of
+/// the SHA-256 of all keys that are not the default. Every sweep that has this configuration finds the run under this name.
 std::string run_name(const Config& config);
 
 /// Reads the grid of a sweep, a TOML file:
@@ -40,12 +40,12 @@ std::string run_name(const Config& config);
 ///     "learner.method" = "ens"
 ///     "learner.wait" = [1]
 ///
-/// Each value is read and checked as one of a configuration. The points come in the order of the file, the last axis
-/// fastest; equal ones once. Throws Error(ErrorKind::usage) with the place of what is wrong; a combination that is no valid
-/// configuration is named.
+/// Each value is read and checked like a value of a configuration. The points come in the order of the file, the last axis
+/// fastest; equal points occur once. Throws Error(ErrorKind::usage) that names the place of the fault, or the combination
+/// that is not a valid configuration.
 Grid load_grid(const std::filesystem::path& path);
 
-/// The same from text; `name` stands for the file in messages, `base` is relative to `folder`.
+/// The same, read from a text; messages call it `name`, and `base` is relative to `folder`.
 Grid parse_grid(std::string_view text, const std::string& name, const std::filesystem::path& folder);
 
 }  // namespace alma

@@ -24,13 +24,13 @@ namespace {
 
 using State = SweepRun::State;
 
-constexpr int kElsewhere = 75;              // exit code of a worker whose run another process has
-constexpr double kSecondsBetweenLooks = 2;  // at runs of other processes
+constexpr int kElsewhere = 75;              // exit code of a worker whose run is in use by another process
+constexpr double kSecondsBetweenLooks = 2;  // checks of runs of other processes
 constexpr int kTickMilliseconds = 200;
-constexpr double kSecondsBetweenStarts = 1;  // of a process for which there was no room
-constexpr int kMostStarts = 5;               // in a row without any run under way
+constexpr double kSecondsBetweenStarts = 1;  // attempts to start a process for which there was no room
+constexpr int kMostStarts = 5;               // consecutive attempts while no run is active
 
-/// Lines of `text` that have ended, from `from` on, which moves behind them.
+/// The complete lines of `text` from position `from` on, which moves behind them.
 std::vector<std::string> whole_lines(const std::string& text, std::size_t& from) {
   std::vector<std::string> lines;
   for (std::size_t end; (end = text.find('\n', from)) != std::string::npos; from = end + 1)
@@ -38,7 +38,7 @@ std::vector<std::string> whole_lines(const std::string& text, std::size_t& from)
   return lines;
 }
 
-/// Waits, but no longer than until an interrupt.
+/// Waits for a time, or until an interrupt.
 void wait(double seconds) {
   const double end = steady_seconds() + seconds;
   while (!interrupted() && steady_seconds() < end) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -53,7 +53,7 @@ std::string describe_failure(const WorkerProcess& worker) {
   std::string killed = std::string("ended by signal: ") + ::strsignal(-worker.code());
   if (worker.code() == -SIGKILL)
     killed += "; the system does that when memory runs out: fewer --jobs, or smaller models, need less";
-  if (!what.empty()) killed += "; its last words: " + what;
+  if (!what.empty()) killed += "; its last output: " + what;
   return killed;
 }
 
@@ -83,7 +83,7 @@ struct Sweep::Measurement {
   std::string error;
 };
 
-// False if it was interrupted.
+// Returns false if it was interrupted.
 bool Sweep::measure(const Config& config, Measurement& measurement) {
   std::unique_ptr<Worker<Probe>> worker;
   for (int attempt = 1; !worker && !interrupted(); ++attempt) {
@@ -190,7 +190,7 @@ void Sweep::start_what_fits() {
   }
 }
 
-// The runs under way may make room when they end, and others' processes may. Without either, runs fail in the end.
+// Active runs, or processes of others, may make room when they end. Without either, the runs fail after a few attempts.
 void Sweep::put_off(const std::string& why) {
   tell_put_off(why);
   next_start_ = steady_seconds() + kSecondsBetweenStarts;
@@ -201,7 +201,7 @@ void Sweep::tell_put_off(const std::string& why) {
   if (!std::exchange(told_, true)) listener_.put_off(why);
 }
 
-// What another process has may be done by now, or have been left.
+// Runs of other processes may be finished by now, or abandoned.
 void Sweep::look_elsewhere() {
   if (steady_seconds() - last_look_ < kSecondsBetweenLooks) return;
   last_look_ = steady_seconds();
@@ -248,7 +248,7 @@ void Sweep::end(SweepRun& run) {
   const std::unique_ptr<Worker<Progress>> worker = std::move(run.worker);
   run.seconds += steady_seconds() - run.started;
   switch (worker->code()) {
-    // Without any progress, another process has ended it in the meantime.
+    // If there was no progress, another process has finished it in the meantime.
     case 0: run.state = worker->report().mega_batches > 0 ? State::done : State::found; break;
     case kElsewhere: run.state = State::elsewhere; return;
     case 130:
@@ -266,7 +266,7 @@ void Sweep::wait_for_news() const {
   std::vector<pollfd> descriptors;
   for (const SweepRun& run : runs_)
     if (run.worker) descriptors.push_back({run.worker->text_descriptor(), POLLIN, 0});
-  // The end of a process closes its pipe; all else can wait for a tick.
+  // The end of a process closes its pipe; everything else can wait for a tick.
   ::poll(descriptors.data(), descriptors.size(), kTickMilliseconds);
 }
 

@@ -23,14 +23,14 @@ void SweepConsole::begin(const Sweep& sweep, const std::filesystem::path& out) {
   name_width_ = names;
   if (options_.out == nullptr) return;
   const std::size_t all = sweep.runs().size(), found = sweep.count(State::found);
-  *options_.out << all << " runs in " << out.string() << ": " << found << " finished before, " << all - found << " to do";
+  *options_.out << all << " runs in " << out.string() << ": " << found << " already finished, " << all - found << " to do";
   if (const auto left = sweep.seconds_left()) *options_.out << ", about " << duration(*left);
   *options_.out << '\n' << std::flush;
 }
 
 void SweepConsole::probing(std::size_t done, std::size_t all) {
   if (options_.out == nullptr || !options_.terminal) return;
-  draw({"measuring what a step costs: " + std::to_string(done + 1) + " of " + std::to_string(all) + " learners"});
+  draw({"measuring the cost of a step: " + std::to_string(done + 1) + " of " + std::to_string(all) + " learners"});
 }
 
 void SweepConsole::warned(const SweepRun& run, const std::string& line) {
@@ -40,7 +40,7 @@ void SweepConsole::warned(const SweepRun& run, const std::string& line) {
 
 void SweepConsole::put_off(const std::string& why) {
   erase();
-  *options_.err << "warning: " << why << "; runs wait until there is room, and are tried again\n" << std::flush;
+  *options_.err << "warning: " << why << "; runs wait, and are tried again when there is room\n" << std::flush;
 }
 
 void SweepConsole::ended(const SweepRun& run) {
@@ -108,13 +108,13 @@ bool SweepConsole::run(Sweep& sweep, const std::filesystem::path& out) {
   const std::size_t failed = sweep.count(State::failed);
   if (failed > 0)
     fail(ErrorKind::failed, failed, " of ", sweep.runs().size(),
-         " runs failed, as said above; the same command tries them again");
+         " runs failed, see above; the same command tries them again");
   return true;
 }
 
 int SweepConsole::interrupted() {
   erase();
-  *options_.err << "warning: interrupted and saved; the same command goes on\n" << std::flush;
+  *options_.err << "warning: interrupted and saved; the same command continues\n" << std::flush;
   return 130;
 }
 

@@ -8,7 +8,7 @@
 
 namespace alma {
 
-/// A sweep as its user sees it: a line for each run that ends and, on a terminal, below them what is under way.
+/// The output of a sweep to its user: a line for each run that ends and, on a terminal, the active runs below them.
 class SweepConsole final : public Sweep::Listener {
  public:
   explicit SweepConsole(const ConsoleOptions& options) : options_(options) {}
@@ -19,12 +19,12 @@ class SweepConsole final : public Sweep::Listener {
   void ended(const SweepRun& run) override;
   void tick() override;
 
-  /// Runs the sweep, once it has been estimated, to its end. Throws Error(ErrorKind::failed) if runs failed; false if it was
-  /// interrupted.
+  /// Runs the sweep, after its estimate, to the end. Throws Error(ErrorKind::failed) if runs failed; returns false if
+  /// it was interrupted.
   bool run(Sweep& sweep, const std::filesystem::path& out);
   /// Says that the sweep was interrupted. Returns the exit code for that.
   int interrupted();
-  /// The grid with what it will cost; to standard output, quiet or not.
+  /// Prints the grid and its estimated cost to standard output, also with --quiet.
   void print_grid(const Sweep& sweep, int jobs);
 
  private:

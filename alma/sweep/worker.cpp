@@ -27,7 +27,7 @@ int stop_signal() { return SIGRTMIN; }
 
 [[noreturn]] void fail_to(const char* what, int error) {
   throw CannotStart(ErrorKind::failed, std::string("cannot ") + what + ": " + system_error_text(error) +
-                                           "; limits on processes or open files (ulimit -u, -n) may be in the way");
+                                           "; the limits on processes or open files (ulimit -u, -n) may be too low");
 }
 
 /// Both ends are closed at the end, unless taken.
@@ -54,7 +54,7 @@ template <class Work>
   catch_interrupt(stop_signal());
   ::prctl(PR_SET_PDEATHSIG, stop_signal());
   if (::getppid() != parent) ::_exit(1);
-  ::signal(SIGPIPE, SIG_IGN);  // of a parent that was killed: there is still time to save
+  ::signal(SIGPIPE, SIG_IGN);  // from a killed parent: there is still time to save
   const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (nowhere < 0 || ::dup2(nowhere, STDIN_FILENO) < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0 ||
       ::dup2(text, STDERR_FILENO) < 0)
@@ -83,7 +83,7 @@ WorkerProcess::WorkerProcess(std::size_t report_bytes, const std::function<int(c
         const double time = steady_seconds();
         if (time - last < kSecondsBetweenReports) return;
         last = time;
-        // If the pipe is full this one is lost, and the work goes on.
+        // If the pipe is full, this report is lost and the work continues.
         if (::write(reports.write, report, report_bytes) < 0) return;
       });
     });
@@ -101,7 +101,7 @@ WorkerProcess::~WorkerProcess() {
 bool WorkerProcess::read() {
   if (process_ <= 0) return false;
   int status = 0;
-  // Not the end of the pipes, which whoever the work has started may hold open.
+  // Waits for the process and not for the end of the pipes, which children of the work may hold open.
   const bool ended = ::waitpid(process_, &status, WNOHANG) == process_;
   std::string report(report_bytes_, '\0');
   while (::read(reports_, report.data(), report_bytes_) == static_cast<ssize_t>(report_bytes_)) latest_ = report;

@@ -23,7 +23,7 @@ namespace {
 struct Options {
   std::string filter, device = "cpu", json;
   int rounds = 7;
-  double window = 2e-3;  // seconds of one measurement, at least
+  double window = 2e-3;  // least seconds of one measurement
 };
 
 double cpu_seconds(clockid_t clock) {
@@ -38,7 +38,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// f32 memory of the backend, which is this machine's.
+/// f32 memory of the backend, which the host can access.
 class Buffer {
  public:
   Buffer(Backend& backend, std::int64_t count)
@@ -84,7 +84,7 @@ void check_result(const GemmProblem& p, const std::string& system) {
   }
 }
 
-/// One system at one product: how many calls fill the window, and the rates of the rounds.
+/// One system on one product: the number of calls that fill the window, and the rates of the rounds.
 struct Contender {
   std::string name;
   std::function<void()> work;
@@ -105,7 +105,7 @@ struct Row {
   double peak = 0;             // multiply-adds in registers, measured in the same rounds
 };
 
-/// Every round gives each system and the multiply-add loop one window, each round beginning with another of them.
+/// Every round gives each system and the multiply-add loop one window; each round begins with another of them.
 Row measure(Backend& backend, const std::vector<GemmSystem>& systems, const GemmShape& s, const Options& options) {
   const Buffer a(backend, s.m * s.k), b(backend, s.k * s.n), c(backend, s.m * s.n);
   RandomStream random(0, s.name);
@@ -194,7 +194,7 @@ void write_json(const std::string& path, const std::vector<GemmSystem>& systems,
   if (!file.flush()) fail(ErrorKind::usage, "cannot write ", path);
 }
 
-/// What the libraries read when they are loaded must be right before the program starts.
+/// Checks the environment variables that the libraries read when they are loaded, before the program starts.
 void check_environment() {
   for (const char* name : {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"})
     if (std::getenv(name) != nullptr)

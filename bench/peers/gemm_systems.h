@@ -18,7 +18,7 @@ struct GemmProblem {
 /// A library that multiplies.
 struct GemmSystem {
   std::string name;
-  /// Prepares a product (outside the measurement) and returns what does it.
+  /// Prepares a product (outside the measurement) and returns the function that computes it.
   std::function<std::function<void()>(const GemmProblem&)> prepare;
 };
 

@@ -1,6 +1,6 @@
-// Batch normalisation of images in lanes16. A channel's planes are taken one after the other, so that what one pass has read
-// is in the cache for the next: x (and dy) come from memory once. Sums are in f32 for the lanes of a plane, in f64 over
-// planes.
+// Batch normalisation of images in lanes16. A channel's planes are taken one after the other, so that what one pass
+// has read is in the cache for the next: x (and dy) come from memory once. Sums are in f32 for the lanes of a plane,
+// in f64 over planes.
 #include "kernels/cpu/batch_norm_lanes.h"
 
 #include <cmath>

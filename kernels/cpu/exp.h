@@ -22,8 +22,8 @@ inline float exponential(float x) {
   const float r = (clamped - n * ln2_high) - n * ln2_low;
   const float q = 0.5f + r * (0.16666576f + r * (0.041666556f + r * (0.0083632031f + r * 0.0013926213f)));
   const float e_r = 1.0f + (r + r * r * q);
-  // 2^n in two factors: n reaches -150 and 128, which one float exponent does not hold. Unsigned, because NaN brings any
-  // bits.
+  // 2^n in two factors: n reaches -150 and 128, which one float exponent does not hold. Unsigned, because NaN
+  // brings any bits.
   const std::int32_t power = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - 0x4b400000u);
   const std::int32_t half = power >> 1;
   const std::uint32_t first = (static_cast<std::uint32_t>(half) + 127u) << 23;

@@ -39,8 +39,8 @@ void for_elements(const Window& window, std::int64_t row, const F& f) {
     for (std::int64_t j = 0; j < window.width; ++j) f(k++, i * row + j * kImageLanes);
 }
 
-/// Largest elements of one window in one part of the lanes. The larger one wins; NaN wins over numbers and over an earlier
-/// NaN.
+/// Largest elements of one window in one part of the lanes. The larger one wins; NaN wins over numbers and over
+/// an earlier NaN.
 template <bool Places, class Window>
 V largest(const float* corner, std::int64_t row, const Window& window, Numbers& place) {
   V best = load_vector(corner);
@@ -67,8 +67,8 @@ void for_planes(ThreadPool* pool, const LaneImages& z, double nanoseconds, const
   for_pieces(pool, z.blocks() * z.c, 1, nanoseconds, [&](std::int64_t plane, std::int64_t) { f(plane); });
 }
 
-/// f(offset in the pooled plane, offset of the window's corner in the plane of x) for the windows of row i and all parts of
-/// lanes.
+/// f(offset in the pooled plane, offset of the window's corner in the plane of x) for the windows of row i and all
+/// parts of lanes.
 template <class Window, class F>
 void for_windows(const LaneImages& x, const LaneImages& y, const Window& window, std::int64_t i, const F& f) {
   const std::int64_t to = y.inside() + i * y.row(), from = x.inside() + i * window.stride * x.row();

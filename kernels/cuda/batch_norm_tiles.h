@@ -12,10 +12,9 @@
 namespace alma {
 
 inline constexpr int kNormBlock = 256;
-inline constexpr int kTileFloats = 16;  // of a tile, in the registers of a thread
-inline constexpr std::int64_t kMaxChannelChunks =
-    64;                                           // partial results of a channel that every team of the second launch reads
-inline constexpr std::int64_t kNarrowPlane = 16;  // planes below this do not fill the sectors that they touch
+inline constexpr int kTileFloats = 16;                 // of a tile, in the registers of a thread
+inline constexpr std::int64_t kMaxChannelChunks = 64;  // partial results that every team of the second launch reads
+inline constexpr std::int64_t kNarrowPlane = 16;       // planes below this do not fill the sectors that they touch
 
 struct NormSizes {
   int images, channels, plane;

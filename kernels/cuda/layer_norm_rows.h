@@ -1,7 +1,7 @@
 #pragma once
-// How rows are shared out in layer normalisation. A team of threads keeps a row in registers, so that it is read once; rows
-// beyond 8,192 are read a second time. Teams stay for several rows: gamma and beta are read once per team. Included after
-// launch.h.
+// How rows are shared out in layer normalisation. A team of threads keeps a row in registers, so that it is read once;
+// rows beyond 8,192 are read a second time. Teams stay for several rows: gamma and beta are read once per team.
+// Included after launch.h.
 #include "kernels/cuda/reductions.h"
 #include "kernels/cuda/statistics.h"
 

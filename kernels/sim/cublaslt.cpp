@@ -33,8 +33,7 @@ const char* cublasLtGetStatusString(cublasStatus_t status) {
   return status == CUBLAS_STATUS_SUCCESS ? "success" : "a status that the simulator does not return";
 }
 
-// ---- operation
-// --------------------------------------------------------------------------------------------------------------
+// ---- operation ------------------------------------------------------------------------------------------------------
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* operation, cublasComputeType_t compute, cudaDataType_t scale) {
   if ((compute != CUBLAS_COMPUTE_32F && compute != CUBLAS_COMPUTE_32F_FAST_TF32) || scale != CUDA_R_32F)
     alma::fail("[cublasLtMatmulDescCreate] only f32 arithmetic and tf32 are simulated, got compute type ",
@@ -71,8 +70,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle, cubla
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// ---- layouts
-// ----------------------------------------------------------------------------------------------------------------
+// ---- layouts --------------------------------------------------------------------------------------------------------
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType type, std::uint64_t rows,
                                           std::uint64_t columns, std::int64_t leading) {
   if (type != CUDA_R_32F && type != CUDA_R_16BF)
@@ -112,8 +110,7 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t handle, c
   return CUBLAS_STATUS_SUCCESS;
 }
 
-// ---- preference
-// --------------------------------------------------------------------------------------------------------------
+// ---- preference -----------------------------------------------------------------------------------------------------
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
   *preference = preferences().make();
   return CUBLAS_STATUS_SUCCESS;

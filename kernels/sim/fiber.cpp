@@ -13,8 +13,8 @@ namespace {
 
 // Kernels keep little on the stack; the sanitizer's red zones need more.
 constexpr std::size_t kStackBytes = (kAddressSanitizer ? 256 : 64) * 1024;
-// A large power of two between stacks puts their hot ends into the same cache sets: 1,024 threads then fight for a few
-// lines.
+// A large power of two between stacks puts their hot ends into the same cache sets: 1,024 threads then fight for
+// a few lines.
 constexpr std::size_t kStagger = 448;
 constexpr std::size_t kStaggerRange = 8192;
 

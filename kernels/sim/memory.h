@@ -62,8 +62,8 @@ void copy_written(void* target, const void* source, std::size_t bytes);
 /// Memcheck goes off: from here on nobody notes what is written, so all of it counts as written.
 void stop_memcheck();
 
-/// The blocks next to an address, for the checks of a launch. They hold the lock that allocate_device() and free_device()
-/// need.
+/// The blocks next to an address, for the checks of a launch. They hold the lock that allocate_device()
+/// and free_device() need.
 struct Neighbours {
   Allocation* before = nullptr;  // the last one that begins at the address or below
   Allocation* after = nullptr;

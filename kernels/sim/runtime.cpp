@@ -81,8 +81,7 @@ using namespace alma::sim;
 
 extern "C" {
 
-// ---- device
-// ---------------------------------------------------------------------------------------------------------------
+// ---- device ---------------------------------------------------------------------------------------------------------
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = alma_sim_device().driver;
   return cudaSuccess;
@@ -137,8 +136,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 
-// ---- streams and events
-// -----------------------------------------------------------------------------------------------------
+// ---- streams and events ---------------------------------------------------------------------------------------------
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = streams().make();
   return cudaSuccess;
@@ -185,8 +183,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-// ---- memory
-// -----------------------------------------------------------------------------------------------------------------
+// ---- memory ---------------------------------------------------------------------------------------------------------
 cudaError_t cudaMemGetInfo(std::size_t* left, std::size_t* all) {
   *all = alma_sim_device().memory;
   *left = device_memory_left();

@@ -69,8 +69,7 @@ struct Here {
 };
 extern constinit thread_local Here here __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-// ---- the executor, as kernels see it (executor.cpp)
-// -----------------------------------------------------------------------
+// ---- the executor, as kernels see it (executor.cpp) -----------------------------------------------------------------
 void block_barrier(Site site);
 /// A barrier that also counts the threads whose predicate is true. `alive`: threads that took part.
 struct BarrierVote {

@@ -119,7 +119,7 @@ TEST_F(AlmaBench, WrongUsageIsToldBeforeAnythingRuns) {
     EXPECT_EQ(output().find("ceilings"), std::string::npos) << output();
   };
   expect_error("--device tpu", 2, "unknown device");
-  expect_error("--filter '('", 2, "is no regular expression");
+  expect_error("--filter '('", 2, "is not a regular expression");
   expect_error("--filter nothing", 2, "no benchmark matches");
   expect_error("--threads 0", 2, "threads");
   expect_error("--device cpu --counters counters.json", 2, "--counters goes with --device cuda-sim, got cpu");

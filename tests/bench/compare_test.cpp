@@ -123,7 +123,7 @@ TEST_F(Compare, SaysWhatIsWrongWithAFile) {
     }
   };
   expect_error(folder_ / "missing.json", "No such file");
-  expect_error(text_file("cut.json", "{\"benchmarks\": ["), "is no JSON");
+  expect_error(text_file("cut.json", "{\"benchmarks\": ["), "is not JSON");
   expect_error(text_file("list.json", "[1, 2]"), "no list \"benchmarks\"");
   expect_error(text_file("empty.json", "{\"benchmarks\": []}"), "no benchmark");
   expect_error(text_file("zero.json", "{\"benchmarks\": [{\"name\": \"x\", \"time_ns\": 0}]}"), "time_ns = 0");

@@ -83,7 +83,7 @@ TEST_F(Archive, FilesOfAnotherSizeOrContent) {
   expect_refused({"\"set/two.bin\" has 1001 bytes, expected 1000"}, tar({one_, {"set/two.bin", longer}}));
   expect_refused({"\"set/two.bin\" has 67108865 bytes"}, gzip(tar({one_, {"set/two.bin", large}})));
   expect_refused_with({"set/bomb", large}, "too large");
-  expect_refused({"is there twice"}, tar({one_, two_, {"other/two.bin", two_.content}}));
+  expect_refused({"occurs twice"}, tar({one_, two_, {"other/two.bin", two_.content}}));
   expect_refused({"lacks one.bin"}, tar({two_}));
 }
 

@@ -72,7 +72,7 @@ TEST_F(Catalogue, AMissingSetSaysWhereItWasSoughtAndHowToGetIt) {
                [] { load_images(named("mnist")); });
   write_mnist("mnist");
   std::remove((folder_ / "mnist/t10k-labels-idx1-ubyte").c_str());
-  expect_error(ErrorKind::data, {"mnist: not found as a whole", folder_ / "mnist", "lacks t10k-labels-idx1-ubyte"},
+  expect_error(ErrorKind::data, {"mnist: incomplete", folder_ / "mnist", "lacks t10k-labels-idx1-ubyte"},
                [] { load_images(named("mnist")); });
 }
 

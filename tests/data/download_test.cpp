@@ -206,7 +206,7 @@ TEST_F(DownloadTest, NoSilenceIsLeftWithoutAWord) {
   expect_refused({"/silent: Operation too slow", "(2 attempts)"}, {url("/silent")});
   ASSERT_EQ(said_.size(), 3u);  // of the first attempt, the pause, the second attempt
   for (const std::size_t attempt : {std::size_t{0}, std::size_t{2}})
-    EXPECT_EQ(said_[attempt], "file: nothing has come from the server for 1 s; waiting for it, 4 s at most");
+    EXPECT_EQ(said_[attempt], "file: no data from the server for 1 s; giving up after 4 s");
   EXPECT_NE(said_[1].find("trying again in 0.01 s (attempt 2 of 2)"), std::string::npos) << said_[1];
 }
 
@@ -298,7 +298,7 @@ TEST_F(DownloadTest, TooMuchIsRefusedAsSoonAsItShows) {
   boast.stall = true;
   server_.serve("/boast", {boast});
   watch_.progress = [](const std::string&, std::int64_t done, std::int64_t) { EXPECT_LE(done, 301000); };
-  expect_refused({"/endless: sends more and more bytes, expected at most 301000",
+  expect_refused({"/endless: sends too many bytes, expected at most 301000",
                   "/boast: announces 1099511627776 bytes, expected at most 301000"},
                  {url("/endless"), url("/boast")});
   EXPECT_EQ(ranges().size(), 2u);

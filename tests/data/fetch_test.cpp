@@ -192,7 +192,7 @@ TEST_F(FetchTest, StoppedAndContinued) {
 
 TEST_F(FetchTest, AFolderThatCannotBeMade) {
   options_.folder = folder_.write("file", {1});
-  expect_error(ErrorKind::failed, {"cannot make the folder", "file/digits", "XDG_CACHE_HOME"},
+  expect_error(ErrorKind::failed, {"cannot create the folder", "file/digits", "XDG_CACHE_HOME"},
                [&] { fetch(files_, options_); });
 }
 

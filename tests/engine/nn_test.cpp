@@ -23,8 +23,8 @@ TEST(Linear, StartsAsInPyTorch) {
   EXPECT_EQ(parameters[0].first, "weight");
   EXPECT_EQ(parameters[0].second.shape(), (Shape{256, 784}));
   EXPECT_EQ(parameters[1].second.shape(), (Shape{256}));
-  // Uniform in +-1/sqrt(784) = +-1/28: mean 0, variance bound^2 / 3. x^2 / (bound^2 / 3) has the mean 1 and the variance
-  // 0.8.
+  // Uniform in +-1/sqrt(784) = +-1/28: mean 0, variance bound^2 / 3. x^2 / (bound^2 / 3) has the mean 1 and
+  // the variance 0.8.
   const double bound = 1.0 / 28;
   for (const auto& [name, parameter] : parameters) {
     const auto v = parameter.to_vector<double>();

@@ -1,5 +1,5 @@
-// What NVTX loads as a tool (NVTX_INJECTION64_PATH): notes the ranges of the program, "name" where one begins, "" where it
-// ends.
+// What NVTX loads as a tool (NVTX_INJECTION64_PATH): notes the ranges of the program, "name" where one begins, ""
+// where it ends.
 #include <nvtx3/nvToolsExt.h>
 
 #include <mutex>

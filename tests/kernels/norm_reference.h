@@ -94,8 +94,8 @@ inline void expect_norm(const std::vector<Values>& outputs, std::size_t first, D
   });
 }
 
-/// outputs[first], [first + 1] and [first + 2] are dx, dgamma and dbeta; in.mean and in.rstd are what the primitive was
-/// given.
+/// outputs[first], [first + 1] and [first + 2] are dx, dgamma and dbeta; in.mean and in.rstd are what the
+/// primitive was given.
 inline void expect_norm_gradients(const std::vector<Values>& outputs, std::size_t first, DType dtype, const NormInputs& in,
                                   const NormGroups& groups) {
   const auto gradients = [&](auto type) {

@@ -306,7 +306,7 @@ function perplexity(groups, cost, style, width) {
   const title = {
     flops: width < NARROW ? "training compute (FLOPs)" : "training compute, FLOPs forward and backward",
     params: width < NARROW ? "parameters, mean so far" : "parameters, mean over the mega-batches so far",
-    experts: "experts of a layer, all members",
+    experts: "experts per layer, all members",
   }[cost];
   const costs = points.map((p) => p.x), least = Math.min(...costs), most = Math.max(...costs);
   const x = cost === "experts" ? { type: "linear", domain: least < most ? [least, most] : [least - 1, most + 1], zero: false }

@@ -193,7 +193,7 @@ const IMAGE_COLUMNS = [
   ...SIZE,
   ["training MACs", (g) => g.macs, (g) => scaled(g.macs)],
   FLOPS,
-  ["MACs a sample", (g) => g.inference, (g) => scaled(g.inference), (run) => run.device],
+  ["MACs per sample", (g) => g.inference, (g) => scaled(g.inference), (run) => run.device],
   TIME,
 ];
 const LANGUAGE_COLUMNS = [
@@ -202,7 +202,7 @@ const LANGUAGE_COLUMNS = [
   ["average PPL", (g) => g.ppl[0], (g) => spread(g.ppl, 3), (run) => run.ppl.toFixed(3)],
   ["experts", (g) => g.stages.at(-1).experts, (g) => experts(g.stages.at(-1))],
   ...SIZE,
-  ["MACs a sample", (g) => g.inference, (g) => scaled(g.inference)],
+  ["MACs per sample", (g) => g.inference, (g) => scaled(g.inference)],
   ["training FLOPs", FLOPS[1], FLOPS[2], (run) => run.device],
   TIME,
 ];

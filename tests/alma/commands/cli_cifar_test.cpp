@@ -138,7 +138,7 @@ TEST_F(CliCifar, WhatDoesNotFitIsRefusedBeforeTraining) {
   folder_.write("data/cifar10/cifar-10-batches-bin/test_batch.bin", Bytes(3073, 11));
   refused({}, 3, {"test_batch.bin", "record 0 has label 11"});
   fs::remove(folder_ / "data/cifar10/cifar-10-batches-bin/test_batch.bin");
-  refused({}, 3, {"cifar10: not found as a whole", "lacks test_batch.bin"});
+  refused({}, 3, {"cifar10: incomplete", "lacks test_batch.bin"});
 }
 
 // Four members as one stacked model: what they cost does not change.

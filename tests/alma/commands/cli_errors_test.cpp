@@ -130,11 +130,11 @@ TEST_F(Cli, MissingAndDamagedData) {
 TEST_F(Cli, AnOutputFolderThatCannotBeUsed) {
   fs::create_directory(folder_ / "taken");
   std::ofstream(folder_ / "taken/letter") << "x";
-  expect_failure(run_with({"--out", "taken"}), 2, {"taken", "exists already", "something else"});
+  expect_failure(run_with({"--out", "taken"}), 2, {"taken", "exists already", "other files"});
   std::ofstream(folder_ / "file") << "x";
   expect_failure(run_with({"--out", "file/run"}), 2, {"file/run", "Not a directory"});
-  expect_failure(run_with({"--out", "taken", "--resume"}), 2, {"taken", "is no run directory"});
-  expect_failure(run({"run", "--out", "nowhere", "--resume"}), 2, {"nowhere", "is no run directory"});
+  expect_failure(run_with({"--out", "taken", "--resume"}), 2, {"taken", "is not a run directory"});
+  expect_failure(run({"run", "--out", "nowhere", "--resume"}), 2, {"nowhere", "is not a run directory"});
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "taken"), fs::directory_iterator()), 1);
 }
 
@@ -142,18 +142,18 @@ TEST_F(Cli, ResumeWithAnotherConfiguration) {
   const std::vector<std::string> arguments = small_run(folder_.path());
   { RunDirectory(folder_ / "run", load_config(arguments[1]), OpenMode::create); }
   expect_failure(run_with({"--out", "run", "--resume", "--set", "model.width=5"}), 2,
-                 {"another configuration", "model.width is 4 there, 5 was given"});
-  expect_failure(run_with({"--out", "run", "--resume", "--seed", "3"}), 2, {"seed is 0 there, 3 was given"});
+                 {"another configuration", "model.width is 4 in its config.toml, 5 was given"});
+  expect_failure(run_with({"--out", "run", "--resume", "--seed", "3"}), 2, {"seed is 0 in its config.toml, 3 was given"});
 }
 
 TEST_F(Cli, ASecondWriter) {
   const std::vector<std::string> arguments = small_run(folder_.path());
   RunDirectory writer(folder_ / "run", load_config(arguments[1]), OpenMode::create);
-  expect_failure(run_with({"--out", "run", "--resume"}), 2, {"has a writer", "process " + std::to_string(::getpid())});
+  expect_failure(run_with({"--out", "run", "--resume"}), 2, {"is in use by", "process " + std::to_string(::getpid())});
 }
 
 TEST_F(Cli, EvalAndPredictNeedACheckpoint) {
-  expect_failure(run({"eval", "nowhere", "--device", "cpu"}), 2, {"nowhere", "is no run directory"});
+  expect_failure(run({"eval", "nowhere", "--device", "cpu"}), 2, {"nowhere", "is not a run directory"});
   const std::vector<std::string> arguments = small_run(folder_.path());
   { RunDirectory(folder_ / "run", load_config(arguments[1]), OpenMode::create); }
   expect_failure(run({"eval", "run", "--device", "cpu"}), 3, {"no checkpoint"});

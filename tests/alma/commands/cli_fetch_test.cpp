@@ -126,7 +126,7 @@ TEST_F(CliFetch, NowhereToPutIt) {
   expect_failure(run({"data", "fetch", "cifar10", "--mirror", server_.url()}), 2, {"XDG_CACHE_HOME"});
   const test::ScopedVariable file("XDG_CACHE_HOME", folder_.write("file", {1}));
   expect_failure(run({"data", "fetch", "cifar10", "--mirror", server_.url()}), 1,
-                 {"cannot make the folder", "XDG_CACHE_HOME"});
+                 {"cannot create the folder", "XDG_CACHE_HOME"});
   EXPECT_TRUE(server_.requests().empty());
 }
 
@@ -157,7 +157,7 @@ TEST_F(CliFetchFashion, QuietAndWithMirrorsFromTheEnvironment) {
 TEST_F(CliFetchFashion, InterruptedAndContinued) {
   const Outcome outcome = end_in_the_middle(SIGINT);
   EXPECT_EQ(outcome.code, 130);
-  EXPECT_NE(outcome.err.find("interrupted; alma data fetch fashion-mnist goes on from here"), std::string::npos)
+  EXPECT_NE(outcome.err.find("interrupted; alma data fetch fashion-mnist continues from here"), std::string::npos)
       << outcome.err;
   expect_continued();
 }
@@ -183,7 +183,7 @@ TEST_F(CliFetchFashion, WarnsOfADamagedCopyThatComesFirst) {
   const test::ScopedVariable data("ALMA_DATA", folder_ / "mine");
   const Outcome outcome = run(fetch_fashion());
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_NE(outcome.err.find("warning: " + folder_ / "mine/fashion-mnist" + " is searched before"), std::string::npos);
+  EXPECT_NE(outcome.err.find("warning: " + folder_ / "mine/fashion-mnist" + " is searched first"), std::string::npos);
   EXPECT_EQ(read_file(folder_ / "mine/fashion-mnist/" + kNames[0]), (Bytes{1, 2, 3}));  // another's folder
 }
 

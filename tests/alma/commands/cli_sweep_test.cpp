@@ -69,18 +69,18 @@ TEST_F(CliSweep, RunsTheGridOnce) {
   write("learner.wait = [1, 3]\nseed = [0, 1]\nlearner.method = [\"sm\", \"gens\"]\n");
   const Outcome first = run();
   ASSERT_EQ(first.code, 0) << first.err;
-  EXPECT_NE(first.out.find("8 runs in all: 0 finished before, 8 to do"), std::string::npos) << first.out;
+  EXPECT_NE(first.out.find("8 runs in all: 0 already finished, 8 to do"), std::string::npos) << first.out;
   EXPECT_EQ(occurrences(first.out, "  done in "), 8) << first.out;
   expect_all_right();
   const Outcome second = run();
   EXPECT_EQ(second.code, 0) << second.err;
-  EXPECT_NE(second.out.find("8 finished before, 0 to do"), std::string::npos) << second.out;
+  EXPECT_NE(second.out.find("8 already finished, 0 to do"), std::string::npos) << second.out;
   EXPECT_EQ(occurrences(second.out, "  done in "), 0);
   // A larger grid knows the runs of the smaller one.
   write("learner.wait = [1, 3]\nseed = [0, 1]\nlearner.method = [\"sm\", \"gens\", \"umix\"]\n");
   const Outcome third = run();
   EXPECT_EQ(third.code, 0) << third.err;
-  EXPECT_NE(third.out.find("12 runs in all: 8 finished before, 4 to do"), std::string::npos) << third.out;
+  EXPECT_NE(third.out.find("12 runs in all: 8 already finished, 4 to do"), std::string::npos) << third.out;
 }
 
 TEST_F(CliSweep, ADryRunShowsTheGridAndTouchesNothing) {
@@ -125,7 +125,7 @@ TEST_F(CliSweep, AnInterruptSavesAndTheSameCommandGoesOn) {
   program.signal(SIGINT);
   const Outcome outcome = program.finish();
   EXPECT_EQ(outcome.code, 130) << outcome.err;
-  EXPECT_NE(outcome.err.find("the same command goes on"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("the same command continues"), std::string::npos) << outcome.err;
   EXPECT_FALSE(is_finished(first));
   EXPECT_EQ(run().code, 0);
   expect_all_right();

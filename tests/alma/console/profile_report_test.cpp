@@ -89,7 +89,7 @@ TEST(ProfileReport, TheTableAddsUpToTheRun) {
 TEST(ProfileReport, SaysWhatTheTraceLeavesOutAndWhenTheHostWaits) {
   Profile profile = example();
   profile.dropped = 12345;
-  EXPECT_NE(profile_table(profile, kFacts).find("12,345 later ones are in this table alone"), std::string::npos);
+  EXPECT_NE(profile_table(profile, kFacts).find("12,345 later ones are counted only in this table"), std::string::npos);
   EXPECT_EQ(json::parse(profile_trace(profile, kFacts)).at("otherData").at("dropped_events"), 12345);
   EXPECT_EQ(profile_table(profile, kFacts).find("waits"), std::string::npos);
   EXPECT_NE(profile_table(profile, {{"cuda", "sm_90", "a GPU", "", false, 0, ""}, 1}).find("waits for the device"),

@@ -172,7 +172,7 @@ TEST_F(Report, NamesWhatIsDamagedAndLeavesItOut) {
                                {"later", "future_key"},
                                {"unfinished", "alma run --resume --out"},
                                {"lost", "is missing"},
-                               {"config.toml", "leads nowhere"}});
+                               {"config.toml", "broken symbolic link"}});
 }
 
 TEST_F(Report, RefusesWhatIsNoFolder) {
@@ -181,7 +181,7 @@ TEST_F(Report, RefusesWhatIsNoFolder) {
     const fs::path path = root() / name;
     read_runs({&path, 1});
   };
-  expect_error(ErrorKind::usage, {"file", "is no folder"}, [&] { read_one("file"); });
+  expect_error(ErrorKind::usage, {"file", "is not a folder"}, [&] { read_one("file"); });
   expect_error(ErrorKind::usage, {"nowhere", "does not exist"}, [&] { read_one("nowhere"); });
 }
 

@@ -137,7 +137,7 @@ TEST(Claims, AreATable) {
   const Claim one{"A is so", "1 < 2", "1 ± 0", Verdict::cannot_tell};
   EXPECT_EQ(markdown_table({&one, 1}),
             "| claim | paper | alma, mean ± s over seeds | verdict |\n|---|---|---|---|\n"
-            "| A is so | 1 < 2 | 1 ± 0 | cannot be told |\n");
+            "| A is so | 1 < 2 | 1 ± 0 | undecided |\n");
 }
 
 TEST(PaperGrids, AreTheOnesOfTheFigures) {

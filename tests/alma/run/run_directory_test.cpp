@@ -52,7 +52,7 @@ TEST(RunDirectory, WhatExistsIsLeftAlone) {
   folder.write("full/letter", {1});
   std::ofstream(folder / "file") << "precious";
   for (const char* name : {"full", "file"})
-    expect_error(ErrorKind::usage, {name, "exists already", "something else", "--out"},
+    expect_error(ErrorKind::usage, {name, "exists already", "other files", "--out"},
                  [&] { RunDirectory(folder / name, some_config(), OpenMode::create); });
   EXPECT_EQ(std::distance(fs::directory_iterator(folder / "full"), fs::directory_iterator()), 1);
   EXPECT_EQ(text_of(folder / "file"), "precious");
@@ -96,7 +96,8 @@ TEST(RunDirectory, ARefusedStartLeavesNothing) {
   std::ofstream(folder / "file") << "x";
   expect_error(ErrorKind::usage, {"exists already"},
                [&] { RunDirectory(folder / "new/..", some_config(), OpenMode::create); });
-  expect_error(ErrorKind::usage, {"cannot make"}, [&] { RunDirectory(folder / "file/a", some_config(), OpenMode::create); });
+  expect_error(ErrorKind::usage, {"cannot create"},
+               [&] { RunDirectory(folder / "file/a", some_config(), OpenMode::create); });
   {
     test::FileSizeLimit limit(10);  // the lock's file cannot be written
     EXPECT_THROW(RunDirectory(folder / "a/b/run", some_config(), OpenMode::create), Error);
@@ -118,7 +119,7 @@ TEST(RunDirectory, AFolderThatCannotBeMadeIsWrongUsage) {
   std::ofstream(folder / "file") << "x";
   for (OpenMode mode : {OpenMode::create, OpenMode::create_free})
     for (const std::string& path : {folder / "file/run", folder / "file/a/run"})
-      expect_error(ErrorKind::usage, {"cannot make the run directory", path, "Not a directory"},
+      expect_error(ErrorKind::usage, {"cannot create the run directory", path, "Not a directory"},
                    [&] { RunDirectory(path, some_config(), mode); });
 }
 
@@ -157,7 +158,7 @@ TEST(RunDirectory, ResumeGoesBackToTheCheckpointAndAppends) {
   EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), whole);
   EXPECT_EQ(directory.mark().metrics_sha256, sha256(whole));
   checkpoint.metrics_bytes = 100000;
-  expect_error(ErrorKind::data, {"metrics.jsonl", "the checkpoint counts on 100000"},
+  expect_error(ErrorKind::data, {"metrics.jsonl", "the checkpoint expects 100000"},
                [&] { directory.go_back_to(checkpoint); });
   EXPECT_EQ(text_of(folder / "run/metrics.jsonl"), whole);
   directory.start_over();
@@ -225,14 +226,15 @@ TEST(RunDirectory, ResumeWithAnotherConfigurationListsTheKeys) {
   Config other = some_config(9);
   other.train.lr = 0.5;
   expect_error(ErrorKind::usage,
-               {"another configuration", "model.width is 8 there, 9 was given", "train.lr is 1.0 there, 0.5 was given"},
+               {"another configuration", "model.width is 8 in its config.toml, 9 was given",
+                "train.lr is 1.0 in its config.toml, 0.5 was given"},
                [&] { RunDirectory(folder / "run", other, OpenMode::resume); });
 }
 
 TEST(RunDirectory, ResumeNeedsARunDirectory) {
   test::TemporaryFolder folder;
   std::ofstream(folder / "config.toml") << write_config(some_config());  // of a project
-  expect_error(ErrorKind::usage, {"is no run directory", "no metrics.jsonl"},
+  expect_error(ErrorKind::usage, {"is not a run directory", "no metrics.jsonl"},
                [&] { RunDirectory(folder.path(), some_config(), OpenMode::resume); });
   { RunDirectory(folder / "lost", some_config(), OpenMode::create); }
   fs::remove(folder / "lost/metrics.jsonl");
@@ -241,7 +243,7 @@ TEST(RunDirectory, ResumeNeedsARunDirectory) {
                [&] { RunDirectory(folder / "lost", some_config(), OpenMode::resume); });
   fs::create_directory(folder / "empty");
   for (const char* name : {"empty", "missing"})
-    expect_error(ErrorKind::usage, {name, "is no run directory", "config.toml"},
+    expect_error(ErrorKind::usage, {name, "is not a run directory", "config.toml"},
                  [&] { RunDirectory(folder / name, some_config(), OpenMode::resume); });
   EXPECT_FALSE(fs::exists(folder / "missing"));
   EXPECT_TRUE(fs::is_empty(folder / "empty"));
@@ -253,7 +255,7 @@ TEST(RunDirectory, AdmitsOneWriter) {
     RunDirectory first(folder / "run", some_config(), OpenMode::create);
     char host[256] = {};
     ::gethostname(host, sizeof host - 1);
-    expect_error(ErrorKind::usage, {"has a writer", "process " + std::to_string(::getpid()), host, "started 20"},
+    expect_error(ErrorKind::usage, {"is in use by", "process " + std::to_string(::getpid()), host, "started 20"},
                  [&] { RunDirectory(folder / "run", some_config(), OpenMode::resume); });
     first.append(some_record(1));
     EXPECT_EQ(read_metrics(first.path()).size(), 1u);
@@ -322,7 +324,7 @@ TEST(RunRecord, AResultAloneDoesNotFinishARun) {
   expect_unfinished("cer is",
                     edit("result.json", [](std::string& text) { text.insert(text.find(R"("cer": 0)") + 9, "1"); }));
   expect_unfinished("is missing", [](const fs::path& path) { fs::remove(path / "metrics.jsonl"); });
-  expect_unfinished("the last line is cut", [](const fs::path& path) {
+  expect_unfinished("the last line is incomplete", [](const fs::path& path) {
     fs::resize_file(path / "metrics.jsonl", fs::file_size(path / "metrics.jsonl") - 1);
   });
   expect_unfinished("1 mega-batches", edit("metrics.jsonl", [](std::string& text) { text.resize(text.find('\n') + 1); }));
@@ -362,7 +364,7 @@ TEST(RunDirectory, AFullDiskLeavesWholeLines) {
   const auto fill_up = [&] {
     for (; t < 1000; ++t) directory.append(some_record(1));
   };
-  expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "make room"}, fill_up);
+  expect_error(ErrorKind::failed, {"metrics.jsonl", "No space left on device", "free some space"}, fill_up);
   EXPECT_EQ(read_metrics(directory.path()).size(), static_cast<std::size_t>(t - 1));
   EXPECT_EQ(text_of(folder / "disk/run/metrics.jsonl").size(), directory.mark().metrics_bytes);
   expect_error(ErrorKind::failed, {"result.json", "No space left on device"}, [&] {
