@@ -18,7 +18,8 @@ class __attribute__((visibility("default"))) JsonError : public Error {
   explicit JsonError(const std::string& message) : Error(ErrorKind::data, message) {}
 };
 
-/// Parses a whole text. Nesting deeper than 64 levels is refused: what walks through a value recurses.
+/// Parses a whole text in UTF-8. Nesting deeper than 64 levels is refused: what walks through a value recurses. So is a key
+/// that is twice in one object, of which other readers take another value.
 nlohmann::json parse_json(std::string_view text);
 
 /// A member of what must be an object.

@@ -24,8 +24,9 @@ class Learner {
   virtual std::int64_t planned_samples(std::int64_t samples) const = 0;
   /// The score of the learner as it is now on the samples that `indices` names, by a copy in `context`, where samples and
   /// indices must be: it may run on another thread while this learner goes on. What members that no longer train say about
-  /// the samples is remembered, so that evaluations of one context, samples and indices must follow one another.
-  using Evaluate = std::function<Score()>;
+  /// the samples is remembered, so that evaluations of one context, samples and indices must follow one another. It may take
+  /// long: after each batch of samples it calls what it is given, if that is not empty.
+  using Evaluate = std::function<Score(const std::function<void()>& after_batch)>;
   virtual Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) = 0;
   /// Probabilities [rows, classes] of inputs x, such as a batch of samples has.
   virtual Tensor predict(const Tensor& x) = 0;

@@ -6,8 +6,10 @@
 #include <sstream>
 
 #include "alma/config/config.h"
+#include "alma/learn/kinds.h"
 #include "alma/learn/metrics.h"
 #include "alma/run/checkpoint.h"
+#include "alma/run/run_directory.h"
 #include "base/files.h"
 #include "tests/alma/limits.h"
 #include "tests/alma/program.h"
@@ -203,12 +205,36 @@ TEST_F(CliRun, EvalAgreesWithTheRun) {
   }
 }
 
+// A checkpoint may be whole and yet hold other models than those of this run: here of as many classes less.
+TEST_F(CliRun, ACheckpointOfAnotherModelIsRefused) {
+  ASSERT_EQ(run_with({"--out", "run", "--quiet"}).code, 0);
+  fs::remove(folder_ / "run/result.json");
+  {
+    Context context("cpu");
+    CheckpointStore store(folder_ / "run/checkpoint");
+    Checkpoint checkpoint = store.load(context);
+    InputDescription input = input_from_json(checkpoint.state.at("input"));
+    input.classes -= 3;
+    const auto other = make_learner(read_run_config(folder_ / "run"), context, input);
+    checkpoint.state["learner"] = other->state();
+    store.save(other->tensors(), checkpoint.state, checkpoint.mark);
+  }
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"eval", "run", "--device", "cpu"},
+                                                  {"run", "--resume", "--out", "run", "--device", "cpu", "--quiet"}})
+    expect_failure(run(command), 3, {"the checkpoint is of another model", "10 classes was expected", "[1, 7]"});
+}
+
 TEST_F(CliRun, InfoNamesVersionDevicesAndLibraries) {
   const Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   for (const char* part : {"alma 0.", "compiler", "cuda", "devices", "+ cpu ", "cpu:generic", "libraries", "toml++", "CLI11",
                            "OpenSSL", "libcurl", "libarchive"})
     EXPECT_NE(outcome.out.find(part), outcome.out.npos) << part << "\n" << outcome.out;
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 160u) << line;
+    EXPECT_EQ(line.find("was not found in"), line.npos) << "the folders that were searched: " << line;
+  }
   EXPECT_EQ(run({"--version"}).out, outcome.out.substr(0, outcome.out.find('\n') + 1));
 }
 
