@@ -37,6 +37,8 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
     fail(ErrorKind::data, "no checkpoint in ", run, "; let the run go on with --resume until it has saved one");
   Checkpoint checkpoint = store.load(context);
   if (!checkpoint.note.empty()) std::fprintf(stderr, "warning: %s\n", checkpoint.note.c_str());
+  for (const std::string& change : config_changes(checkpoint.mark, run))
+    std::fprintf(stderr, "warning: %s; the checkpoint is of before\n", change.c_str());
   loaded.input = input_from_json(json_member(checkpoint.state, "input"));
   loaded.learner = make_learner(loaded.config, context, loaded.input);
   loaded.learner->load(std::move(checkpoint.tensors), json_member(checkpoint.state, "learner"));

@@ -87,6 +87,10 @@ std::vector<MegaBatchRecord> parse_metrics(const std::string& text, const std::f
 /// All of a run directory's, likewise.
 std::vector<MegaBatchRecord> read_metrics(const std::filesystem::path& run_directory);
 
+/// What config.toml says now and did not when a checkpoint was saved, a text for each key: "runs/x/config.toml was changed:
+/// train.lr was 1.0, is 0.1". Nothing for a checkpoint of a version before.
+std::vector<std::string> config_changes(const RunMark& mark, const std::filesystem::path& run_directory);
+
 /// The configuration of an existing run directory. Throws Error(ErrorKind::usage) if it is none.
 Config read_run_config(const std::filesystem::path& run_directory);
 

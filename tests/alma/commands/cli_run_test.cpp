@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <csignal>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -203,6 +204,20 @@ TEST_F(CliRun, EvalAgreesWithTheRun) {
     std::snprintf(expected, sizeof expected, "error %.4f", error);
     EXPECT_NE(outcome.out.find(expected), outcome.out.npos) << outcome.out << expected;
   }
+}
+
+TEST_F(CliRun, EvalSaysThatTheConfigurationIsAnotherThanTheCheckpoints) {
+  const fs::path config = folder_ / "run/config.toml";
+  ASSERT_EQ(run_with({"--out", "run", "--quiet"}).code, 0);
+  EXPECT_EQ(run({"eval", "run", "--device", "cpu"}).err, "");
+  std::string text = text_of(config);
+  const std::string before = "synthetic_test = 100\n";
+  ASSERT_NE(text.find(before), text.npos) << text;
+  std::ofstream(config) << text.replace(text.find(before), before.size(), "synthetic_test = 90\n");
+  const Outcome outcome = run({"eval", "run", "--device", "cpu"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: run/config.toml was changed: stream.synthetic_test was 100, is 90"), outcome.err.npos)
+      << outcome.err;
 }
 
 // A checkpoint may be whole and yet hold other models than those of this run: here of as many classes less.
