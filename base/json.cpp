@@ -2,6 +2,10 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "base/utf8.h"
 
 namespace alma {
 
@@ -40,10 +44,19 @@ bool too_deep(std::string_view text) {
 
 nlohmann::json parse_json(std::string_view text) {
   if (too_deep(text)) throw JsonError("JSON nested deeper than " + std::to_string(kDeepest) + " levels");
+  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  const auto watch = [&keys](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+    using Event = nlohmann::json::parse_event_t;
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)
+      throw JsonError("key " + value.dump(-1, ' ', true) + " is there twice in one object");
+    return true;
+  };
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, watch);
   } catch (const nlohmann::json::exception& error) {
-    throw JsonError(std::string("not JSON: ") + error.what());
+    throw JsonError("not JSON: " + shown_bytes(error.what()));  // which quotes the text, whatever its bytes are
   }
 }
 

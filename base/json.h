@@ -18,7 +18,8 @@ class __attribute__((visibility("default"))) JsonError : public Error {
   explicit JsonError(const std::string& message) : Error(ErrorKind::data, message) {}
 };
 
-/// Parses a whole text. Nesting deeper than 64 levels is refused, since code that walks through a value recurses.
+/// Parses a whole text in UTF-8. Nesting deeper than 64 levels is refused, since code that walks through a value recurses. A
+/// key that occurs twice in one object is refused too, since other readers take another of its values.
 nlohmann::json parse_json(std::string_view text);
 
 /// A member of a value that must be an object.

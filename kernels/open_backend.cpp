@@ -51,15 +51,24 @@ fs::path find_library(const std::string& file) {
   return {};
 }
 
+/// The library of a device is not there.
+struct NotBuilt : Error {
+  NotBuilt(const std::string& message, const std::string& cure_, const char* otherwise)
+      : Error(ErrorKind::usage, message + "; " + cure_ + otherwise), cure(cure_) {}
+  std::string cure;
+};
+
 std::unique_ptr<Backend> load(const std::string& device, const std::string& file, const BackendOptions& options) {
   const fs::path path = find_library(file);
   if (path.empty()) {
     std::string searched;
     for (const fs::path& folder : library_folders()) searched += (searched.empty() ? "" : ", ") + folder.string();
+    const std::string target = fs::path(file).stem().string().substr(3);  // without "lib"
     const bool cuda = device.starts_with("cuda");
-    fail(ErrorKind::usage, "[open_backend] device ", device, ": ", file, " was not found in ", searched,
-         cuda ? "; configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build it, or use --device cpu"
-              : "; build the target of that name");
+    throw NotBuilt(
+        "[open_backend] device " + device + ": " + file + " was not found in " + searched,
+        (cuda ? "configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build target " : "build target ") + target,
+        cuda ? ", or use --device cpu" : "");
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
@@ -123,6 +132,8 @@ std::vector<DeviceStatus> list_devices() {
       status.why = info.level + ", " + info.hardware +
                    (info.memory == 0 ? "" : ", " + std::to_string(info.memory >> 20) + " MiB") +
                    (info.versions.empty() ? "" : ", " + info.versions);
+    } catch (const NotBuilt& error) {
+      status.why = "not built: " + error.cure;
     } catch (const std::exception& error) {
       status.why = error.what();
     }

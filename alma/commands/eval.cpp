@@ -7,6 +7,7 @@
 #include "alma/learn/kinds.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"
+#include "base/json.h"
 #include "base/process.h"
 #include "data/cifar.h"
 #include "data/idx.h"
@@ -36,9 +37,12 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
     fail(ErrorKind::data, "no checkpoint in ", run, "; continue the run with --resume until it has saved one");
   Checkpoint checkpoint = store.load(context);
   if (!checkpoint.note.empty()) std::fprintf(stderr, "warning: %s\n", checkpoint.note.c_str());
-  loaded.input = input_from_json(checkpoint.state.at("input"));
+  for (const std::string& change : config_changes(checkpoint.mark, run))
+    std::fprintf(stderr, "warning: %s; the checkpoint is of before\n", change.c_str());
+  loaded.input = input_from_json(json_member(checkpoint.state, "input"));
   loaded.learner = make_learner(loaded.config, context, loaded.input);
-  loaded.learner->load(std::move(checkpoint.tensors), checkpoint.state.at("learner"));
+  loaded.learner->load(std::move(checkpoint.tensors), json_member(checkpoint.state, "learner"));
+  require_takes(loaded.input, *loaded.learner, context);
   return loaded;
 }
 
@@ -70,7 +74,7 @@ int eval_command(const EvalOptions& options) {
     fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model has only ",
          loaded.input.classes);
   const auto test = upload_samples(context, data.test, loaded.input.mean, loaded.input.std);
-  const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))();
+  const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))({});
   std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
               static_cast<long long>(result.predictions - result.hits), static_cast<long long>(result.predictions),
               result.loss());

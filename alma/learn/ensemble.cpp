@@ -81,7 +81,7 @@ class Ensemble final : public Learner {
     const std::size_t newly_frozen = static_cast<std::size_t>(first_trained()) - known;
     auto models = std::make_shared<std::vector<std::unique_ptr<Module>>>();
     for (std::size_t i = known; i < models_.size(); ++i) models->push_back(models_[i]->clone(context));
-    return [=, sums = frozen_, combine = settings_.combine] {
+    return [=, sums = frozen_, combine = settings_.combine](const std::function<void()>& after_batch) {
       std::size_t batch = 0;
       const Score score = evaluate(
           [&](const Tensor& x) {
@@ -90,6 +90,7 @@ class Ensemble final : public Learner {
             for (std::size_t i = 0; i < newly_frozen; ++i) frozen.add(*(*models)[i], x);
             CommitteeSum all = frozen;
             for (std::size_t i = newly_frozen; i < models->size(); ++i) all.add(*(*models)[i], x);
+            if (after_batch) after_batch();
             return all.logits();
           },
           *sums->samples, sums->indices);
@@ -158,6 +159,9 @@ class Ensemble final : public Learner {
   void load(std::vector<NamedTensor> tensors, const nlohmann::json& state) override {
     frozen_.reset();
     macs_.clear();
+    if (state.contains("fits") && (!state.at("fits").is_array() || std::ssize(state.at("fits")) != settings_.members))
+      fail(ErrorKind::data, "damaged checkpoint: \"fits\" must be an array of ", settings_.members,
+           ", one for each model that trains");
     if (state.contains("models")) {
       auto models = models_of(state, tensors);
       fill(models, tensors);

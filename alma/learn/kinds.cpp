@@ -33,7 +33,13 @@ InputDescription input_from_json(const nlohmann::json& json) {
     for (const nlohmann::json& value : json_member(json, key)) values.push_back(static_cast<float>(to_number(value, key)));
     return values;
   };
-  return {size("channels"), size("height"), size("width"), size("classes"), floats("mean"), floats("std")};
+  const InputDescription input{size("channels"), size("height"), size("width"),
+                               size("classes"),  floats("mean"), floats("std")};
+  const auto channels = static_cast<std::size_t>(input.channels);
+  if (input.mean.size() != channels || input.std.size() != channels)
+    throw JsonError(std::to_string(input.mean.size()) + " means and " + std::to_string(input.std.size()) +
+                    " standard deviations, expected one of each for " + std::to_string(channels) + " channels");
+  return input;
 }
 
 namespace {
@@ -336,6 +342,20 @@ std::unique_ptr<Module> make_model(const Config& config, const InputDescription&
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input) {
   check_trainable(config);
   return learner_kind(config).make({config, context, input});
+}
+
+void require_takes(const InputDescription& input, Learner& learner, Context& context) {
+  const auto refuse = [&](const auto&... found) {
+    fail(ErrorKind::data, "the checkpoint is of another model: one for images of ", input.channels, " x ", input.height,
+         " x ", input.width, " and ", input.classes, " classes was expected; ", found...);
+  };
+  try {
+    const Tensor p = learner.predict(Tensor::zeros(context, {1, input.features()}, DType::f32));
+    if (!(p.shape() == Shape{1, input.classes})) refuse("of one image it makes ", p.shape());
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::failed) throw;
+    refuse(error.what());
+  }
 }
 
 }  // namespace alma

@@ -34,6 +34,10 @@ struct LearnerRequest {
 /// The learner that the configuration names. Throws as check_trainable().
 std::unique_ptr<Learner> make_learner(const Config& config, Context& context, const InputDescription& input);
 
+/// Throws Error(ErrorKind::data) unless a learner that was loaded gives `input.classes` probabilities of such an input: the
+/// models of a checkpoint may have any structure.
+void require_takes(const InputDescription& input, Learner& learner, Context& context);
+
 /// A new model of the configured architecture in `context`; its weights are drawn from the stream (config.seed, purpose,
 /// index). For learners, which may make models in contexts of their own.
 std::unique_ptr<Module> make_model(const Config& config, const InputDescription& input, Context& context,

@@ -25,8 +25,9 @@ class Learner {
   /// Returns a function that evaluates a copy of the learner, in its present state, on the samples that `indices` selects.
   /// The copy, the samples and the indices are in `context`; the function may run on another thread while this learner
   /// continues. The predictions of members that no longer train are kept from one evaluation to the next, so evaluations of
-  /// one context, samples and indices must not overlap.
-  using Evaluate = std::function<Score()>;
+  /// one context, samples and indices must not overlap. An evaluation may take long: it calls `after_batch`, unless that is
+  /// empty, after each batch of samples.
+  using Evaluate = std::function<Score(const std::function<void()>& after_batch)>;
   virtual Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) = 0;
   /// The probabilities [rows, classes] for inputs x, such as those of a batch of samples.
   virtual Tensor predict(const Tensor& x) = 0;

@@ -24,9 +24,10 @@ std::vector<NamedTensor> without_prefix(const std::string& prefix, const std::ve
   for (const auto& [name, expected] : like) {
     const auto found = find(prefix + name);
     if (found == tensors.end()) fail(ErrorKind::data, "damaged checkpoint: no tensor '", prefix, name, "'");
-    if (!(found->second.shape() == expected.shape()))
-      fail(ErrorKind::data, "the checkpoint is of another model: '", prefix, name, "' is ", found->second.shape(),
-           ", expected ", expected.shape());
+    const Tensor& there = found->second;
+    if (!(there.shape() == expected.shape()) || there.dtype() != expected.dtype())
+      fail(ErrorKind::data, "the checkpoint is of another model: '", prefix, name, "' is ", there.dtype(), ' ',
+           there.shape(), ", expected ", expected.dtype(), ' ', expected.shape());
     selected.emplace_back(name, found->second);
     next = std::next(found);
   }

@@ -1,7 +1,9 @@
 #include "alma/run/anytime.h"
 
+#include <chrono>
 #include <cmath>
 #include <system_error>
+#include <utility>
 
 #include "alma/config/build_info.h"
 #include "alma/run/interrupt.h"
@@ -9,6 +11,13 @@
 #include "base/json.h"
 
 namespace alma {
+
+namespace {
+
+// For a signal, while this thread waits for another.
+constexpr std::chrono::milliseconds kBetweenLooks{50};
+
+}  // namespace
 
 AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
     : config_(config),
@@ -59,8 +68,8 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
     resume(directory, console);
   } else {
     directory.start_over();
-    if (config_.stream.untrained == "measured") judge(0);
-    settle(directory);
+    if (config_.stream.untrained == "measured") judge(0, console);
+    settle(directory, console);
   }
   const BackendInfo info = context_.backend().info();
   const nlohmann::json here = {
@@ -72,7 +81,7 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
   try {
     for (auto t = static_cast<std::int64_t>(records_.size()) + 1; t <= stream_.size(); ++t) arrive(t, directory, console);
   } catch (const Error&) {
-    settle(directory);  // keeps the records that were judged before the failure
+    settle(directory, console);  // keeps the records that were judged before the failure
     throw;
   }
   finish(directory, console);
@@ -91,6 +100,7 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   seconds_before_ = json_number(state, "seconds");
   history_ = json_member(state, "history");
   learner_->load(std::move(checkpoint.tensors), json_member(state, "learner"));
+  require_takes(input_, *learner_, context_);
   // Records are removed last, once everything else has succeeded.
   records_ = directory.go_back_to(checkpoint.mark);
   for (const MegaBatchRecord& record : records_) cer_ += judged_by(record);
@@ -105,29 +115,30 @@ void AnytimeRun::require_same_data(const nlohmann::json& state) const {
 }
 
 // Tests the learner in its present state, or starts a test whose result settle() collects.
-void AnytimeRun::judge(std::int64_t updates_done) {
+void AnytimeRun::judge(std::int64_t updates_done, Console& console) {
   struct TakeBack {
     Context& context;
     ~TakeBack() { context.lend_threads(0); }
   };
-  const auto work = [this, evaluate = learner_->evaluator(test_context_, test_, test_indices_)] {
-    const TakeBack take_back{context_};
-    const ProfileSpan span(test_context_, "test evaluation");
-    return evaluate();
-  };
+  const auto work =
+      [this, evaluate = learner_->evaluator(test_context_, test_, test_indices_)](const std::function<void()>& after_batch) {
+        const TakeBack take_back{context_};
+        const ProfileSpan span(test_context_, "test evaluation");
+        return evaluate(after_batch);
+      };
   // The test runs at the same time as the next update if the update takes longer: a training sample costs about three
   // evaluations. Otherwise all threads test first.
   const auto tested = static_cast<double>(test_indices_.count());
   if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
     context_.lend_threads(1);
     try {
-      judging_ = std::async(std::launch::async, work);
+      judging_ = std::async(std::launch::async, work, nullptr);
       return;
     } catch (const std::system_error&) {
       context_.lend_threads(0);  // the system starts no more threads: this one tests
     }
   }
-  take(work());
+  take(work([&] { answer_interrupt(console); }));
 }
 
 void AnytimeRun::take(const Score& test) {
@@ -136,8 +147,11 @@ void AnytimeRun::take(const Score& test) {
 }
 
 // Waits for the evaluation that is running, and writes the records that needed its result.
-void AnytimeRun::settle(RunDirectory& directory) {
-  if (judging_.valid()) take(judging_.get());
+void AnytimeRun::settle(RunDirectory& directory, Console& console) {
+  if (judging_.valid()) {
+    while (judging_.wait_for(kBetweenLooks) != std::future_status::ready) answer_interrupt(console);
+    take(judging_.get());
+  }
   for (MegaBatchRecord& record : waiting_) {
     (test_->measure() == Measure::error ? record.error : record.ppl.emplace()) = judgement_.measured;
     record.loss = judgement_.loss;
@@ -157,7 +171,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
   const auto after_step = [&](const FitProgress& fit) {
     show_progress(console, t, fit, false);
     if (interrupted()) stop(directory, console);
-    if (steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory);
+    if (steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory, console);
   };
   MegaBatchRecord record;
   record.t = t;
@@ -171,8 +185,8 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     samples_ += planned_samples(update);
     record.epochs = fit.epochs;
     if (train_->measure() == Measure::error) record.val_accuracy = fit.best;
-    settle(directory);
-    judge(update + 1);
+    settle(directory, console);
+    judge(update + 1, console);
   }
   record.params = learner_->parameters();
   record.inference_macs = learner_->macs_per_sample(*train_);
@@ -180,19 +194,25 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
   record.train_flops = cost_.flops;
   record.seconds = seconds();
   waiting_.push_back(record);
-  if (!judging_.valid()) settle(directory);
+  if (!judging_.valid()) settle(directory, console);
   show_progress(console, t, {record.epochs, config_.train.max_epochs, 0}, true);
   if (interrupted()) stop(directory, console);
 }
 
+// Once, and at once: what has to end before the state can be saved may take a while.
+void AnytimeRun::answer_interrupt(Console& console) {
+  if (interrupted() && !std::exchange(answered_, true))
+    console.say("interrupted: saving; a second signal ends the run without that");
+}
+
 void AnytimeRun::stop(RunDirectory& directory, Console& console) {
-  console.say("interrupted: saving; a second signal ends the run without saving");
-  save(directory);
+  answer_interrupt(console);
+  save(directory, console);
   throw Interrupted{};
 }
 
-void AnytimeRun::save(RunDirectory& directory) {
-  settle(directory);
+void AnytimeRun::save(RunDirectory& directory, Console& console) {
+  settle(directory, console);
   const ProfileSpan span(context_, "checkpoint");
   const nlohmann::json learner = learner_->state();
   const nlohmann::json state = {{name_of(test_->measure()), judgement_.measured},
@@ -210,7 +230,7 @@ void AnytimeRun::save(RunDirectory& directory) {
 }
 
 void AnytimeRun::finish(RunDirectory& directory, Console& console) {
-  save(directory);
+  save(directory, console);
   const Aggregates aggregates = aggregate(records_, config_.learner.wait);
   const BackendInfo info = context_.backend().info();
   nlohmann::ordered_json result = to_json(aggregates);

@@ -39,11 +39,12 @@ class AnytimeRun {
   void require_same_data(const nlohmann::json& state) const;
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
   double planned_samples(std::int64_t update) const;
-  void judge(std::int64_t updates_done);
+  void judge(std::int64_t updates_done, Console& console);
   void take(const Score& test);
-  void settle(RunDirectory& directory);
+  void settle(RunDirectory& directory, Console& console);
+  void answer_interrupt(Console& console);
   [[noreturn]] void stop(RunDirectory& directory, Console& console);
-  void save(RunDirectory& directory);
+  void save(RunDirectory& directory, Console& console);
   void finish(RunDirectory& directory, Console& console);
   void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);
   double seconds() const;
@@ -73,6 +74,7 @@ class AnytimeRun {
   nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has used
   double seconds_before_ = 0;                         // of earlier processes
   double started_ = 0, last_save_ = 0;                // steady clock
+  bool answered_ = false;                             // the user has been told that an interrupt was seen
   std::vector<MegaBatchRecord> waiting_;              // waiting for the evaluation that is running; not written yet
   std::future<Score> judging_;  // last member: its thread ends before the data that it uses is destroyed
 };

@@ -263,10 +263,7 @@ void RunDirectory::require(const RunMark& mark) const {
               " bytes have SHA-256 " + sum + ", the checkpoint expects " + mark.metrics_sha256;
   }
   const ErrorKind kind = found.empty() ? ErrorKind::usage : ErrorKind::data;
-  if (!mark.config.empty())
-    for (const auto& [key, saved, there] : differences(parse_config(mark.config, "the checkpoint"), read_run_config(path_)))
-      if (key != "train.checkpoint_seconds")  // no number depends on it
-        found += "\n  " + (path_ / kConfig).string() + " was changed: " + key + " was " + saved + ", is " + there;
+  for (const std::string& change : config_changes(mark, path_)) found += "\n  " + change;
   if (!found.empty())
     fail(kind, path_.string(), " has changed since its checkpoint was saved:", found,
          "\nrestore the files, or start again with another --out");
@@ -317,6 +314,16 @@ std::vector<MegaBatchRecord> read_metrics(const fs::path& run_directory) {
   const auto text = read_plain_file(path);
   if (!text) fail(ErrorKind::data, "cannot read ", path.string(), ": ", system_error_text(ENOENT));
   return parse_metrics(*text, path);
+}
+
+std::vector<std::string> config_changes(const RunMark& mark, const fs::path& run_directory) {
+  std::vector<std::string> changes;
+  if (mark.config.empty()) return changes;
+  const Config saved = parse_config(mark.config, "the checkpoint");
+  for (const auto& [key, before, now] : differences(saved, read_run_config(run_directory)))
+    if (key != "train.checkpoint_seconds")  // no number depends on it
+      changes.push_back((run_directory / kConfig).string() + " was changed: " + key + " was " + before + ", is " + now);
+  return changes;
 }
 
 Config read_run_config(const fs::path& run_directory) {

@@ -88,6 +88,10 @@ std::vector<MegaBatchRecord> parse_metrics(const std::string& text, const std::f
 /// The records of a run directory, likewise.
 std::vector<MegaBatchRecord> read_metrics(const std::filesystem::path& run_directory);
 
+/// The differences between config.toml now and when the checkpoint was saved, one text for each key: "runs/x/config.toml was
+/// changed: train.lr was 1.0, is 0.1". Empty for a checkpoint of an earlier version.
+std::vector<std::string> config_changes(const RunMark& mark, const std::filesystem::path& run_directory);
+
 /// The configuration of an existing run directory. Throws Error(ErrorKind::usage) if it is not a run directory.
 Config read_run_config(const std::filesystem::path& run_directory);
 

@@ -62,9 +62,9 @@ Probe probe(const Config& config, const std::string& device, int threads) {
   result.seconds_to_train = seconds_to_train(*learner, *train, some);
   const std::int64_t tested = std::min<std::int64_t>(test->count(), 512);
   const auto evaluate = learner->evaluator(context, test, all_indices(context, tested));
-  evaluate();
+  evaluate({});
   const double start = steady_seconds();
-  evaluate();
+  evaluate({});
   result.seconds_to_test = (steady_seconds() - start) / static_cast<double>(tested);
   result.bytes = peak_bytes();
   return result;

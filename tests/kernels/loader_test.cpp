@@ -59,6 +59,10 @@ TEST(Loader, EveryDeviceIsListedWithAReason) {
       EXPECT_NO_THROW(open_backend(status.device, {})) << status.device;
     } else {
       EXPECT_EQ(kind_of([&] { open_backend(status.device, {}); }), ErrorKind::usage) << status.device;
+      // The folders that were searched are of no use in a list.
+      const bool missing = error_of([&] { open_backend(status.device, {}); }).find("was not found in") != std::string::npos;
+      EXPECT_EQ(missing, status.why.starts_with("not built: ")) << status.why;
+      EXPECT_TRUE(!missing || status.why.find('/') == std::string::npos) << status.why;
     }
   }
   EXPECT_EQ(names, (std::vector<std::string>{"cpu", "cpu:generic", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda", "cuda-sim"}));

@@ -2,12 +2,15 @@
 #include <algorithm>
 
 #include <csignal>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "alma/config/config.h"
+#include "alma/learn/kinds.h"
 #include "alma/learn/metrics.h"
 #include "alma/run/checkpoint.h"
+#include "alma/run/run_directory.h"
 #include "base/files.h"
 #include "tests/alma/limits.h"
 #include "tests/alma/program.h"
@@ -203,12 +206,50 @@ TEST_F(CliRun, EvalAgreesWithTheRun) {
   }
 }
 
+TEST_F(CliRun, EvalSaysThatTheConfigurationIsAnotherThanTheCheckpoints) {
+  const fs::path config = folder_ / "run/config.toml";
+  ASSERT_EQ(run_with({"--out", "run", "--quiet"}).code, 0);
+  EXPECT_EQ(run({"eval", "run", "--device", "cpu"}).err, "");
+  std::string text = text_of(config);
+  const std::string before = "synthetic_test = 100\n";
+  ASSERT_NE(text.find(before), text.npos) << text;
+  std::ofstream(config) << text.replace(text.find(before), before.size(), "synthetic_test = 90\n");
+  const Outcome outcome = run({"eval", "run", "--device", "cpu"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("warning: run/config.toml was changed: stream.synthetic_test was 100, is 90"), outcome.err.npos)
+      << outcome.err;
+}
+
+// A checkpoint may be whole and yet hold other models than those of this run: here of as many classes less.
+TEST_F(CliRun, ACheckpointOfAnotherModelIsRefused) {
+  ASSERT_EQ(run_with({"--out", "run", "--quiet"}).code, 0);
+  fs::remove(folder_ / "run/result.json");
+  {
+    Context context("cpu");
+    CheckpointStore store(folder_ / "run/checkpoint");
+    Checkpoint checkpoint = store.load(context);
+    InputDescription input = input_from_json(checkpoint.state.at("input"));
+    input.classes -= 3;
+    const auto other = make_learner(read_run_config(folder_ / "run"), context, input);
+    checkpoint.state["learner"] = other->state();
+    store.save(other->tensors(), checkpoint.state, checkpoint.mark);
+  }
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"eval", "run", "--device", "cpu"},
+                                                  {"run", "--resume", "--out", "run", "--device", "cpu", "--quiet"}})
+    expect_failure(run(command), 3, {"the checkpoint is of another model", "10 classes was expected", "[1, 7]"});
+}
+
 TEST_F(CliRun, InfoNamesVersionDevicesAndLibraries) {
   const Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   for (const char* part : {"alma 0.", "compiler", "cuda", "devices", "+ cpu ", "cpu:generic", "libraries", "toml++", "CLI11",
                            "OpenSSL", "libcurl", "libarchive"})
     EXPECT_NE(outcome.out.find(part), outcome.out.npos) << part << "\n" << outcome.out;
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 160u) << line;
+    EXPECT_EQ(line.find("was not found in"), line.npos) << "the folders that were searched: " << line;
+  }
   EXPECT_EQ(run({"--version"}).out, outcome.out.substr(0, outcome.out.find('\n') + 1));
 }
 

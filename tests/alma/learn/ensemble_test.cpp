@@ -10,6 +10,7 @@
 
 #include "alma/learn/ensemble.h"
 #include "alma/learn/kinds.h"
+#include "alma/learn/named_tensors.h"
 #include "models/mlp.h"
 #include "tests/alma/learn/points.h"
 #include "tests/alma/learn/training.h"
@@ -259,7 +260,47 @@ TEST(Ens, AStateThatTellsOfNoModelsIsRefused) {
   expect_refused("/models/0/structure/type", "sequence", "no module is of type");
   expect_refused("/models/0/structure/modules/2/module/out", 1 << 30, "bytes are left");
   expect_refused("/models/0/structure/modules/2/module/out", 9, "another model");
+  for (const nlohmann::json& fits : {nlohmann::json(7), nlohmann::json::array(), nlohmann::json{{}, {}, {}}})
+    expect_refused("/fits", fits, "\"fits\" must be an array of 2");
   EXPECT_NO_THROW(learner->load(learner->tensors(), state)) << "a refused state changes nothing";
+}
+
+TEST(Ens, TensorsOfAnotherTypeAreOfAnotherModel) {
+  Context context("cpu");
+  const auto named = [&](const char* name, DType dtype) {
+    return std::vector<NamedTensor>{{name, Tensor::zeros(context, {2}, dtype)}};
+  };
+  EXPECT_EQ(without_prefix("a.", named("a.x", DType::f32), named("x", DType::f32)).size(), 1u);
+  try {
+    without_prefix("a.", named("a.x", DType::f64), named("x", DType::f32));
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_EQ(error.what(), std::string("the checkpoint is of another model: 'a.x' is f64 [2], expected f32 [2]"));
+  }
+}
+
+// Each of them is whole, and they fit into one another for other images or other classes.
+TEST(Ens, ModelsForOtherInputsAreRefused) {
+  const Config config = config_of("ens", 2);
+  Context context("cpu");
+  const InputDescription input = describe_input(load_data(config));
+  const auto learner = make_learner(config, context, input);
+  EXPECT_NO_THROW(require_takes(input, *learner, context));
+  InputDescription larger = input, finer = input;
+  larger.height += 1;
+  finer.classes += 1;
+  for (const InputDescription& other : {larger, finer}) {
+    learner->load(make_learner(config, context, other)->tensors(), make_learner(config, context, other)->state());
+    EXPECT_NO_THROW(require_takes(other, *learner, context));
+    try {
+      require_takes(input, *learner, context);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+      EXPECT_NE(std::string(error.what()).find("the checkpoint is of another model"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(GEns, GrowsTrainsTheNewestAndFreezesTheRest) {

@@ -212,6 +212,31 @@ TEST(Metrics, NumbersThatAreNotFiniteNeverReachAFile) {
   }
 }
 
+// Conversions that the language leaves undefined, or that would change the number in silence.
+TEST(Metrics, NumbersBeyondTheirTypesAreRefused) {
+  const std::string line = to_json_line({});
+  const auto with = [&line](const std::string& key, const std::string& value) {
+    const std::size_t begin = line.find("\"" + key + "\":") + key.size() + 3;
+    return line.substr(0, begin) + value + line.substr(line.find_first_of(",}", begin));
+  };
+  EXPECT_EQ(record_from_json(with("t", "9223372036854775807")).t, std::numeric_limits<std::int64_t>::max());
+  for (const char* key : {"t", "params", "epochs"})
+    for (const char* value : {"9223372036854775808", "18446744073709551615", "18446744073709551616", "-9223372036854775809",
+                              "1e19", "-1e300", "1.0", "0.5", "\"1\"", "null"})
+      expect_error(ErrorKind::data, {"not a record", std::string(key) + " is ", "expected an integer"},
+                   [&] { record_from_json(with(key, value)); });
+  EXPECT_TRUE(record_from_json(with("train_macs", "18446744073709551615")).train_macs == (Count{1} << 64) - 1);
+  for (const char* key : {"inference_macs", "train_macs", "train_flops"})
+    for (const char* value : {"1e39", "3.5e38", "-1", "-1e-300", "null"})
+      EXPECT_THROW(record_from_json(with(key, value)), Error) << key << ' ' << value;
+  for (const char* key : {"error", "loss", "val_accuracy", "seconds"})
+    for (const char* value : {"1e309", "-1e309", "NaN", "\"0\""})
+      EXPECT_THROW(record_from_json(with(key, value)), Error) << key << ' ' << value;
+  // A key that is there twice has no value.
+  expect_error(ErrorKind::data, {"not a record", "\"t\" is there twice"},
+               [&] { record_from_json("{\"t\":1," + line.substr(1)); });
+}
+
 TEST(Metrics, DamagedLinesAreRefused) {
   const std::string line = to_json_line({});
   for (std::size_t length = 0; length < line.size(); ++length)

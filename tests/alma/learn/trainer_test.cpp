@@ -271,10 +271,12 @@ TEST_F(FitOfPoints, AnEnsembleLearnsThemToo) {
         return std::make_unique<Linear>(context, Points::kFeatures, 3, false, init);
       });
   const Tensor indices = all_indices(context_, 60);
-  const Score before = learner->evaluator(context_, points, indices)();
+  int batches = 0;
+  const Score before = learner->evaluator(context_, points, indices)([&] { ++batches; });
+  EXPECT_EQ(batches, (60 + points->evaluation_batch() - 1) / points->evaluation_batch());
   EXPECT_EQ(learner->planned_samples(40), 400);
   learner->update(0, *points, data_, [](const FitProgress&) {});
-  EXPECT_LT(learner->evaluator(context_, points, indices)().loss(), before.loss());
+  EXPECT_LT(learner->evaluator(context_, points, indices)({}).loss(), before.loss());
   EXPECT_TRUE(learner->macs_per_sample(*points) == 2 * 9);
 }
 

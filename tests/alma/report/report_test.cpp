@@ -175,6 +175,38 @@ TEST_F(Report, NamesWhatIsDamagedAndLeavesItOut) {
                                {"config.toml", "broken symbolic link"}});
 }
 
+TEST_F(Report, LinksLeadToRunsAndNeverInCircles) {
+  const fs::path runs = root() / "runs", elsewhere = root() / "elsewhere";
+  make("here", {.9, .5});
+  fs::create_directories(elsewhere / "deep");
+  fs::rename(make("linked", {.9, .5}, seeded(1)), elsewhere / "linked");
+  fs::rename(make("below", {.9, .5}, seeded(2)), elsewhere / "deep/below");
+  fs::create_directory_symlink("../elsewhere/linked", runs / "link to a run");
+  fs::create_directory_symlink(elsewhere / "deep", runs / "link to a folder");
+  fs::create_directory_symlink(runs / "here", runs / "link to its neighbour");
+  // What leads back to where it lies, to itself, from one to the other, to nothing, and to what is no folder.
+  fs::create_directory_symlink("..", runs / "upwards");
+  fs::create_directory_symlink("/", runs / "the whole machine");
+  fs::create_directory_symlink(elsewhere / "deep", elsewhere / "deep/upwards too");
+  fs::create_symlink("itself", runs / "itself");
+  fs::create_directories(root() / "pair/one");
+  fs::create_directories(root() / "pair/two");
+  fs::create_directory_symlink("../two", root() / "pair/one/other");
+  fs::create_directory_symlink("../one", root() / "pair/two/other");
+  fs::create_directory_symlink("../pair/one", runs / "pair");
+  fs::create_symlink("nothing", runs / "dangling");
+  fs::create_symlink(runs / "here/config.toml", runs / "file");
+  const RunCollection collection = read();
+  std::vector<std::string> found;
+  for (const RunRecord& run : collection.runs) found.push_back(run.folder.lexically_relative(runs));
+  EXPECT_EQ(found, (std::vector<std::string>{"here", "link to a folder/below", "link to a run"}));
+  expect_left_out(collection, {{"upwards", "a folder that it lies in"},
+                               {"the whole machine", "a folder that it lies in"},
+                               {"upwards too", "a folder that it lies in"},
+                               {"itself", "leads nowhere: Too many levels of symbolic links"},
+                               {"dangling", "leads nowhere: No such file or directory"}});
+}
+
 TEST_F(Report, RefusesWhatIsNoFolder) {
   std::ofstream(root() / "file") << "x";
   const auto read_one = [&](const char* name) {
