@@ -93,7 +93,8 @@ std::unique_ptr<Backend> load(const std::string& device, const std::string& file
       require_library("open_backend", device, file,
                       device.starts_with("cuda")
                           ? "configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build it, or use --device cpu"
-                          : "build the target of that name");
+                          : "build the target of that name, or name the folder of alma's backends (lib/alma of an installed "
+                            "copy) in LD_LIBRARY_PATH");
   void* factory = open_function("open_backend", device, path, kBackendFactory);
   return std::unique_ptr<Backend>(reinterpret_cast<BackendFactory>(factory)(options, kBackendAbi));
 }
