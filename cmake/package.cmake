@@ -66,6 +66,8 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_ENABLE_COMPONENT_DEPENDS ON)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME alma)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS libjs-vega)  # the figures of `alma report`
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS dataset-fashion-mnist)
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME alma-dev)
 string(JOIN ", " CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "g++" "cmake (>= 3.25)" nlohmann-json3-dev libtomlplusplus-dev zlib1g-dev
   liblzma-dev libssl-dev libcurl4-openssl-dev libarchive-dev)
