@@ -1,5 +1,5 @@
 # The commands of README.md. The work itself is in setup.sh, CMake and the programs.
-.PHONY: run build test bench gpu-check format check-format setup setup-dev clean
+.PHONY: run build test bench gpu-check package format check-format setup setup-dev clean
 
 # The main job: five learners, four waiting times, a stream of mega-batches of Fashion-MNIST; then a page with the answer.
 run: build
@@ -32,6 +32,12 @@ bench: build
 gpu-check: setup
 	bench/gpu-check
 
+# An archive and Debian packages of the program, its devices and what to build on, for every GPU from sm_80 on.
+package: setup
+	cmake --preset release -B build-package -DALMA_TESTS=OFF -DALMA_CUDA_ARCHITECTURES=all
+	cmake --build build-package --target alma alma_backends
+	cd build-package && cpack
+
 SOURCES = $(shell git ls-files -co --exclude-standard '*.h' '*.cpp' '*.cu')
 check-format:
 	@clang-format-14 --dry-run -Werror $(SOURCES) && echo "formatting: clean"
@@ -44,4 +50,4 @@ setup-dev:
 	@./setup.sh --dev
 
 clean:
-	rm -rf build build-asan
+	rm -rf build build-asan build-package

@@ -16,6 +16,7 @@ packages=(
   python3                                      # bench/compare, bench/kernels-table
   dataset-fashion-mnist                        # the images of `make run`
   libjs-vega                                   # alma report
+  dpkg-dev                                     # make package
 )
 if [ "${1:-}" = --dev ]; then
   packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)

@@ -24,6 +24,7 @@ class ProfiledBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void* native_stream() const override { return backend_->native_stream(); }
   Layout image_layout() const override { return backend_->image_layout(); }
   void convert_layout(const In& x, const Out& y) override;
   void begin_range(const char* name) override;

@@ -182,6 +182,7 @@ class Backend {
                     std::size_t rows) = 0;
   virtual void fill(Out y, double value) = 0;
   virtual void synchronize() = 0;
+  virtual void* native_stream() const { return nullptr; }  // cuda: the cudaStream_t, for kernels of one's own; cpu: null
   /// What is called until end_range() belongs together: it gets this name in the timeline of a profiling tool (cuda: NVTX).
   /// Ranges nest, per thread. Without effect on the cpu.
   virtual void begin_range(const char*) {}
@@ -392,7 +393,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 9;
+inline constexpr int kBackendAbi = 10;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 namespace alma {
@@ -28,8 +29,22 @@ std::string file_of_level(std::string level) {
   return "libalma_cpu_" + level + ".so";
 }
 
-/// Beside the running program (build folder), then where an installed program finds them, then the folder of this build, for
-/// programs and tests that lie elsewhere.
+/// Where the dynamic loader looks for this program's libraries: LD_LIBRARY_PATH; the run path, in which programs that have
+/// found alma by CMake have its folder of backends; the system's folders.
+std::vector<fs::path> loader_folders() {
+  void* program = dlopen(nullptr, RTLD_LAZY);
+  Dl_serinfo size{};
+  if (program == nullptr || dlinfo(program, RTLD_DI_SERINFOSIZE, &size) != 0) return {};
+  const std::unique_ptr<Dl_serinfo, void (*)(void*)> info(static_cast<Dl_serinfo*>(std::calloc(1, size.dls_size)),
+                                                          std::free);
+  if (!info || dlinfo(program, RTLD_DI_SERINFOSIZE, info.get()) != 0 || dlinfo(program, RTLD_DI_SERINFO, info.get()) != 0)
+    return {};
+  std::vector<fs::path> folders;
+  for (unsigned i = 0; i < info->dls_cnt; ++i) folders.emplace_back(info->dls_serpath[i].dls_name);
+  return folders;
+}
+
+/// Beside the running program (a build folder), in ../lib/alma (an installed copy, which may be moved), and the loader's.
 std::vector<fs::path> library_folders() {
   std::vector<fs::path> folders;
   std::error_code error;
@@ -38,7 +53,7 @@ std::vector<fs::path> library_folders() {
     folders.push_back(program.parent_path());
     folders.push_back(program.parent_path().parent_path() / "lib" / "alma");
   }
-  folders.emplace_back(ALMA_LIBRARY_DIR);
+  for (fs::path& folder : loader_folders()) folders.push_back(std::move(folder));
   return folders;
 }
 
@@ -51,34 +66,44 @@ fs::path find_library(const std::string& file) {
   return {};
 }
 
-/// The library of a device is not there.
+/// A library is not there.
 struct NotBuilt : Error {
-  NotBuilt(const std::string& message, const std::string& cure_, const char* otherwise)
-      : Error(ErrorKind::usage, message + "; " + cure_ + otherwise), cure(cure_) {}
+  NotBuilt(const std::string& message, std::string cure_)
+      : Error(ErrorKind::usage, message + "; " + cure_), cure(std::move(cure_)) {}
   std::string cure;
 };
 
-std::unique_ptr<Backend> load(const std::string& device, const std::string& file, const BackendOptions& options) {
-  const fs::path path = find_library(file);
-  if (path.empty()) {
-    std::string searched;
-    for (const fs::path& folder : library_folders()) searched += (searched.empty() ? "" : ", ") + folder.string();
-    const std::string target = fs::path(file).stem().string().substr(3);  // without "lib"
-    const bool cuda = device.starts_with("cuda");
-    throw NotBuilt(
-        "[open_backend] device " + device + ": " + file + " was not found in " + searched,
-        (cuda ? "configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build target " : "build target ") + target,
-        cuda ? ", or use --device cpu" : "");
-  }
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr)
-    fail(ErrorKind::usage, "[open_backend] device ", device, " cannot be loaded: ", dlerror(),
+/// The path of a library that must be there.
+fs::path require_library(const std::string& op, const std::string& device, const std::string& file,
+                         const std::string& cure) {
+  fs::path path = find_library(file);
+  if (!path.empty()) return path;
+  std::string searched;
+  for (const fs::path& folder : library_folders()) searched += (searched.empty() ? "" : ", ") + folder.string();
+  throw NotBuilt("[" + op + "] device " + device + ": " + file + " was not found in " + searched, cure);
+}
+
+/// The function `symbol` of a library, which stays loaded.
+void* open_function(const std::string& op, const std::string& device, const fs::path& library, const char* symbol) {
+  void* opened = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (opened == nullptr)
+    fail(ErrorKind::usage, '[', op, "] device ", device, " cannot be loaded: ", dlerror(),
          device == "cuda" ? "; install the libraries of the CUDA toolkit that this build was made with, or use --device cpu"
                           : "");
-  void* symbol = dlsym(library, kBackendFactory);
-  if (symbol == nullptr)
-    fail(ErrorKind::usage, "[open_backend] ", path.string(), " is not a backend: it has no ", kBackendFactory);
-  return std::unique_ptr<Backend>(reinterpret_cast<BackendFactory>(symbol)(options, kBackendAbi));
+  void* function = dlsym(opened, symbol);
+  if (function == nullptr) fail(ErrorKind::usage, '[', op, "] ", library.string(), " has no function ", symbol);
+  return function;
+}
+
+std::unique_ptr<Backend> load(const std::string& device, const std::string& file, const BackendOptions& options) {
+  const std::string target = fs::path(file).stem().string().substr(3);  // without "lib"
+  const fs::path path = require_library(
+      "open_backend", device, file,
+      (device.starts_with("cuda") ? "configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build target "
+                                  : "build target ") +
+          target + ", or name the folder of the backends (lib/alma of an installed copy) in LD_LIBRARY_PATH");
+  void* factory = open_function("open_backend", device, path, kBackendFactory);
+  return std::unique_ptr<Backend>(reinterpret_cast<BackendFactory>(factory)(options, kBackendAbi));
 }
 
 std::unique_ptr<Backend> open_cpu(const std::string& level, const BackendOptions& options) {
@@ -120,6 +145,15 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
   if (device == "auto") return open_auto(options);
   fail(ErrorKind::usage, "[open_backend] unknown device \"", device,
        "\", expected cpu, cpu:generic, cpu:x86-64-v3, cpu:x86-64-v4, cuda, cuda-sim or auto");
+}
+
+void* open_kernels(const Backend& backend, const std::string& name, const char* symbol) {
+  const std::string device = backend.info().device;
+  std::string file = "lib" + name + "_" + device + ".so";
+  std::replace(file.begin(), file.end(), '-', '_');
+  const fs::path path = require_library(
+      "open_kernels", device, file, "build the kernels with alma_kernels() of alma's CMake package, or use another device");
+  return open_function("open_kernels", device, path, symbol);
 }
 
 std::vector<DeviceStatus> list_devices() {

@@ -14,6 +14,12 @@ namespace alma {
 /// The library stays loaded until the process ends.
 std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options);
 
+/// The kernels that a program brings for the device of `backend`, cuda or cuda-sim: the function `symbol` (extern "C") of
+/// lib<name>_cuda.so or lib<name>_cuda_sim.so, as alma_kernels() of alma's CMake package builds them. Throws Error (usage)
+/// for a library that is not there, cannot be loaded or lacks the function. It stays loaded until the process ends.
+/// examples/op shows a primitive that is made so.
+void* open_kernels(const Backend& backend, const std::string& name, const char* symbol);
+
 /// One device that could be asked for, for `alma info`.
 struct DeviceStatus {
   std::string device;  // as given to open_backend

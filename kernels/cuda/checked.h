@@ -8,8 +8,8 @@
 
 namespace alma {
 
-/// "; what to do", or "" where the error says enough.
-const char* hint_for(cudaError_t status);
+/// "; what to do", or "" where the error says enough. Exported by the library of cuda, for the kernels of other libraries.
+__attribute__((visibility("default"))) const char* hint_for(cudaError_t status);
 
 /// Throws Error "[cuda] cudaMalloc(...) at backend.cpp:12: out of memory; use a smaller ..." unless the status is success.
 inline void check_status(cudaError_t status, const char* call,

@@ -35,6 +35,7 @@ class CudaBackend final : public Backend {
             std::size_t rows) override;
   void fill(Out y, double value) override;
   void synchronize() override;
+  void* native_stream() const override { return stream_; }
   void begin_range(const char* name) override;
   void end_range() noexcept override;
   bool has_graphs() const override { return true; }

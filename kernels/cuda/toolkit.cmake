@@ -59,6 +59,7 @@ set(CMAKE_CUDA_ARCHITECTURES ${architectures})
 list(POP_BACK CMAKE_CUDA_ARCHITECTURES newest)
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND -real)
 list(APPEND CMAKE_CUDA_ARCHITECTURES ${newest})
+set(ALMA_BUILT_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES} CACHE INTERNAL "seen by the CMake package")
 enable_language(CUDA)
 if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
   # CMake 3.25 does not know that nvcc compiles C++20, and would refuse the target.

@@ -67,9 +67,12 @@ struct Here {
   Executor* executor = nullptr;
   Watch* watch = nullptr;  // if accesses are checked or counted
 };
-extern constinit thread_local Here here __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 // ---- the executor, as kernels see it (executor.cpp) -----------------------------------------------------------------
+// The library of cuda-sim exports it, for the kernels of other projects.
+#pragma GCC visibility push(default)
+
+extern constinit thread_local Here here __attribute__((tls_model("initial-exec")));
 void block_barrier(Site site);
 /// A barrier that also counts the threads whose predicate is true. `alive`: threads that took part.
 struct BarrierVote {
@@ -85,11 +88,6 @@ void* shared_variable(const void* key, std::size_t bytes, std::size_t alignment,
 /// Ends the launch with an Error that names the source line, the block and the thread.
 [[noreturn]] void fail_in_kernel(const char* what, Site site);
 
-/// Is there something to look at before an access: a wrong alignment, or a watch?
-template <class V>
-inline bool remarkable(const void* p) {
-  return ((reinterpret_cast<std::uintptr_t>(p) & (alignof(V) - 1)) | reinterpret_cast<std::uintptr_t>(here.watch)) != 0;
-}
 /// Throws Error if the address is not aligned; tells the watch.
 void look_at_access(const void* p, std::size_t bytes, std::size_t alignment, bool is_store, Site site);
 /// The lanes have come together. `orders_memory`: what each wrote before, all may read now.
@@ -103,6 +101,13 @@ struct Start {
 };
 /// Runs a grid to its end or, while the stream captures, records it.
 void run_grid(const Grid& grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream, const Start& start);
+#pragma GCC visibility pop
+
+/// Is there something to look at before an access: a wrong alignment, or a watch?
+template <class V>
+inline bool remarkable(const void* p) {
+  return ((reinterpret_cast<std::uintptr_t>(p) & (alignof(V) - 1)) | reinterpret_cast<std::uintptr_t>(here.watch)) != 0;
+}
 
 }  // namespace alma::sim
 

@@ -68,6 +68,14 @@ TEST(Loader, EveryDeviceIsListedWithAReason) {
   EXPECT_EQ(names, (std::vector<std::string>{"cpu", "cpu:generic", "cpu:x86-64-v3", "cpu:x86-64-v4", "cuda", "cuda-sim"}));
 }
 
+TEST(Loader, KernelsOfOnesOwnThatAreNotThereAreNamed) {
+  const std::unique_ptr<Backend> backend = open_backend("cpu", {});
+  const auto open = [&] { open_kernels(*backend, "no-such", "make"); };
+  EXPECT_EQ(kind_of(open), ErrorKind::usage);
+  for (const char* part : {"[open_kernels] device cpu: libno_such_cpu.so was not found in ", "alma_kernels()"})
+    EXPECT_NE(error_of(open).find(part), std::string::npos) << error_of(open);
+}
+
 /// The levels keep apart in one process: none falls back on the code of another.
 TEST(Loader, LevelsLiveSideBySide) {
   std::vector<std::unique_ptr<Backend>> open;
