@@ -68,7 +68,7 @@ void register_product(Suite& suite, const GemmShape& s) {
     const Shape left = s.transpose_a ? Shape{s.k, s.m} : Shape{s.m, s.k};
     const Shape right = s.transpose_b ? Shape{s.n, s.k} : Shape{s.k, s.n};
     return [x = a.in(left), w = a.in(right), y = a.out({s.m, s.n}), s](Backend& b) {
-      b.matmul(x, s.transpose_a, w, s.transpose_b, y, {});
+      b.matmul(x, s.transpose_a, w, s.transpose_b, y, {}, Math::f32);
     };
   });
 }
@@ -83,7 +83,7 @@ void register_fused_products(Suite& suite, std::int64_t h) {
       Epilogue epilogue;
       epilogue.bias = bias;
       epilogue.relu = true;
-      b.matmul(x, false, w, true, y, epilogue);
+      b.matmul(x, false, w, true, y, epilogue, Math::f32);
     };
   });
   add_kernel(suite, "matmul_sums" + name, [=](Arrays& a) -> Call {
@@ -91,7 +91,7 @@ void register_fused_products(Suite& suite, std::int64_t h) {
     return [dz = a.in({n, h}), x = a.in({n, h}), dw = a.out({h, h}), dbias = a.out({h})](Backend& b) {
       Epilogue epilogue;
       epilogue.sums_of_a = dbias;
-      b.matmul(dz, true, x, false, dw, epilogue);
+      b.matmul(dz, true, x, false, dw, epilogue, Math::f32);
     };
   });
   if (suite.context.backend().most_image_outputs() < h) return;
@@ -116,19 +116,19 @@ void register_convolution(Suite& suite, const VggLayer& layer) {
   add_kernel(suite, name("conv2d"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [x = a.in_images(images), w = a.in(weights), bias = a.in({c}), y = a.out_images(images), geometry](Backend& b) {
-      b.conv2d(x, w, bias, geometry, y);
+      b.conv2d(x, w, bias, geometry, y, Math::f32);
     };
   });
   add_kernel(suite, name("conv2d_data_gradient"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [dy = a.in_images(images), w = a.in(weights), dx = a.out_images(images), geometry](Backend& b) {
-      b.conv2d_data_gradient(dy, w, geometry, dx);
+      b.conv2d_data_gradient(dy, w, geometry, dx, Math::f32);
     };
   });
   add_kernel(suite, name("conv2d_weight_gradient"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [x = a.in_images(images), dy = a.in_images(images), dw = a.out(weights), dbias = a.out({c}),
-            geometry](Backend& b) { b.conv2d_weight_gradient(x, dy, geometry, dw, dbias); };
+            geometry](Backend& b) { b.conv2d_weight_gradient(x, dy, geometry, dw, dbias, Math::f32); };
   });
 }
 

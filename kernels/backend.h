@@ -4,8 +4,7 @@
 #include <span>
 #include <string>
 
-#include "base/thread_pool.h"
-#include "kernels/views.h"
+#include "kernels/observer.h"
 
 namespace alma {
 
@@ -138,7 +137,7 @@ struct PoolWindow {
 
 /// What a backend says about itself, for `alma info`, the start-up table and result.json.
 struct BackendInfo {
-  std::string device;      // cpu | cuda | cuda-sim
+  std::string device;      // cpu | cuda | cuda:N | cuda-sim | cuda-sim:N, without a number for the first
   std::string level;       // cpu: generic | x86-64-v3 | x86-64-v4; cuda: sm_90, ...
   std::string hardware;    // processor or GPU name
   std::string versions;    // of the libraries that compute, "" if none
@@ -156,7 +155,7 @@ class Graph {
 };
 
 /// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no
-/// autograd. One implementation per device, one file per family. Used by one thread at a time.
+/// autograd. One implementation per device, one file per family. Used by one thread at a time, which may change.
 ///
 /// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; where a
 /// primitive names lanes16 it takes f32 images so too, on the cpu, all of one call alike; any size may be 0 (then nothing is
@@ -187,6 +186,13 @@ class Backend {
   virtual void begin_range(const char*) {}
   virtual void end_range() noexcept {}
 
+  // ---- observation -------------------------------------------------------------------------------------------------
+  /// From now on `observer` is told of every primitive and every call of memory above; null: nobody. It outlives the
+  /// backend. Each of them then waits until the device has finished, so that times are the device's own: that costs the
+  /// overlap of host and device, and there are no graphs. Results are the same bits.
+  void observe(Observer* observer) { observer_ = observer; }
+  bool is_observed() const { return observer_ != nullptr; }
+
   // ---- layouts -----------------------------------------------------------------------------------------------------
   /// The layout that stacks of convolutions on f32 images should have here.
   virtual Layout image_layout() const { return Layout::row_major; }
@@ -197,7 +203,7 @@ class Backend {
   }
 
   // ---- graphs ------------------------------------------------------------------------------------------------------
-  /// Whether capture() works.
+  /// Whether capture() works: not while an observer looks on.
   virtual bool has_graphs() const { return false; }
   /// Records the primitives and copies that `work` calls instead of doing them. Each must have run before, outside of a
   /// capture and on the same shapes, so that its plan and its workspace exist. Throws what `work` throws, and Error where it
@@ -217,7 +223,7 @@ class Backend {
   /// bf16 operands (cuda, with Math::bf16) give f32 or bf16. Other math than f32 is cuda's. k = 0 gives zeros (or the bias).
   /// Minimum bytes: A + B + C (+ bias, + C again when accumulating).
   virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
-                      Math math = Math::f32) = 0;
+                      Math math) = 0;
   /// Bytes of the relu_mask that the product op(A) op(B) with relu can leave, at least 16-byte aligned. 0: this device masks
   /// by the product's result alone.
   virtual std::size_t relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) = 0;
@@ -240,15 +246,13 @@ class Backend {
   // lanes16: x and y and their gradients, w stays row_major; 3 x 3 with padding 1 or 1 x 1 without, stride 1, one group.
   // Minimum bytes: the two inputs + the output.
   /// bias [k] is added to every image; null: none.
-  virtual void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y,
-                      Math math = Math::f32) = 0;
+  virtual void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) = 0;
   /// The gradient of conv2d() for x, given y's.
-  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
-                                    Math math = Math::f32) = 0;
+  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) = 0;
   /// The gradients of conv2d() for w and for the bias, given y's; dbias [k] = sums of dy, null: not wanted. On cuda dbias
   /// reads dy once more.
   virtual void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
-                                      const Out& dbias, Math math = Math::f32) = 0;
+                                      const Out& dbias, Math math) = 0;
 
   // ---- element-wise ------------------------------------------------------------------------------------------------
   virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
@@ -369,7 +373,7 @@ class Backend {
   /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1. With an augmentation
   /// (pad in 0..1024) each x[i] is a random cut of its padded image, mirrored or not. The same bits on every device.
   virtual void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
-                             const Out& y, const ImageAugmentation& augmentation = {}) = 0;
+                             const Out& y, const ImageAugmentation& augmentation) = 0;
   /// y[i] = table[indices[i]]: table [r, n] f32 | f64 | i32, indices [m] i32, y [m, n]. An index out of range gives NaN
   /// (i32: -1).
   virtual void gather_rows(const In& table, const In& indices, const Out& y) = 0;
@@ -383,17 +387,10 @@ class Backend {
   virtual void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) = 0;
   virtual void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) = 0;
   virtual void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) = 0;
-};
 
-/// What a backend is made with.
-struct BackendOptions {
-  ThreadPool* pool = nullptr;  // outlives the backend; cpu and cuda-sim work on it; null: the caller's thread alone
-  std::string why = {};        // for BackendInfo
+ private:
+  friend class Observed;
+  Observer* observer_ = nullptr;
 };
-
-/// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 9;
-inline constexpr const char* kBackendFactory = "alma_backend_create";
-using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 
 }  // namespace alma

@@ -1,7 +1,7 @@
 #pragma once
 #include <span>
 
-#include "kernels/backend.h"
+#include "kernels/backend_library.h"
 #include "kernels/cpu/workspace.h"
 
 namespace alma {
@@ -21,7 +21,7 @@ class CpuBackend final : public Backend {
   void copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch, std::size_t width,
             std::size_t rows) override;
   void fill(Out y, double value) override;
-  void synchronize() override {}
+  void synchronize() override;
   Layout image_layout() const override { return Layout::lanes16; }
   void convert_layout(const In& x, const Out& y) override;
   void cast(const In& x, const Out& y) override;

@@ -1,12 +1,12 @@
 #include "kernels/dropout.h"
-#include "kernels/checks.h"
+#include "kernels/checks/dropout.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
 namespace alma {
 
 void CpuBackend::dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
-  check::dropout(x, probability, place, y);
+  const Observed seen = check::dropout(*this, x, probability, place, y);
   for_float("dropout", x.dtype, [&](auto type) {
     using T = decltype(type);
     const Philox philox = Philox::of(place.key);

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks.h"
+#include "kernels/checks/optimizer.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
@@ -24,7 +24,7 @@ void for_elements(ThreadPool* pool, std::span<const OptimizerSlot> slots, const 
 }  // namespace
 
 void CpuBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
-  check::slots("sgd", slots, rule.momentum != 0, false, state);
+  const Observed seen = check::slots(*this, "sgd", slots, rule.momentum != 0, false, state);
   if (slots.empty()) return;
   for_float("sgd", slots.front().weight.dtype, [&](auto type) {
     using T = decltype(type);
@@ -49,7 +49,7 @@ void CpuBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, 
 }
 
 void CpuBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
-  check::slots("adadelta", slots, true, true, state);
+  const Observed seen = check::slots(*this, "adadelta", slots, true, true, state);
   if (slots.empty()) return;
   for_float("adadelta", slots.front().weight.dtype, [&](auto type) {
     using T = decltype(type);
@@ -66,7 +66,7 @@ void CpuBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRu
 }
 
 void CpuBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
-  check::slots("adam", slots, true, true, state);
+  const Observed seen = check::slots(*this, "adam", slots, true, true, state);
   if (slots.empty()) return;
   for_float("adam", slots.front().weight.dtype, [&](auto type) {
     using T = decltype(type);

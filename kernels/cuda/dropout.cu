@@ -3,7 +3,7 @@
 
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks.h"
+#include "kernels/checks/dropout.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 
@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(kBlock) dropout_kernel(Dropout d) {
 }  // namespace
 
 void CudaBackend::dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
-  const NvtxRange range(__func__);
-  check::dropout(x, probability, place, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::dropout(*this, x, probability, place, y);
   require_f32("dropout", x);
   const std::int64_t count = x.shape.count();
   if (count == 0) return;

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/checks.h"
+#include "kernels/checks/optimizer.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tensor_table.h"
 
@@ -135,16 +135,12 @@ void update_all(std::span<const OptimizerSlot> slots, const Rule& rule, const St
   });
 }
 
-void check_slots(const char* op, std::span<const OptimizerSlot> slots, bool state0, bool state1, const StepState* state) {
-  check::slots(op, slots, state0, state1, state);
-  if (!slots.empty()) require_f32(op, slots.front().weight);
-}
-
 }  // namespace
 
 void CudaBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("sgd", slots, rule.momentum != 0, false, state);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::slots(*this, "sgd", slots, rule.momentum != 0, false, state);
+  if (!slots.empty()) require_f32("sgd", slots.front().weight);
   Sgd plain{};
   plain.momentum = static_cast<float>(rule.momentum);
   plain.weight_decay = static_cast<float>(rule.weight_decay);
@@ -157,8 +153,9 @@ void CudaBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule,
 }
 
 void CudaBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("adadelta", slots, true, true, state);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::slots(*this, "adadelta", slots, true, true, state);
+  if (!slots.empty()) require_f32("adadelta", slots.front().weight);
   Adadelta kernel_rule{};
   kernel_rule.rho = static_cast<float>(rule.rho);
   kernel_rule.one_minus_rho = static_cast<float>(1 - rule.rho);
@@ -168,8 +165,9 @@ void CudaBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaR
 }
 
 void CudaBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("adam", slots, true, true, state);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::slots(*this, "adam", slots, true, true, state);
+  if (!slots.empty()) require_f32("adam", slots.front().weight);
   Adam kernel_rule{};
   kernel_rule.beta1 = static_cast<float>(rule.beta1);
   kernel_rule.one_minus_beta1 = static_cast<float>(1 - rule.beta1);

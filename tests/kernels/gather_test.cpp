@@ -26,7 +26,7 @@ class Gather : public KernelTest {
         const In in_images = device.in(DType::u8, images, bytes), in_labels = device.in(DType::i32, {images[0]}, labels);
         const Shape shape = flat ? Shape{n, width} : Shape{n, images[1], images[2], images[3]};
         const Out x = device.out(dtype, shape), y = device.out(DType::i32, {n});
-        device->gather_images(in_images, in_labels, device.in(DType::i32, {n}, indices), pixels, x, y);
+        device->gather_images(in_images, in_labels, device.in(DType::i32, {n}, indices), pixels, x, y, {});
       });
       Values x, y;
       for (double index : indices) {
@@ -61,7 +61,7 @@ TEST_P(Gather, ImageIndicesOutOfRangeGiveNan) {
     const std::vector<Values> outputs = run([&](Device& device) {
       const In images = device.in(DType::u8, {2, 1, 1, 3}, {1, 2, 3, 4, 5, 6}), labels = device.in(DType::i32, {2}, {8, 9});
       const Out x = device.out(dtype, {4, 3}), y = device.out(DType::i32, {4});
-      device->gather_images(images, labels, device.in(DType::i32, {4}, {1, -1, 2, 0}), {}, x, y);
+      device->gather_images(images, labels, device.in(DType::i32, {4}, {1, -1, 2, 0}), {}, x, y, {});
     });
     expect_equal(outputs[1], {9, -1, -1, 8});
     expect_equal({outputs[0].begin(), outputs[0].begin() + 3}, {4, 5, 6});
