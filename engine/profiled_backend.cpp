@@ -305,16 +305,8 @@ void ProfiledBackend::gradient_norm(std::span<const In> gradients, const Out& no
   record("gradient_norm", "", gradients, 0, [&] { backend_->gradient_norm(gradients, norm); });
 }
 
-void ProfiledBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
-  record_slots("sgd", slots, [&] { backend_->sgd(slots, rule, state); });
-}
-
-void ProfiledBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
-  record_slots("adadelta", slots, [&] { backend_->adadelta(slots, rule, state); });
-}
-
-void ProfiledBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
-  record_slots("adam", slots, [&] { backend_->adam(slots, rule, state); });
+void ProfiledBackend::optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) {
+  record_slots(alma::name_of(rule), slots, [&] { backend_->optimize(slots, rule, state); });
 }
 
 }  // namespace alma

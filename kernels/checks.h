@@ -220,9 +220,15 @@ inline void causal_softmax(const char* op, const char* name, const In& x) {
   if (rank < 2 || x.shape[rank - 1] != x.shape[rank - 2]) fail("[", op, "] ", name, " must be [.., t, t], got ", x.shape);
 }
 
+/// Where a primitive that draws takes its random bits from.
+inline void random_place(const char* op, const RandomPlace& place) {
+  if (place.state == nullptr) fail("[", op, "] the step state is null");
+  if (place.first < 0) fail("[", op, "] the number of the first random bits must be at least 0, got ", place.first);
+}
+
 inline void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) {
   if (!(probability >= 0 && probability < 1)) fail("[dropout] the probability must be in [0, 1), got ", probability);
-  if (place.state == nullptr) fail("[dropout] the step state is null");
+  random_place("dropout", place);
   array("dropout", "x", x, x.dtype, x.shape);
   array("dropout", "y", y, x.dtype, x.shape);
 }
@@ -320,7 +326,7 @@ inline void gather_images(const In& images, const In& labels, const In& indices,
   array(op, "y", y, DType::i32, {n});
   if (augmentation.pad < 0 || augmentation.pad > 1024)
     fail("[", op, "] the padding of an augmentation must be in 0..1024, got ", augmentation.pad);
-  if (augmentation && augmentation.place.state == nullptr) fail("[", op, "] an augmentation needs a step state, got null");
+  if (augmentation) random_place(op, augmentation.place);
 }
 
 /// rows [m, n] go with indices [m] and table [r, n]: gather_rows and scatter_add_rows.
@@ -332,15 +338,17 @@ inline void table_rows(const char* op, const In& table, const In& indices, const
 }
 
 /// The slots of one optimizer step; every weight has the type of the first.
-inline void slots(const char* op, std::span<const OptimizerSlot> slots, bool state0, bool state1, const StepState* state) {
+inline void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) {
+  const char* op = "optimize";
   if (state == nullptr) fail("[", op, "] the step state is null");
+  const int states = states_of(rule);
   for (const OptimizerSlot& slot : slots) {
     const Shape& shape = slot.weight.shape;
     const DType dtype = slots.front().weight.dtype;
     array(op, "weight", slot.weight, dtype, shape);
     array(op, "gradient", slot.gradient, dtype, shape);
-    if (state0) array(op, "state0", slot.state0, dtype, shape);
-    if (state1) array(op, "state1", slot.state1, dtype, shape);
+    if (states > 0) array(op, "state0", slot.state0, dtype, shape);
+    if (states > 1) array(op, "state1", slot.state1, dtype, shape);
   }
 }
 
