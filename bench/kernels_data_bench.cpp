@@ -38,23 +38,24 @@ struct Model {
   std::vector<Shape> tensors;
 };
 
-template <class Rule>
-void register_rule(Suite& suite, const Model& model, const std::string& name, const Rule& rule, int states,
-                   void (Backend::*primitive)(std::span<const OptimizerSlot>, const Rule&, const StepState*)) {
+void register_rule(Suite& suite, const Model& model, const std::string& name, const OptimizerRule& rule) {
   add_kernel(suite, name + "/" + model.name, [=](Arrays& a) -> Call {
+    const int states = states_of(rule);
     std::vector<OptimizerSlot> slots;
     for (const Shape& shape : model.tensors)
       slots.push_back(
           {a.update(shape), a.in(shape), states > 0 ? a.update(shape) : Out{}, states > 1 ? a.update(shape) : Out{}});
-    return [slots, rule, primitive, state = a.state()](Backend& b) { (b.*primitive)(slots, rule, state); };
+    return [slots, rule, state = a.state()](Backend& b) { b.optimize(slots, rule, state); };
   });
 }
 
 void register_updates(Suite& suite, const Model& model) {
-  register_rule(suite, model, "sgd", SgdRule{}, 0, &Backend::sgd);
-  register_rule(suite, model, "sgd_momentum", SgdRule{0.9, 0, false}, 1, &Backend::sgd);
-  register_rule(suite, model, "adadelta", AdadeltaRule{}, 2, &Backend::adadelta);
-  register_rule(suite, model, "adam", AdamRule{}, 2, &Backend::adam);
+  register_rule(suite, model, "sgd", SgdRule{});
+  register_rule(suite, model, "sgd_momentum", SgdRule{0.9, 0, false});
+  register_rule(suite, model, "adadelta", AdadeltaRule{});
+  register_rule(suite, model, "adam", AdamRule{});
+  register_rule(suite, model, "rmsprop", RmspropRule{});
+  register_rule(suite, model, "rmsprop_momentum", RmspropRule{.momentum = 0.9});
   add_kernel(suite, std::string("gradient_norm/") + model.name, [=](Arrays& a) -> Call {
     std::vector<In> gradients;
     for (const Shape& shape : model.tensors) gradients.push_back(a.in(shape));

@@ -26,13 +26,17 @@ struct Pass {
   Purpose purpose = Purpose::evaluation;
 
   // ---- what the caller says --------------------------------------------------------------------------------------------
-  RandomPlace random = {};     // names the random bits of this pass: the key, and in device memory the step
+  // Names the random bits of this pass: the key, and in device memory the step. A layer with n elements in a row draws from
+  // number first_row * n on, so that a row gets the same bits in any part of the step's rows.
+  RandomPlace random = {};
   std::int64_t first_row = 0;  // the number of x's first row among the step's rows, where x is only a part of them
   bool wants_usage = false;
 
   // ---- what the model says ---------------------------------------------------------------------------------------------
-  std::vector<Tensor> penalties = {};  // scalars on the tape that the training loss adds
-  std::vector<Usage> usage = {};       // if it was wanted, in the order of the pass
+  // Scalars on the tape that the training loss adds, each as a mean over the rows of this pass: where these are a part of
+  // the step's, their share of it.
+  std::vector<Tensor> penalties = {};
+  std::vector<Usage> usage = {};  // if it was wanted, in the order of the pass
 
   // ---- inside a Stack, which says it -----------------------------------------------------------------------------------
   std::int64_t members = 0;  // 0: a model by itself. Else x holds the rows of so many, those of one after those of another

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/observer.h"
+#include "kernels/optimizer_rules.h"
 
 namespace alma {
 
@@ -66,11 +67,13 @@ struct StepState {
   double learning_rate = 0;
 };
 
-/// Where a primitive's random bits come from: those of element i are number i of RandomStream(seed, purpose, step), with the
-/// step of `state`. The same bits on every device, in any order of evaluation.
+/// Where a primitive's random bits come from: those of element i are number first + i of RandomStream(seed, purpose, step),
+/// with the step of `state`. The same bits on every device, in any order of evaluation, and for a part of a batch as for the
+/// whole: `first` is then the part's first element among all.
 struct RandomPlace {
   std::uint64_t key = 0;             // RandomStream::key(seed, purpose)
   const StepState* state = nullptr;  // device memory
+  std::int64_t first = 0;            // >= 0
 };
 
 /// What route_top1() finds for each token and expert.
@@ -86,7 +89,7 @@ struct Routes {
 };
 
 /// Random crop and mirroring of training images (paper: pad 4, fill -1.9, flip). What an image of the batch gets is named by
-/// (key, step, its number in the batch): see random_cut().
+/// (key, step, place.first + its number in the batch): see random_cut().
 struct ImageAugmentation {
   int pad = 0;                                // rows and columns around the image, of which its own size is cut out
   float fill[PixelScale::max_channels] = {};  // of the padding, after normalisation
@@ -94,33 +97,6 @@ struct ImageAugmentation {
   RandomPlace place = {};                     // not needed without augmentation
 
   explicit operator bool() const { return pad != 0 || flip; }
-};
-
-/// One parameter tensor in an optimizer step. All four have the same size and dtype.
-struct OptimizerSlot {
-  Out weight;
-  In gradient;
-  Out state0;  // sgd: momentum buffer (null without momentum); adadelta: mean square of gradients; adam: first moment
-  Out state1;  // sgd: null; adadelta: mean square of updates; adam: second moment
-};
-
-// PyTorch's update rules and defaults; states start at zero.
-struct SgdRule {
-  double momentum = 0;
-  double weight_decay = 0;
-  bool nesterov = false;
-};
-struct AdadeltaRule {
-  double rho = 0.9;
-  double epsilon = 1e-6;
-  double weight_decay = 0;
-};
-struct AdamRule {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
-  bool decoupled = false;  // true: AdamW
 };
 
 /// Training mode of batch_norm(), with PyTorch's names and defaults.
@@ -383,10 +359,10 @@ class Backend {
   /// norm [] = sqrt of the sum of squares of all gradients, which share one dtype; 0 for none.
   virtual void gradient_norm(std::span<const In> gradients, const Out& norm) = 0;
 
-  // ---- optimizers: all tensors of a model in one call; `state` is in device memory ---------------------------------------
-  virtual void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) = 0;
-  virtual void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) = 0;
-  virtual void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) = 0;
+  // ---- optimizers --------------------------------------------------------------------------------------------------
+  /// One update of all tensors of a model, which share one dtype, by any rule; `state` is in device memory. No slots:
+  /// nothing happens. Minimum bytes: weights + gradients + weights again + twice the rule's states.
+  virtual void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) = 0;
 
  private:
   friend class Observed;

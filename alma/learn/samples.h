@@ -7,8 +7,9 @@
 
 namespace alma {
 
-/// Names the random bits of a training step, such as those of random crops: one place for each member of a stack, or none
-/// where samples are wanted as they are, as in an evaluation.
+/// Names the random bits of a training step, such as those of random crops: one place for each member of a stack, whose
+/// `first` is the number of the batch's first sample among the member's in the step; or none where samples are wanted as
+/// they are, as in an evaluation.
 struct Draw {
   std::span<const RandomPlace> members;
 };

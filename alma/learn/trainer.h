@@ -17,8 +17,11 @@ struct TrainerSettings {
   OptimizerRule rule = {};
   double learning_rate = 1;
   std::function<double(std::int64_t step)> rate_factor = {};  // of the learning rate at a step, from 0; empty: always 1
-  std::int64_t micro_batch = 0;                               // samples of a member that are in memory at a time; 0: all
-  double clip = 0;                                            // the largest norm of a member's gradient; 0: any
+  // Samples of a member that are in memory at a time; 0: all. Losses, gradients and random bits are those of the whole
+  // batch, but for roundings; what a layer takes from the rows of a pass together, such as batch statistics, is of these
+  // alone.
+  std::int64_t micro_batch = 0;
+  double clip = 0;  // the largest norm of a member's gradient; 0: any
   // Called with the parameters between their gradients and the update, such as for sums over processes; empty: nothing.
   std::function<void(std::span<const NamedTensor> parameters)> exchange = {};
   bool graph = false;  // steps are captured once per batch size and replayed; the backend has graphs
@@ -29,8 +32,7 @@ struct TrainerSettings {
 class Trainer {
  public:
   /// `keys` name the random bits that samples are drawn with, one for each member of the stack; the model's come from the
-  /// first. `model` and `samples`
-  /// outlive the trainer.
+  /// first. `model` and `samples` outlive the trainer.
   Trainer(Module& model, const Samples& samples, std::vector<std::uint64_t> keys, TrainerSettings settings);
   /// One update of the weights. indices i32 [members * n], those of one member after those of another; losses [members] f32
   /// get each member's mean over its n samples. Returns the cost of forward and backward.

@@ -38,6 +38,12 @@ inline Layout images(const char* op, const char* name, const In& view) {
   return view.layout;
 }
 
+/// Where a primitive that draws takes its random bits from.
+inline void random_place(const char* op, const RandomPlace& place) {
+  if (place.state == nullptr) fail("[", op, "] the step state is null");
+  if (place.first < 0) fail("[", op, "] the number of the first random bits must be at least 0, got ", place.first);
+}
+
 /// y has x's type and shape.
 inline void like(const char* op, const In& x, const Out& y) {
   array(op, "x", x, x.dtype, x.shape);

@@ -19,7 +19,7 @@ inline Observed gather_images(Backend& backend, const In& images, const In& labe
   array(op, "y", y, DType::i32, {n});
   if (augmentation.pad < 0 || augmentation.pad > 1024)
     fail("[", op, "] the padding of an augmentation must be in 0..1024, got ", augmentation.pad);
-  if (augmentation && augmentation.place.state == nullptr) fail("[", op, "] an augmentation needs a step state, got null");
+  if (augmentation) random_place(op, augmentation.place);
   return {backend, op, images, labels, indices, x, y};
 }
 

@@ -10,18 +10,20 @@ inline Observed gradient_norm(Backend& backend, std::span<const In> gradients, c
 }
 
 /// The slots of one optimizer step; every weight has the type of the first.
-inline Observed slots(Backend& backend, const char* op, std::span<const OptimizerSlot> slots, bool state0, bool state1,
-                      const StepState* state) {
+inline Observed optimize(Backend& backend, std::span<const OptimizerSlot> slots, const OptimizerRule& rule,
+                         const StepState* state) {
+  const char* op = "optimize";
   if (state == nullptr) fail("[", op, "] the step state is null");
+  const int states = states_of(rule);
   for (const OptimizerSlot& slot : slots) {
     const Shape& shape = slot.weight.shape;
     const DType dtype = slots.front().weight.dtype;
     array(op, "weight", slot.weight, dtype, shape);
     array(op, "gradient", slot.gradient, dtype, shape);
-    if (state0) array(op, "state0", slot.state0, dtype, shape);
-    if (state1) array(op, "state1", slot.state1, dtype, shape);
+    if (states > 0) array(op, "state0", slot.state0, dtype, shape);
+    if (states > 1) array(op, "state1", slot.state1, dtype, shape);
   }
-  return {backend, op, slots};
+  return {backend, name_of(rule), slots};
 }
 
 }  // namespace alma::check

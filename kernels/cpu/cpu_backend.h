@@ -92,9 +92,7 @@ class CpuBackend final : public Backend {
 
   void gradient_norm(std::span<const In> gradients, const Out& norm) override;
 
-  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
-  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
-  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+  void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) override;
 
  private:
   ThreadPool* pool_;

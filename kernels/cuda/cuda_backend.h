@@ -107,9 +107,7 @@ class CudaBackend final : public Backend {
 
   void gradient_norm(std::span<const In> gradients, const Out& norm) override;
 
-  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
-  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
-  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+  void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) override;
 
  private:
   [[noreturn]] static void refuse_images(const char* op) {

@@ -161,9 +161,10 @@ void optimizers_and_memory(Arrays& a) {
   };
   std::vector<OptimizerSlot> with_momentum = slots();
   for (OptimizerSlot& slot : with_momentum) slot.state1 = {};
-  backend.sgd(with_momentum, {0.9, 0.01, true}, step);
-  backend.adadelta(slots(), {0.9, 1e-6, 0.01}, step);
-  backend.adam(slots(), {0.9, 0.99, 1e-7, 0.01, true}, step);
+  backend.optimize(with_momentum, SgdRule{0.9, 0.01, true}, step);
+  backend.optimize(slots(), AdadeltaRule{0.9, 1e-6, 0.01}, step);
+  backend.optimize(slots(), AdamRule{0.9, 0.99, 1e-7, 0.01, true}, step);
+  backend.optimize(slots(), RmspropRule{0.9, 1e-7, 0.01, 0.9}, step);
   const Tensor from = a.input({4, 4});
   backend.copy(from.in().data, 16, a.output({4, 2}).data, 8, 8, 4);
   backend.fill(a.output({5}), 0.25);
@@ -215,6 +216,7 @@ constexpr const char* kAllNames[] = {"allocate",
                                      "sgd",
                                      "adadelta",
                                      "adam",
+                                     "rmsprop",
                                      "mix_backward",
                                      "gather_rows",
                                      "gather_images",
