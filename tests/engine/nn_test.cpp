@@ -58,7 +58,8 @@ TEST(Module, IsClonedWithinAContextWithoutTheHost) {
   model.add("b", std::make_unique<Linear>(context, 3, 2, false, init));
   const auto calls = [&](std::size_t lane) {
     std::map<std::string_view, std::int64_t> all{{"copy", 0}, {"download", 0}, {"upload", 0}};
-    for (const auto& [name, row] : profiler.snapshot().lanes.at(lane).primitives) all[name] = row.calls;
+    const Profile profile = profiler.snapshot();
+    for (const auto& [name, row] : profile.lanes.at(lane).primitives) all[name] = row.calls;
     return all;
   };
   const auto before = calls(0);

@@ -167,8 +167,8 @@ TEST_P(Gather, CutsOfPartsAreThoseOfTheWhole) {
       const In images = device.in(DType::u8, {4, c, h, w}, bytes), labels = device.in(DType::i32, {4}, {5, 6, 7, 8});
       const In indices = device.in(DType::i32, {last - first}, {numbers.begin() + first, numbers.begin() + last});
       const ImageAugmentation cut{2, {-1, 3}, true, {99, device.step_state({3, 0}), first}};
-      device->gather_images(images, labels, indices, {}, device.out(DType::f32, {last - first, c, h, w}),
-                            device.out(DType::i32, {last - first}), cut);
+      const Out x = device.out(DType::f32, {last - first, c, h, w}), y = device.out(DType::i32, {last - first});
+      device->gather_images(images, labels, indices, {}, x, y, cut);
     })[0];
   };
   const Values whole = gathered(0, n);
