@@ -15,7 +15,7 @@ void register_gemm(Suite& suite) {
       const Tensor b = ones(suite, shape.transpose_b ? Shape{shape.n, shape.k} : Shape{shape.k, shape.n});
       const Tensor c = ones(suite, {shape.m, shape.n});
       return [&suite, shape, a, b, c] {
-        suite.context.backend().matmul(a, shape.transpose_a, b, shape.transpose_b, c.out(), {});
+        suite.context.backend().matmul(a, shape.transpose_a, b, shape.transpose_b, c.out(), {}, Math::f32);
       };
     };
     add(suite, name, prepare, {cost, 0, Traffic::copy});

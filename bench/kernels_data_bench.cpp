@@ -38,23 +38,24 @@ struct Model {
   std::vector<Shape> tensors;
 };
 
-template <class Rule>
-void register_rule(Suite& suite, const Model& model, const std::string& name, const Rule& rule, int states,
-                   void (Backend::*primitive)(std::span<const OptimizerSlot>, const Rule&, const StepState*)) {
+void register_rule(Suite& suite, const Model& model, const std::string& name, const OptimizerRule& rule) {
   add_kernel(suite, name + "/" + model.name, [=](Arrays& a) -> Call {
+    const int states = states_of(rule);
     std::vector<OptimizerSlot> slots;
     for (const Shape& shape : model.tensors)
       slots.push_back(
           {a.update(shape), a.in(shape), states > 0 ? a.update(shape) : Out{}, states > 1 ? a.update(shape) : Out{}});
-    return [slots, rule, primitive, state = a.state()](Backend& b) { (b.*primitive)(slots, rule, state); };
+    return [slots, rule, state = a.state()](Backend& b) { b.optimize(slots, rule, state); };
   });
 }
 
 void register_updates(Suite& suite, const Model& model) {
-  register_rule(suite, model, "sgd", SgdRule{}, 0, &Backend::sgd);
-  register_rule(suite, model, "sgd_momentum", SgdRule{0.9, 0, false}, 1, &Backend::sgd);
-  register_rule(suite, model, "adadelta", AdadeltaRule{}, 2, &Backend::adadelta);
-  register_rule(suite, model, "adam", AdamRule{}, 2, &Backend::adam);
+  register_rule(suite, model, "sgd", SgdRule{});
+  register_rule(suite, model, "sgd_momentum", SgdRule{0.9, 0, false});
+  register_rule(suite, model, "adadelta", AdadeltaRule{});
+  register_rule(suite, model, "adam", AdamRule{});
+  register_rule(suite, model, "rmsprop", RmspropRule{});
+  register_rule(suite, model, "rmsprop_momentum", RmspropRule{.momentum = 0.9});
   add_kernel(suite, std::string("gradient_norm/") + model.name, [=](Arrays& a) -> Call {
     std::vector<In> gradients;
     for (const Shape& shape : model.tensors) gradients.push_back(a.in(shape));
@@ -68,7 +69,7 @@ void register_product(Suite& suite, const GemmShape& s) {
     const Shape left = s.transpose_a ? Shape{s.k, s.m} : Shape{s.m, s.k};
     const Shape right = s.transpose_b ? Shape{s.n, s.k} : Shape{s.k, s.n};
     return [x = a.in(left), w = a.in(right), y = a.out({s.m, s.n}), s](Backend& b) {
-      b.matmul(x, s.transpose_a, w, s.transpose_b, y, {});
+      b.matmul(x, s.transpose_a, w, s.transpose_b, y, {}, Math::f32);
     };
   });
 }
@@ -83,7 +84,7 @@ void register_fused_products(Suite& suite, std::int64_t h) {
       Epilogue epilogue;
       epilogue.bias = bias;
       epilogue.relu = true;
-      b.matmul(x, false, w, true, y, epilogue);
+      b.matmul(x, false, w, true, y, epilogue, Math::f32);
     };
   });
   add_kernel(suite, "matmul_sums" + name, [=](Arrays& a) -> Call {
@@ -91,7 +92,7 @@ void register_fused_products(Suite& suite, std::int64_t h) {
     return [dz = a.in({n, h}), x = a.in({n, h}), dw = a.out({h, h}), dbias = a.out({h})](Backend& b) {
       Epilogue epilogue;
       epilogue.sums_of_a = dbias;
-      b.matmul(dz, true, x, false, dw, epilogue);
+      b.matmul(dz, true, x, false, dw, epilogue, Math::f32);
     };
   });
   if (suite.context.backend().most_image_outputs() < h) return;
@@ -116,19 +117,19 @@ void register_convolution(Suite& suite, const VggLayer& layer) {
   add_kernel(suite, name("conv2d"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [x = a.in_images(images), w = a.in(weights), bias = a.in({c}), y = a.out_images(images), geometry](Backend& b) {
-      b.conv2d(x, w, bias, geometry, y);
+      b.conv2d(x, w, bias, geometry, y, Math::f32);
     };
   });
   add_kernel(suite, name("conv2d_data_gradient"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [dy = a.in_images(images), w = a.in(weights), dx = a.out_images(images), geometry](Backend& b) {
-      b.conv2d_data_gradient(dy, w, geometry, dx);
+      b.conv2d_data_gradient(dy, w, geometry, dx, Math::f32);
     };
   });
   add_kernel(suite, name("conv2d_weight_gradient"), [=](Arrays& a) -> Call {
     a.operations(macs);
     return [x = a.in_images(images), dy = a.in_images(images), dw = a.out(weights), dbias = a.out({c}),
-            geometry](Backend& b) { b.conv2d_weight_gradient(x, dy, geometry, dw, dbias); };
+            geometry](Backend& b) { b.conv2d_weight_gradient(x, dy, geometry, dw, dbias, Math::f32); };
   });
 }
 

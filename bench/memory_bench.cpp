@@ -45,10 +45,10 @@ struct Update {
     CostScope scope(suite.context);
     optimizer.step();
     cost = scope.cost();
-    const bool two_states = !std::holds_alternative<SgdRule>(rule);
+    const int states = states_of(rule);
     const auto array = [&](const Tensor& like) { return tensors.emplace_back(ones(suite, like.shape())).out(); };
     for (const auto& [name, weight] : parameters)
-      slots.push_back({weight.out(), array(weight), array(weight), two_states ? array(weight) : Out{}});
+      slots.push_back({weight.out(), array(weight), states > 0 ? array(weight) : Out{}, states > 1 ? array(weight) : Out{}});
   }
   std::unique_ptr<Module> model;
   Tensor step;
@@ -57,15 +57,13 @@ struct Update {
   Cost cost;
 };
 
-template <class Rule>
-void add_optimizer(Suite& suite, const std::string& name, const Rule& rule,
-                   void (Backend::*primitive)(std::span<const OptimizerSlot>, const Rule&, const StepState*)) {
+void add_optimizer(Suite& suite, const std::string& name, const OptimizerRule& rule) {
   for (const std::int64_t width : {4, 16, 64}) {
     const Cost cost = Update(suite, width, rule).cost;
     add(suite, "optim/" + name + "/h" + std::to_string(width),
         [=, &suite]() -> Work {
-          return [&suite, rule, primitive, update = std::make_shared<Update>(suite, width, rule)] {
-            (suite.context.backend().*primitive)(update->slots, rule, static_cast<const StepState*>(update->step.in().data));
+          return [&suite, rule, update = std::make_shared<Update>(suite, width, rule)] {
+            suite.context.backend().optimize(update->slots, rule, static_cast<const StepState*>(update->step.in().data));
           };
         },
         {cost, 0, Traffic::in_place});
@@ -84,9 +82,10 @@ void register_memory(Suite& suite) {
 }
 
 void register_optimizers(Suite& suite) {
-  add_optimizer(suite, "sgd_momentum", SgdRule{0.9, 0, false}, &Backend::sgd);
-  add_optimizer(suite, "adadelta", AdadeltaRule{}, &Backend::adadelta);
-  add_optimizer(suite, "adam", AdamRule{}, &Backend::adam);
+  add_optimizer(suite, "sgd_momentum", SgdRule{0.9, 0, false});
+  add_optimizer(suite, "adadelta", AdadeltaRule{});
+  add_optimizer(suite, "adam", AdamRule{});
+  add_optimizer(suite, "rmsprop", RmspropRule{});
 }
 
 }  // namespace alma::bench

@@ -1,18 +1,8 @@
 #include "engine/context.h"
 
-#include "engine/profiled_backend.h"
 #include "kernels/open_backend.h"
 
 namespace alma {
-
-namespace {
-
-std::unique_ptr<Backend> recorded(std::unique_ptr<Backend> backend, ProfileLane* lane) {
-  if (lane == nullptr) return backend;
-  return std::make_unique<ProfiledBackend>(std::move(backend), *lane);
-}
-
-}  // namespace
 
 Context::Context(const std::string& device, int threads, const ProfileTarget& profile)
     : Context(make_thread_pool(threads), device, profile) {}
@@ -21,8 +11,10 @@ Context::Context(std::shared_ptr<ThreadPool> pool, const std::string& device, co
     : pool_(std::move(pool)),
       profiler_(profile.profiler),
       lane_(profiler_ == nullptr ? nullptr : &profiler_->add_lane(profile.lane)),
-      backend_(recorded(open_backend(device, {pool_.get()}), lane_)),
-      allocator_(*backend_) {}
+      backend_(open_backend(device, {pool_.get()})),
+      allocator_(*backend_) {
+  backend_->observe(lane_);
+}
 
 std::unique_ptr<Context> Context::beside(const std::string& lane) const {
   const BackendInfo info = backend_->info();

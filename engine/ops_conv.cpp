@@ -42,27 +42,28 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   const std::int64_t h = steps("conv2d", x.dim(2) + 2 * geometry.padding_h, weight.dim(2), geometry.stride_h);
   const std::int64_t w = steps("conv2d", x.dim(3) + 2 * geometry.padding_w, weight.dim(3), geometry.stride_w);
   const Tensor y = Tensor::empty(x.context(), {x.dim(0), weight.dim(0), h, w}, x.dtype(), x.layout());
-  x.backend().conv2d(x, weight, bias.defined() ? bias.in() : In{}, geometry, y.out());
+  x.backend().conv2d(x, weight, bias.defined() ? bias.in() : In{}, geometry, y.out(), Math::f32);
   const Count macs = static_cast<Count>(x.dim(0) * h * w) * static_cast<Count>(weight.count());
   x.context().add_cost({macs, 2 * macs, bytes_of(x, weight, y)});
-  return record(
-      "conv2d", {x, weight, bias}, y,
-      [x = x.detach(), weight = weight.detach(), geometry, macs](const Tensor& dy, Grads& grads) {
-        if (grads.wanted(1) || grads.wanted(2)) {
-          const Tensor dweight = Tensor::empty(x.context(), weight.shape(), weight.dtype());
-          const Tensor dbias = grads.wanted(2) ? Tensor::empty(x.context(), {weight.dim(0)}, weight.dtype()) : Tensor();
-          x.backend().conv2d_weight_gradient(x, dy, geometry, dweight.out(), dbias.defined() ? dbias.out() : Out{});
-          x.context().add_cost({0, 2 * macs, bytes_of(x, dy, dweight)});
-          grads.add(1, dweight);
-          if (dbias.defined()) grads.add(2, dbias);
-        }
-        if (grads.wanted(0)) {
-          const Tensor dx = like(x);
-          x.backend().conv2d_data_gradient(dy, weight, geometry, dx.out());
-          x.context().add_cost({0, 2 * macs, bytes_of(dy, weight, dx)});
-          grads.add(0, dx);
-        }
-      });
+  return record("conv2d", {x, weight, bias}, y,
+                [x = x.detach(), weight = weight.detach(), geometry, macs](const Tensor& dy, Grads& grads) {
+                  if (grads.wanted(1) || grads.wanted(2)) {
+                    const Tensor dweight = Tensor::empty(x.context(), weight.shape(), weight.dtype());
+                    const Tensor dbias =
+                        grads.wanted(2) ? Tensor::empty(x.context(), {weight.dim(0)}, weight.dtype()) : Tensor();
+                    x.backend().conv2d_weight_gradient(x, dy, geometry, dweight.out(), dbias.defined() ? dbias.out() : Out{},
+                                                       Math::f32);
+                    x.context().add_cost({0, 2 * macs, bytes_of(x, dy, dweight)});
+                    grads.add(1, dweight);
+                    if (dbias.defined()) grads.add(2, dbias);
+                  }
+                  if (grads.wanted(0)) {
+                    const Tensor dx = like(x);
+                    x.backend().conv2d_data_gradient(dy, weight, geometry, dx.out(), Math::f32);
+                    x.context().add_cost({0, 2 * macs, bytes_of(dy, weight, dx)});
+                    grads.add(0, dx);
+                  }
+                });
 }
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, const BatchNormRule& rule,

@@ -33,21 +33,23 @@ void report(const Tensor& logits, const Tensor& labels, bool with_gradient) {
                              bytes_of(logits, labels) + (with_gradient ? bytes_of(logits) : 0)});
 }
 
-// losses: [], or [members]: each the mean over its part of the rows.
-Tensor cross_entropies(const Tensor& logits, const Tensor& labels, const Shape& losses) {
+// losses: [], or [members]: each of its part of the rows.
+Tensor cross_entropies(const Tensor& logits, const Tensor& labels, const Shape& losses, MeanOver over) {
   check(logits, labels);
   const std::int64_t members = losses.count(), rows = members == 0 ? 0 : logits.dim(0) / members;
-  if (rows == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
+  if (over.rows == 0) over.rows = rows;
+  if (over.rows == 0) fail("[softmax_cross_entropy] the mean over no rows, logits are ", logits.shape());
   if (rows * members != logits.dim(0))
     fail("[softmax_cross_entropy] logits ", logits.shape(), " for a stack of ", members, " members");
+  if (over.rows < rows) fail("[softmax_cross_entropy] the mean over ", over.rows, " rows, of which ", rows, " are here");
   const bool wanted = Tape::enabled() && logits.requires_grad();
   const Tensor grad = wanted ? Tensor::empty(logits.context(), logits.shape(), logits.dtype()) : Tensor();
   const Tensor loss = Tensor::empty(logits.context(), losses, logits.dtype());
   const Shape part{rows, logits.dim(1)};
   for (std::int64_t m = 0, first = 0; m < members; ++m, first += part.count())
     logits.backend().softmax_cross_entropy(logits.part(first, part), labels.part(m * rows, {rows}),
-                                           1.0 / static_cast<double>(rows), wanted ? grad.part(first, part).out() : Out{},
-                                           loss.part(m, {}).out(), {});
+                                           1.0 / static_cast<double>(over.rows),
+                                           wanted ? grad.part(first, part).out() : Out{}, loss.part(m, {}).out(), {});
   report(logits, labels, wanted);
   return record("softmax_cross_entropy", {logits}, loss, [grad, members, part](const Tensor& cotangent, Grads& grads) {
     if (cotangent.is_one()) {  // the usual loss: no extra pass
@@ -60,10 +62,12 @@ Tensor cross_entropies(const Tensor& logits, const Tensor& labels, const Shape& 
 
 }  // namespace
 
-Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels) { return cross_entropies(logits, labels, {}); }
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, MeanOver over) {
+  return cross_entropies(logits, labels, {}, over);
+}
 
-Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members) {
-  return cross_entropies(logits, labels, {members});
+Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members, MeanOver over) {
+  return cross_entropies(logits, labels, {members}, over);
 }
 
 void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits) {

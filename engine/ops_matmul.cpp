@@ -11,7 +11,7 @@ Tensor product(const Tensor& a, bool transpose_a, const Tensor& b, bool transpos
   const std::int64_t m = a.dim(batch + (transpose_a ? 1 : 0)), k = a.dim(batch + (transpose_a ? 0 : 1)),
                      n = b.dim(batch + (transpose_b ? 0 : 1));
   Tensor c = Tensor::empty(a.context(), batch ? Shape{a.dim(0), m, n} : Shape{m, n}, a.dtype());
-  a.backend().matmul(a, transpose_a, b, transpose_b, c.out(), epilogue);
+  a.backend().matmul(a, transpose_a, b, transpose_b, c.out(), epilogue, Math::f32);
   const Count macs = macs_of(batch ? a.dim(0) * m : m, n, k);
   a.context().add_cost({forward ? macs : 0, 2 * macs, bytes_of(a, b, c)});
   return c;

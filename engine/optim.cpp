@@ -8,16 +8,11 @@ namespace alma {
 
 namespace {
 
-// The number of state tensors per parameter, and their names.
-struct StateNames {
-  int count = 0;
-  std::array<const char*, 2> names{};
-};
-StateNames state_names(const OptimizerRule& rule) {
-  if (const auto* sgd = std::get_if<SgdRule>(&rule)) return {sgd->momentum != 0 ? 1 : 0, {"momentum", ""}};
-  if (std::holds_alternative<AdadeltaRule>(rule)) return {2, {"square_average", "update_average"}};
-  return {2, {"first_moment", "second_moment"}};
-}
+// The names of a rule's states in a checkpoint, in their order.
+std::array<const char*, 2> names_of_states(const SgdRule&) { return {"momentum", ""}; }
+std::array<const char*, 2> names_of_states(const AdadeltaRule&) { return {"square_average", "update_average"}; }
+std::array<const char*, 2> names_of_states(const AdamRule&) { return {"first_moment", "second_moment"}; }
+std::array<const char*, 2> names_of_states(const RmspropRule&) { return {"square_average", "momentum"}; }
 
 // The values that a rule moves per element: it reads weight, gradient and states, and writes weight and states.
 Cost update_cost(std::int64_t elements, DType dtype, int states) {
@@ -30,7 +25,7 @@ Cost update_cost(std::int64_t elements, DType dtype, int states) {
 Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate) : rule_(rule) {
   if (parameters.empty()) fail("[optimizer] no parameters");
   state_.learning_rate = learning_rate;
-  const int states = state_names(rule).count;
+  const int states = states_of(rule);
   for (NamedTensor& parameter : parameters) {
     const Tensor& weight = parameter.second;
     const auto zeros = [&](bool wanted) {
@@ -56,7 +51,7 @@ void Optimizer::apply() {
   Context& context = device_state_.context();
   std::vector<OptimizerSlot> slots;
   slots.reserve(slots_.size());
-  const int states = state_names(rule_).count;
+  const int states = states_of(rule_);
   Cost cost;
   for (const Slot& slot : slots_) {
     const Tensor& weight = slot.parameter.second;
@@ -65,21 +60,18 @@ void Optimizer::apply() {
                      slot.state1.defined() ? slot.state1.out() : Out{}});
     cost += update_cost(weight.count(), weight.dtype(), states);
   }
-  const StepState* state = device_state();
-  Backend& backend = context.backend();
-  if (const auto* sgd = std::get_if<SgdRule>(&rule_)) backend.sgd(slots, *sgd, state);
-  if (const auto* adadelta = std::get_if<AdadeltaRule>(&rule_)) backend.adadelta(slots, *adadelta, state);
-  if (const auto* adam = std::get_if<AdamRule>(&rule_)) backend.adam(slots, *adam, state);
+  context.backend().optimize(slots, rule_, device_state());
   context.add_cost(cost);
   for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
 }
 
 std::vector<NamedTensor> Optimizer::state() const {
-  const StateNames names = state_names(rule_);
+  const int states = states_of(rule_);
+  const auto names = std::visit([](const auto& rule) { return names_of_states(rule); }, rule_);
   std::vector<NamedTensor> tensors;
   for (const Slot& slot : slots_) {
-    if (names.count > 0) tensors.emplace_back(slot.parameter.first + "." + names.names[0], slot.state0);
-    if (names.count > 1) tensors.emplace_back(slot.parameter.first + "." + names.names[1], slot.state1);
+    if (states > 0) tensors.emplace_back(slot.parameter.first + "." + names[0], slot.state0);
+    if (states > 1) tensors.emplace_back(slot.parameter.first + "." + names[1], slot.state1);
   }
   return tensors;
 }

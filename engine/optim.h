@@ -1,14 +1,10 @@
 #pragma once
 #include <span>
-#include <variant>
 #include <vector>
 
 #include "engine/tensor.h"
 
 namespace alma {
-
-/// The rule of an optimizer; defaults are PyTorch's. AdamW is AdamRule with decoupled = true.
-using OptimizerRule = std::variant<SgdRule, AdadeltaRule, AdamRule>;
 
 /// Updates parameters from their gradients, all in one call to the backend. Its state is on the device and starts at zero.
 class Optimizer {

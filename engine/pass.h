@@ -25,13 +25,17 @@ struct Pass {
   Purpose purpose = Purpose::evaluation;
 
   // ---- what the caller says --------------------------------------------------------------------------------------------
-  RandomPlace random = {};     // the random bits of this pass: the key, and in device memory the step
+  // The random bits of this pass: the key, and in device memory the step. A layer with n elements in a row draws from number
+  // first_row * n on, so that a row gets the same bits in any part of the step's rows.
+  RandomPlace random = {};
   std::int64_t first_row = 0;  // the index of x's first row in the step's rows, if x is a part of them
   bool wants_usage = false;
 
   // ---- what the model says ---------------------------------------------------------------------------------------------
-  std::vector<Tensor> penalties = {};  // scalars on the tape that the training loss adds
-  std::vector<Usage> usage = {};       // if requested, in the order of the pass
+  // Scalars on the tape that the training loss adds, each a mean over the rows of this pass: if these are a part of the
+  // step's rows, their share of it.
+  std::vector<Tensor> penalties = {};
+  std::vector<Usage> usage = {};  // if requested, in the order of the pass
 
   // ---- inside a Stack, which says it -----------------------------------------------------------------------------------
   std::int64_t members = 0;  // 0: not in a stack. Else x has the rows of that many members, one after the other

@@ -21,7 +21,7 @@ void ProfileLane::store(const ProfileEvent& event, std::span<const In> arrays) {
 
 // Recording must not end a run, nor throw where a backend must not: if memory runs out, calls are left out.
 void ProfileLane::primitive(const char* name, const char* detail, std::int64_t start, std::span<const In> arrays,
-                            Count bytes) noexcept {
+                            std::uint64_t bytes) noexcept {
   const std::int64_t duration = now() - start;
   const std::lock_guard lock(mutex_);
   last_row_ = nullptr;
@@ -34,7 +34,7 @@ void ProfileLane::primitive(const char* name, const char* detail, std::int64_t s
     assumed_bytes_ = bytes;
     last_row_ = &row;
     if (!profiler_.take_event()) return;
-    store({name, detail, false, start, duration, 0, static_cast<std::uint64_t>(bytes)}, arrays);
+    store({name, detail, false, start, duration, 0, bytes}, arrays);
     last_is_stored_ = true;
     last_event_ = profile_.events.size() - 1;
   } catch (const std::bad_alloc&) {

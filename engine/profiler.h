@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/cost.h"
-#include "kernels/views.h"
+#include "kernels/observer.h"
 
 namespace alma {
 
@@ -53,16 +53,15 @@ struct Profile {
 
 /// The row of the trace that belongs to one context: its primitives and the phases around them. Used by one thread at a
 /// time, as the context is, while others may take a snapshot. Names must be string literals: they are kept by address.
-class ProfileLane {
+class ProfileLane final : public Observer {
  public:
   ProfileLane(Profiler& profiler, std::string name) : profiler_(profiler) { profile_.name = std::move(name); }
 
   /// Nanoseconds since the profiler was made.
-  std::int64_t now() const noexcept;
-  /// A primitive on these arrays (inputs, then outputs) that began at `start` and has ended. `bytes`: what it moved, unless
-  /// add_cost() says otherwise.
+  std::int64_t now() const noexcept override;
+  /// `bytes`: what it moved, unless add_cost() says otherwise.
   void primitive(const char* name, const char* detail, std::int64_t start, std::span<const In> arrays,
-                 Count bytes = 0) noexcept;
+                 std::uint64_t bytes) noexcept override;
   /// Adds the cost of the last primitive, as its op reports it.
   void add_cost(const Cost& cost) noexcept;
   void phase(const char* name, std::int64_t start, const Cost& cost) noexcept;

@@ -4,8 +4,8 @@
 #include <span>
 #include <string>
 
-#include "base/thread_pool.h"
-#include "kernels/views.h"
+#include "kernels/observer.h"
+#include "kernels/optimizer_rules.h"
 
 namespace alma {
 
@@ -67,11 +67,13 @@ struct StepState {
   double learning_rate = 0;
 };
 
-/// Where a primitive's random bits come from: those of element i are number i of RandomStream(seed, purpose, step), with the
-/// step of `state`. The same bits on every device, in any order of evaluation.
+/// Where a primitive's random bits come from: those of element i are number first + i of RandomStream(seed, purpose, step),
+/// with the step of `state`. The same bits on every device, in any order of evaluation, and for a part of a batch as for the
+/// whole: `first` is then the part's first element among all.
 struct RandomPlace {
   std::uint64_t key = 0;             // RandomStream::key(seed, purpose)
   const StepState* state = nullptr;  // device memory
+  std::int64_t first = 0;            // >= 0
 };
 
 /// What route_top1() finds for each token and expert.
@@ -87,7 +89,7 @@ struct Routes {
 };
 
 /// Random crop and mirroring of training images (paper: pad 4, fill -1.9, flip). What an image of the batch gets is named by
-/// (key, step, its number in the batch): see random_cut().
+/// (key, step, place.first + its number in the batch): see random_cut().
 struct ImageAugmentation {
   int pad = 0;                                // rows and columns around the image, of which its own size is cut out
   float fill[PixelScale::max_channels] = {};  // of the padding, after normalisation
@@ -95,33 +97,6 @@ struct ImageAugmentation {
   RandomPlace place = {};                     // not needed without augmentation
 
   explicit operator bool() const { return pad != 0 || flip; }
-};
-
-/// One parameter tensor in an optimizer step. All four have the same size and dtype.
-struct OptimizerSlot {
-  Out weight;
-  In gradient;
-  Out state0;  // sgd: momentum buffer (null without momentum); adadelta: mean square of gradients; adam: first moment
-  Out state1;  // sgd: null; adadelta: mean square of updates; adam: second moment
-};
-
-// PyTorch's update rules and defaults; states start at zero.
-struct SgdRule {
-  double momentum = 0;
-  double weight_decay = 0;
-  bool nesterov = false;
-};
-struct AdadeltaRule {
-  double rho = 0.9;
-  double epsilon = 1e-6;
-  double weight_decay = 0;
-};
-struct AdamRule {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
-  bool decoupled = false;  // true: AdamW
 };
 
 /// Training mode of batch_norm(), with PyTorch's names and defaults.
@@ -138,7 +113,7 @@ struct PoolWindow {
 
 /// What a backend says about itself, for `alma info`, the start-up table and result.json.
 struct BackendInfo {
-  std::string device;      // cpu | cuda | cuda-sim
+  std::string device;      // cpu | cuda | cuda:N | cuda-sim | cuda-sim:N, without a number for the first
   std::string level;       // cpu: generic | x86-64-v3 | x86-64-v4; cuda: sm_90, ...
   std::string hardware;    // processor or GPU name
   std::string versions;    // of the libraries that compute, "" if none
@@ -156,7 +131,7 @@ class Graph {
 };
 
 /// A device, its stream and its workspace, and the primitives that everything above is made of: raw memory, no Tensor, no
-/// autograd. One implementation per device, one file per family. Used by one thread at a time.
+/// autograd. One implementation per device, one file per family. Used by one thread at a time, which may change.
 ///
 /// Holds for every primitive unless it says otherwise: arrays are dense and row-major in this device's memory; where a
 /// primitive names lanes16 it takes f32 images so too, on the cpu, all of one call alike; any size may be 0 (then nothing is
@@ -188,6 +163,13 @@ class Backend {
   virtual void begin_range(const char*) {}
   virtual void end_range() noexcept {}
 
+  // ---- observation -------------------------------------------------------------------------------------------------
+  /// From now on `observer` is told of every primitive and every call of memory above; null: nobody. It outlives the
+  /// backend. Each of them then waits until the device has finished, so that times are the device's own: that costs the
+  /// overlap of host and device, and there are no graphs. Results are the same bits.
+  void observe(Observer* observer) { observer_ = observer; }
+  bool is_observed() const { return observer_ != nullptr; }
+
   // ---- layouts -----------------------------------------------------------------------------------------------------
   /// The layout that stacks of convolutions on f32 images should have here.
   virtual Layout image_layout() const { return Layout::row_major; }
@@ -198,7 +180,7 @@ class Backend {
   }
 
   // ---- graphs ------------------------------------------------------------------------------------------------------
-  /// Whether capture() works.
+  /// Whether capture() works: not while an observer looks on.
   virtual bool has_graphs() const { return false; }
   /// Records the primitives and copies that `work` calls instead of doing them. Each must have run before, outside of a
   /// capture and on the same shapes, so that its plan and its workspace exist. Throws what `work` throws, and Error where it
@@ -218,7 +200,7 @@ class Backend {
   /// bf16 operands (cuda, with Math::bf16) give f32 or bf16. Other math than f32 is cuda's. k = 0 gives zeros (or the bias).
   /// Minimum bytes: A + B + C (+ bias, + C again when accumulating).
   virtual void matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
-                      Math math = Math::f32) = 0;
+                      Math math) = 0;
   /// Bytes of the relu_mask that the product op(A) op(B) with relu can leave, at least 16-byte aligned. 0: this device masks
   /// by the product's result alone.
   virtual std::size_t relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) = 0;
@@ -241,15 +223,13 @@ class Backend {
   // lanes16: x and y and their gradients, w stays row_major; 3 x 3 with padding 1 or 1 x 1 without, stride 1, one group.
   // Minimum bytes: the two inputs + the output.
   /// bias [k] is added to every image; null: none.
-  virtual void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y,
-                      Math math = Math::f32) = 0;
+  virtual void conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) = 0;
   /// The gradient of conv2d() for x, given y's.
-  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx,
-                                    Math math = Math::f32) = 0;
+  virtual void conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) = 0;
   /// The gradients of conv2d() for w and for the bias, given y's; dbias [k] = sums of dy, null: not wanted. On cuda dbias
   /// reads dy once more.
   virtual void conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
-                                      const Out& dbias, Math math = Math::f32) = 0;
+                                      const Out& dbias, Math math) = 0;
 
   // ---- element-wise ------------------------------------------------------------------------------------------------
   virtual void unary(UnaryOp op, const In& x, const Out& y) = 0;
@@ -370,7 +350,7 @@ class Backend {
   /// Indices are checked when they are made; one outside [0, count) gives a row of NaN and label -1. With an augmentation
   /// (pad in 0..1024) each x[i] is a random cut of its padded image, mirrored or not. The same bits on every device.
   virtual void gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
-                             const Out& y, const ImageAugmentation& augmentation = {}) = 0;
+                             const Out& y, const ImageAugmentation& augmentation) = 0;
   /// y[i] = table[indices[i]]: table [r, n] f32 | f64 | i32, indices [m] i32, y [m, n]. An index out of range gives NaN
   /// (i32: -1).
   virtual void gather_rows(const In& table, const In& indices, const Out& y) = 0;
@@ -380,21 +360,14 @@ class Backend {
   /// norm [] = sqrt of the sum of squares of all gradients, which share one dtype; 0 for none.
   virtual void gradient_norm(std::span<const In> gradients, const Out& norm) = 0;
 
-  // ---- optimizers: all tensors of a model in one call; `state` is in device memory ---------------------------------------
-  virtual void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) = 0;
-  virtual void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) = 0;
-  virtual void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) = 0;
-};
+  // ---- optimizers --------------------------------------------------------------------------------------------------
+  /// One update of all tensors of a model, which share one dtype, by any rule; `state` is in device memory. No slots:
+  /// nothing happens. Minimum bytes: weights + gradients + weights again + twice the rule's states.
+  virtual void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) = 0;
 
-/// What a backend is made with.
-struct BackendOptions {
-  ThreadPool* pool = nullptr;  // outlives the backend; cpu and cuda-sim work on it; null: the caller's thread alone
-  std::string why = {};        // for BackendInfo
+ private:
+  friend class Observed;
+  Observer* observer_ = nullptr;
 };
-
-/// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 10;
-inline constexpr const char* kBackendFactory = "alma_backend_create";
-using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 
 }  // namespace alma

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 namespace alma {
 namespace {
@@ -14,6 +16,8 @@ namespace fs = std::filesystem;
 
 /// Best first.
 constexpr std::array<const char*, 3> kCpuLevels = {"x86-64-v4", "x86-64-v3", "generic"};
+constexpr const char* kCudaLibrary = "libalma_cuda.so";
+constexpr const char* kSimulatorLibrary = "libalma_cuda_sim.so";
 
 bool processor_has(const std::string& level) {
   if (level == "generic") return true;
@@ -88,8 +92,9 @@ void* open_function(const std::string& op, const std::string& device, const fs::
   void* opened = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (opened == nullptr)
     fail(ErrorKind::usage, '[', op, "] device ", device, " cannot be loaded: ", dlerror(),
-         device == "cuda" ? "; install the libraries of the CUDA toolkit that this build was made with, or use --device cpu"
-                          : "");
+         library.filename() == kCudaLibrary
+             ? "; install the libraries of the CUDA toolkit that this build was made with, or use --device cpu"
+             : "");
   void* function = dlsym(opened, symbol);
   if (function == nullptr) fail(ErrorKind::usage, '[', op, "] ", library.string(), " has no function ", symbol);
   return function;
@@ -125,11 +130,23 @@ std::unique_ptr<Backend> open_auto(BackendOptions options) {
     return open_best_cpu(options);
   }
   try {
-    return load("cuda", "libalma_cuda.so", options);
+    return load("cuda", kCudaLibrary, options);
   } catch (const Error& error) {  // no library or no usable GPU
     options.why = error.what();
   }
   return open_best_cpu(options);
+}
+
+/// The number of the GPU that `device` names: 0 for "cuda", 1 for "cuda:1". None where it names no GPU of this kind.
+std::optional<int> gpu_number(const std::string& device, const std::string& kind) {
+  if (device == kind) return 0;
+  if (!device.starts_with(kind + ":")) return {};
+  const char* const first = device.data() + kind.size() + 1;
+  const char* const last = device.data() + device.size();
+  unsigned short number = 0;  // more than any machine has
+  const auto [end, error] = std::from_chars(first, last, number);
+  if (error != std::errc() || end != last) return {};
+  return number;
 }
 
 }  // namespace
@@ -140,11 +157,16 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
     const std::string level = device.substr(4);
     if (std::find(kCpuLevels.begin(), kCpuLevels.end(), level) != kCpuLevels.end()) return open_cpu(level, options);
   }
-  if (device == "cuda") return load(device, "libalma_cuda.so", options);
-  if (device == "cuda-sim") return load(device, "libalma_cuda_sim.so", options);
+  BackendOptions on_gpu = options;
+  for (const auto& [kind, library] : {std::pair("cuda", kCudaLibrary), std::pair("cuda-sim", kSimulatorLibrary)}) {
+    const std::optional<int> gpu = gpu_number(device, kind);
+    if (!gpu) continue;
+    on_gpu.gpu = *gpu;
+    return load(device, library, on_gpu);
+  }
   if (device == "auto") return open_auto(options);
   fail(ErrorKind::usage, "[open_backend] unknown device \"", device,
-       "\", expected cpu, cpu:generic, cpu:x86-64-v3, cpu:x86-64-v4, cuda, cuda-sim or auto");
+       "\", expected cpu, cpu:generic, cpu:x86-64-v3, cpu:x86-64-v4, cuda, cuda:N (GPU number N, from 0), cuda-sim or auto");
 }
 
 void* open_kernels(const Backend& backend, const std::string& name, const char* symbol) {

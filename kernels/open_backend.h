@@ -3,13 +3,14 @@
 #include <string>
 #include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/backend_library.h"
 
 namespace alma {
 
 /// Opens the shared library of a device and makes its backend.
-///   device  "cpu" (best level of this processor), "cpu:generic" | "cpu:x86-64-v3" | "cpu:x86-64-v4", "cuda", "cuda-sim",
-///           or "auto": "cuda" if a usable GPU is there, else "cpu", and info().why says why
+///   device  "cpu" (best level of this processor), "cpu:generic" | "cpu:x86-64-v3" | "cpu:x86-64-v4", "cuda" or "cuda:0"
+///           (the first GPU), "cuda:N" (GPU number N), "cuda-sim", "cuda-sim:N", or "auto": "cuda" if a usable GPU is there,
+///           else "cpu", and info().why says why. The number decides, not options.gpu
 /// Throws Error (usage) for an unknown device, or one that this build or machine lacks, saying why and what to do.
 /// The library stays loaded until the process ends.
 std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOptions& options);

@@ -11,11 +11,12 @@ struct RandomCut {
   bool mirrored;
 };
 
-/// That of image i of the batch in this step: one block of Philox, the same on every device. The bias of the offsets is
-/// (2 pad + 1) / 2^32.
+/// That of image i of the batch in this step: block place.first + i of Philox, the same on every device. The bias of the
+/// offsets is (2 pad + 1) / 2^32.
 ALMA_HOST_DEVICE inline RandomCut random_cut(const ImageAugmentation& augmentation, std::int64_t step, std::int64_t i) {
+  const RandomPlace& place = augmentation.place;
   const PhiloxWords bits =
-      Philox::of(augmentation.place.key).at(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(step));
+      Philox::of(place.key).at(static_cast<std::uint64_t>(place.first + i), static_cast<std::uint64_t>(step));
   const auto offset = [&](std::uint32_t word) {
     const std::uint64_t places = 2 * static_cast<std::uint64_t>(augmentation.pad) + 1;
     return static_cast<int>(word * places >> 32) - augmentation.pad;

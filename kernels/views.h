@@ -113,18 +113,16 @@ class Shape {
 
 /// How an array's elements lie in memory. Primitives name the layouts they take; any other is an Error.
 enum class Layout : std::uint8_t {
-  row_major,   // contiguous, last dimension fastest
-  lanes16,     // images [n, c, h, w] on the cpu, stored [ceil(n / 16)][c][h + 2][w + 2][16]: the image's number comes last.
-               // The rows and columns around each image (the halo) are zeros; the lanes of the last block beyond n hold
-               // anything and have no part in any result
-  image_rows,  // [n, pixels], not stored: rows of a set of u8 images, normalised by whoever reads them; no view has it
+  row_major,  // contiguous, last dimension fastest
+  lanes16,    // images [n, c, h, w] on the cpu, stored [ceil(n / 16)][c][h + 2][w + 2][16]: the image's number comes last.
+              // The rows and columns around each image (the halo) are zeros; the lanes of the last block beyond n hold
+              // anything and have no part in any result
 };
 
 constexpr const char* name_of(Layout layout) {
   switch (layout) {
     case Layout::row_major: return "row_major";
     case Layout::lanes16: return "lanes16";
-    case Layout::image_rows: return "image_rows";
   }
   return "?";
 }
@@ -137,7 +135,7 @@ inline constexpr std::int64_t kImageLanes = 16;
 /// Elements that an array of this shape has in memory; lanes16 needs four dimensions.
 inline std::int64_t stored_count(const Shape& shape, Layout layout) {
   if (layout == Layout::row_major) return shape.count();
-  if (layout != Layout::lanes16 || shape.rank() != 4) fail("[stored_count] no array ", shape, " is stored as ", layout);
+  if (shape.rank() != 4) fail("[stored_count] no array ", shape, " is stored as ", layout);
   return (shape[0] + kImageLanes - 1) / kImageLanes * shape[1] * (shape[2] + 2) * (shape[3] + 2) * kImageLanes;
 }
 

@@ -45,6 +45,10 @@ inline constexpr double devices_after_20_steps = 1e-4;
 /// And the test errors of two such runs of up to 500 steps: half a point.
 inline constexpr double devices_error = 0.005;
 
+/// Losses and weights of a few training steps in micro-batches against those of whole batches, relative to the largest of
+/// the tensor: sums of the same f32 terms in another order, tens of roundings of 6e-8.
+inline constexpr double micro_batches = 2e-6;
+
 /// One run against the paper's mean over three seeds: two standard errors of the difference, given the spread over seeds.
 /// Those of SM at h = 4 on MNIST: bench/results/README.md, ten seeds.
 inline double one_run_against_three(double spread) { return 2 * spread * std::sqrt(1 + 1.0 / 3); }

@@ -93,7 +93,7 @@ struct Arguments {
 
 void add_device_options(CLI::App* command, std::string& device, int& threads, int default_threads = available_processors()) {
   threads = default_threads;
-  command->add_option("--device", device, "device to use: cpu | cpu:LEVEL | cuda | cuda-sim | auto")
+  command->add_option("--device", device, "device to use: cpu | cpu:LEVEL | cuda | cuda:N (GPU number N) | cuda-sim | auto")
       ->type_name("D")
       ->capture_default_str();
   command->add_option("--threads", threads, "number of threads within an operation; the results do not depend on it")

@@ -58,12 +58,12 @@ void check_together(const Config& config, const std::string& where) {
   check_kind(config, learner_kinds(), learner_kind(config), "learner.method", where);
   check_kind(config, architecture_kinds(), architecture_kind(config), "model.architecture", where);
   check_input(config, where);
-  if (train.momentum != 0 && train.optimizer != "sgd")
+  if (train.momentum != 0 && train.optimizer != "sgd" && train.optimizer != "rmsprop")
     fail(ErrorKind::usage, "train.momentum = ", train.momentum, " has no effect on train.optimizer = \"", train.optimizer,
-         "\"; expected 0, or optimizer = \"sgd\" (", where, ')');
-  if (train.nesterov && train.momentum == 0)
+         "\"; expected 0, or optimizer = \"sgd\" or \"rmsprop\" (", where, ')');
+  if (train.nesterov && (train.optimizer != "sgd" || train.momentum == 0))
     fail(ErrorKind::usage, "train.nesterov = true needs optimizer = \"sgd\" with train.momentum > 0, found optimizer = \"",
-         train.optimizer, "\" with momentum 0 (", where, ')');
+         train.optimizer, "\" with momentum ", train.momentum, " (", where, ')');
   if (stream.mean.size() != stream.std.size())
     fail(ErrorKind::usage, "stream.mean has ", stream.mean.size(), " and stream.std ", stream.std.size(),
          " numbers; expected one of each per channel, or neither (", where, ')');

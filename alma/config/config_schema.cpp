@@ -159,9 +159,9 @@ std::vector<Key> train_keys() {
   return {
       text("train", "optimizer", train<&Train::optimizer>,
            "Optimizer; its state is reset at each update (paper: MNIST adadelta, CIFAR-10 sgd).",
-           {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}}),
+           {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}, {"rmsprop"}}),
       number("train", "lr", train<&Train::lr>, 0, 1000, "Learning rate, which is constant (paper: adadelta 1.0, sgd .01)."),
-      number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd (paper: CIFAR-10 .9)."),
+      number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd or rmsprop (paper: CIFAR-10 .9)."),
       flag("train", "nesterov", train<&Train::nesterov>, "Whether sgd uses Nesterov momentum."),
       number("train", "weight_decay", train<&Train::weight_decay>, 0, 100,
              "Weight decay: decoupled for adamw, added to the gradient for the other optimizers (paper: MNIST 0, CIFAR-10 "

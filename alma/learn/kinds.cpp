@@ -49,9 +49,10 @@ namespace {
 OptimizerRule optimizer_rule(const Config::Train& train) {
   if (train.optimizer == "sgd") return SgdRule{train.momentum, train.weight_decay, train.nesterov};
   if (train.optimizer == "adadelta") return AdadeltaRule{.weight_decay = train.weight_decay};
+  if (train.optimizer == "rmsprop") return RmspropRule{.weight_decay = train.weight_decay, .momentum = train.momentum};
   if (train.optimizer != "adam" && train.optimizer != "adamw")
     fail(ErrorKind::usage, "train.optimizer = \"", train.optimizer,
-         "\" is not known, expected sgd | adadelta | adam | adamw");
+         "\" is not known, expected sgd | adadelta | adam | adamw | rmsprop");
   AdamRule adam;
   adam.weight_decay = train.weight_decay;
   adam.decoupled = train.optimizer == "adamw";

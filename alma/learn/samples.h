@@ -7,8 +7,9 @@
 
 namespace alma {
 
-/// The random bits of a training step, for instance for random crops: one place for each member of a stack, or none if the
-/// samples are wanted unchanged, as in an evaluation.
+/// The random bits of a training step, for instance for random crops: one place for each member of a stack, whose `first` is
+/// the number of the batch's first sample among the member's samples in the step; or none if the samples are wanted
+/// unchanged, as in an evaluation.
 struct Draw {
   std::span<const RandomPlace> members;
 };

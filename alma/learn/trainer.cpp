@@ -45,14 +45,17 @@ Cost Trainer::train(const Tensor& indices, const Tensor& losses) {
 }
 
 Cost Trainer::backward(const Tensor& indices, std::int64_t first, std::int64_t last, const Tensor& losses) {
-  const std::int64_t k = losses.dim(0), samples = indices.dim(0) / k;
-  const bool whole = last - first == samples;
-  const Batch batch = samples_.batch(whole ? indices : samples_of_stack(indices.view({k, samples}), first, last), {places_});
+  const std::int64_t k = losses.dim(0), samples = indices.dim(0) / k, here = last - first;
+  const bool whole = here == samples;
+  std::vector<RandomPlace> places = places_;
+  for (RandomPlace& place : places) place.first = first;
+  const Batch batch = samples_.batch(whole ? indices : samples_of_stack(indices.view({k, samples}), first, last), {places});
   const CostScope scope(indices.context());
   Pass pass{.purpose = Purpose::training, .random = random_, .first_row = first};
-  Tensor found = softmax_cross_entropies(model_.forward(batch.x, pass), batch.y, k);
-  for (const Tensor& penalty : pass.penalties) found = found + penalty;
-  if (!whole) found = (static_cast<double>(last - first) / static_cast<double>(samples)) * found;
+  const MeanOver all{batch.y.count() / k / here * samples};  // a sample can have several predictions
+  Tensor found = softmax_cross_entropies(model_.forward(batch.x, pass), batch.y, k, all);
+  const double share = static_cast<double>(here) / static_cast<double>(samples);
+  for (const Tensor& penalty : pass.penalties) found = found + (whole ? penalty : share * penalty);
   found.backward_of_sum();
   losses.copy_from(first == 0 ? found : losses + found.detach());
   return scope.cost();

@@ -17,8 +17,11 @@ struct TrainerSettings {
   OptimizerRule rule = {};
   double learning_rate = 1;
   std::function<double(std::int64_t step)> rate_factor = {};  // of the learning rate, by step from 0; empty: 1
-  std::int64_t micro_batch = 0;                               // samples per member that are in memory at a time; 0: all
-  double clip = 0;                                            // largest norm of a member's gradient; 0: no limit
+  // Number of samples per member that are in memory at a time; 0: all. Losses, gradients and random bits are those of the
+  // whole batch, but for rounding; what a layer computes from the rows of a pass together, such as batch statistics, comes
+  // from these rows alone.
+  std::int64_t micro_batch = 0;
+  double clip = 0;  // largest norm of a member's gradient; 0: no limit
   // Called with the parameters between their gradients and the update, such as for sums over processes; empty: nothing.
   std::function<void(std::span<const NamedTensor> parameters)> exchange = {};
   bool graph = false;  // steps are captured once per batch size and replayed; needs a backend with graphs

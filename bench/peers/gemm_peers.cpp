@@ -59,7 +59,7 @@ GemmSystem own_system(Backend& backend) {
             const In a{p.a, DType::f32, s.transpose_a ? Shape{s.k, s.m} : Shape{s.m, s.k}};
             const In b{p.b, DType::f32, s.transpose_b ? Shape{s.n, s.k} : Shape{s.k, s.n}};
             const Out c{p.c, DType::f32, {s.m, s.n}};
-            return [&backend, a, b, c, s] { backend.matmul(a, s.transpose_a, b, s.transpose_b, c, {}); };
+            return [&backend, a, b, c, s] { backend.matmul(a, s.transpose_a, b, s.transpose_b, c, {}, Math::f32); };
           }};
 }
 

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/norm.h"
 #include "kernels/cpu/batch_norm_lanes.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
@@ -61,7 +61,8 @@ void normalise(const T* __restrict x, std::int64_t n, const Scale<T>& scale, boo
 
 void CpuBackend::batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule, const Out& running_mean,
                             const Out& running_var, const Out& y, const Out& mean, const Out& rstd) {
-  const check::ChannelSizes sizes = check::batch_norm(x, gamma, beta, running_mean, running_var, y, mean, rstd);
+  const auto seen = check::batch_norm(*this, x, gamma, beta, running_mean, running_var, y, mean, rstd);
+  const check::ChannelSizes& sizes = seen.sizes;
   if (x.layout == Layout::lanes16 && x.shape.count() > 0)
     return batch_norm_lanes(pool_, x, gamma, beta, rule, running_mean, running_var, y, mean, rstd);
   for_float("batch_norm", x.dtype, [&](auto type) {
@@ -94,7 +95,8 @@ void CpuBackend::batch_norm(const In& x, const In& gamma, const In& beta, const 
 
 void CpuBackend::batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean,
                                       const In& running_var, double epsilon, bool relu, const Out& y) {
-  const check::ChannelSizes sizes = check::batch_norm_inference(x, gamma, beta, running_mean, running_var, y);
+  const auto seen = check::batch_norm_inference(*this, x, gamma, beta, running_mean, running_var, y);
+  const check::ChannelSizes& sizes = seen.sizes;
   if (x.layout == Layout::lanes16)
     return batch_norm_lanes_inference(pool_, x, gamma, beta, running_mean, running_var, epsilon, relu, y);
   for_float("batch_norm_inference", x.dtype, [&](auto type) {
@@ -112,7 +114,8 @@ void CpuBackend::batch_norm_inference(const In& x, const In& gamma, const In& be
 
 void CpuBackend::batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
                                      const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) {
-  const check::ChannelSizes sizes = check::batch_norm_backward(x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
+  const auto seen = check::batch_norm_backward(*this, x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
+  const check::ChannelSizes& sizes = seen.sizes;
   if (x.layout == Layout::lanes16 && x.shape.count() > 0)
     return batch_norm_lanes_backward(pool_, x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
   for_float("batch_norm_backward", x.dtype, [&](auto type) {

@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/reduce.h"
 #include "kernels/cpu/column_sums.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
@@ -15,7 +15,7 @@ void mask(const T* dy, const T* y, T* dz, std::int64_t n) {
 }  // namespace
 
 void CpuBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) {
-  check::bias_relu_backward(dy, y, dz, dbias);
+  const Observed seen = check::bias_relu_backward(*this, dy, y, dz, dbias);
   for_float("bias_relu_backward", dy.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t m = dy.shape[0], n = dy.shape[1];

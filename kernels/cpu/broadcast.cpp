@@ -1,6 +1,6 @@
 #include <array>
 
-#include "kernels/checks.h"
+#include "kernels/checks/elementwise.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
@@ -89,7 +89,7 @@ void combine(ThreadPool* pool, const In& a, const In& b, const Out& y, F f) {
 }  // namespace
 
 void CpuBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
-  check::binary(a, b, y);
+  const Observed seen = check::binary(*this, op, a, b, y);
   for_float("binary", a.dtype, [&](auto type) {
     using T = decltype(type);
     switch (op) {

@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/conversions.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 
@@ -17,7 +17,7 @@ void convert(ThreadPool* pool, const In& x, const Out& y) {
 }  // namespace
 
 void CpuBackend::cast(const In& x, const Out& y) {
-  check::cast(x, y);
+  const Observed seen = check::cast(*this, x, y);
   if (x.dtype == DType::f32 && y.dtype == DType::bf16) return convert<float, Bf16>(pool_, x, y);
   if (x.dtype == DType::bf16 && y.dtype == DType::f32) return convert<Bf16, float>(pool_, x, y);
   if (x.dtype == DType::f32 && y.dtype == DType::f64) return convert<float, double>(pool_, x, y);

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -19,8 +19,7 @@ void for_causal_rows(ThreadPool* pool, const Shape& shape, double nanoseconds_ea
 }  // namespace
 
 void CpuBackend::causal_softmax(const In& x, double scale, const Out& y) {
-  check::like("causal_softmax", x, y);
-  check::causal_softmax("causal_softmax", "x", x);
+  const Observed seen = check::causal_softmax(*this, x, y);
   for_float("causal_softmax", x.dtype, [&](auto type) {
     using T = decltype(type);
     const T factor = static_cast<T>(scale);
@@ -40,9 +39,7 @@ void CpuBackend::causal_softmax(const In& x, double scale, const Out& y) {
 
 void CpuBackend::causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) {
   const char* op = "causal_softmax_backward";
-  check::array(op, "dy", dy, y.dtype, y.shape);
-  check::like(op, y, dx);
-  check::causal_softmax(op, "y", y);
+  const Observed seen = check::causal_softmax_backward(*this, y, dy, dx);
   for_float(op, y.dtype, [&](auto type) {
     using T = decltype(type);
     const T factor = static_cast<T>(scale);

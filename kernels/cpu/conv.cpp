@@ -2,7 +2,7 @@
 // lanes16 is.
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/conv.h"
 #include "kernels/cpu/conv_lanes.h"
 #include "kernels/cpu/conv_sizes.h"
 #include "kernels/cpu/cpu_backend.h"
@@ -91,7 +91,7 @@ void require_f32_math(const char* op, Math math) {
 
 void CpuBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) {
   const char* op = "conv2d";
-  check::conv2d(op, {x, w, y, "x", "w", "y", bias, "bias"}, geometry, math);
+  const Observed seen = check::conv2d(*this, x, w, bias, geometry, y, math);
   require_f32_math(op, math);
   if (x.layout == Layout::lanes16) return conv_lanes(pool_, workspace_, x, w, bias, y);
   for_float(op, x.dtype, [&](auto type) {
@@ -102,7 +102,7 @@ void CpuBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeom
 
 void CpuBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) {
   const char* op = "conv2d_data_gradient";
-  check::conv2d(op, {dx, w, dy, "dx", "w", "dy"}, geometry, math);
+  const Observed seen = check::conv2d_data_gradient(*this, dy, w, geometry, dx, math);
   require_f32_math(op, math);
   if (dx.layout == Layout::lanes16) return conv_lanes_data_gradient(pool_, workspace_, dy, w, dx);
   for_float(op, dx.dtype, [&](auto type) {
@@ -114,7 +114,7 @@ void CpuBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeome
 void CpuBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
                                         const Out& dbias, Math math) {
   const char* op = "conv2d_weight_gradient";
-  check::conv2d(op, {x, dw, dy, "x", "dw", "dy", dbias, "dbias"}, geometry, math);
+  const Observed seen = check::conv2d_weight_gradient(*this, x, dy, geometry, dw, dbias, math);
   require_f32_math(op, math);
   if (x.layout == Layout::lanes16) return conv_lanes_weight_gradient(pool_, workspace_, x, dy, dw, dbias);
   for_float(op, x.dtype, [&](auto type) {

@@ -1,11 +1,11 @@
-#include "kernels/checks.h"
+#include "kernels/checks/conversions.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/lanes_rows.h"
 
 namespace alma {
 
 void CpuBackend::convert_layout(const In& x, const Out& y) {
-  check::convert_layout(x, y);
+  const Observed seen = check::convert_layout(*this, x, y);
   if (x.shape.count() == 0) return;
   const bool into_lanes = y.layout == Layout::lanes16;
   const LaneImages z(x.shape);

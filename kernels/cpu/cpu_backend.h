@@ -1,7 +1,7 @@
 #pragma once
 #include <span>
 
-#include "kernels/backend.h"
+#include "kernels/backend_library.h"
 #include "kernels/cpu/workspace.h"
 
 namespace alma {
@@ -21,7 +21,7 @@ class CpuBackend final : public Backend {
   void copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch, std::size_t width,
             std::size_t rows) override;
   void fill(Out y, double value) override;
-  void synchronize() override {}
+  void synchronize() override;
   Layout image_layout() const override { return Layout::lanes16; }
   void convert_layout(const In& x, const Out& y) override;
   void cast(const In& x, const Out& y) override;
@@ -92,9 +92,7 @@ class CpuBackend final : public Backend {
 
   void gradient_norm(std::span<const In> gradients, const Out& norm) override;
 
-  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
-  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
-  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+  void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) override;
 
  private:
   ThreadPool* pool_;

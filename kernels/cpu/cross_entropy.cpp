@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/softmax_rows.h"
@@ -98,7 +98,7 @@ struct CrossEntropy {
 
 void CpuBackend::softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
                                        const Out& hits) {
-  check::softmax_cross_entropy(logits, labels, grad, loss, hits);
+  const Observed seen = check::softmax_cross_entropy(*this, logits, labels, grad, loss, hits);
   for_float("softmax_cross_entropy", logits.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t rows = logits.shape[0], classes = logits.shape[1];

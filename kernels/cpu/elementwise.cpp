@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks.h"
+#include "kernels/checks/elementwise.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/exp.h"
 #include "kernels/cpu/parallel.h"
@@ -24,7 +24,7 @@ void map(ThreadPool* pool, const In& x, const Out& y, double nanoseconds_each, F
 }  // namespace
 
 void CpuBackend::unary(UnaryOp op, const In& x, const Out& y) {
-  check::like("unary", x, y);
+  const Observed seen = check::unary(*this, op, x, y);
   for_float("unary", x.dtype, [&](auto type) {
     using T = decltype(type);
     switch (op) {
@@ -37,7 +37,7 @@ void CpuBackend::unary(UnaryOp op, const In& x, const Out& y) {
 }
 
 void CpuBackend::affine(const In& x, double scale, double shift, const Out& y) {
-  check::like("affine", x, y);
+  const Observed seen = check::affine(*this, x, y);
   for_float("affine", x.dtype, [&](auto type) {
     using T = decltype(type);
     map<T>(pool_, x, y, 0.3, [a = static_cast<T>(scale), b = static_cast<T>(shift)](T v) { return a * v + b; });

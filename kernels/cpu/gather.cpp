@@ -1,7 +1,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/checks.h"
+#include "kernels/checks/gather.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/lanes_rows.h"
 #include "kernels/cpu/parallel.h"
@@ -175,7 +175,7 @@ void copy_rows(ThreadPool* pool, const In& table, const In& indices, const Out& 
 
 void CpuBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels, const Out& x,
                                const Out& y, const ImageAugmentation& augmentation) {
-  check::gather_images(images, labels, indices, x, y, augmentation);
+  const Observed seen = check::gather_images(*this, images, labels, indices, x, y, augmentation);
   if (x.layout == Layout::lanes16) {
     const LaneImages z(x.shape);
     float* rows = workspace_.take<float>(z.blocks() * kImageLanes * BlockOfImages::row_floats(z.w, augmentation));
@@ -219,13 +219,13 @@ void CpuBackend::gather_images(const In& images, const In& labels, const In& ind
 }
 
 void CpuBackend::gather_rows(const In& table, const In& indices, const Out& y) {
-  check::table_rows("gather_rows", table, indices, "y", y);
+  const Observed seen = check::gather_rows(*this, table, indices, y);
   if (table.dtype == DType::i32) return copy_rows<std::int32_t>(pool_, table, indices, y);
   for_float("gather_rows", table.dtype, [&](auto type) { copy_rows<decltype(type)>(pool_, table, indices, y); });
 }
 
 void CpuBackend::scatter_add_rows(const In& dy, const In& indices, const Out& table) {
-  check::table_rows("scatter_add_rows", table, indices, "dy", dy);
+  const Observed seen = check::scatter_add_rows(*this, dy, indices, table);
   for_float("scatter_add_rows", table.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t count = table.shape[0], n = table.shape[1], m = indices.shape[0];

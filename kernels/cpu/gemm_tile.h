@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/vector.h"
 
 namespace alma {

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks.h"
+#include "kernels/checks/optimizer.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -8,7 +8,7 @@
 namespace alma {
 
 void CpuBackend::gradient_norm(std::span<const In> gradients, const Out& norm) {
-  check::gradient_norm(gradients, norm);
+  const Observed seen = check::gradient_norm(*this, gradients, norm);
   for_float("gradient_norm", norm.dtype, [&](auto type) {
     using T = decltype(type);
     constexpr std::int64_t grain = 16384;

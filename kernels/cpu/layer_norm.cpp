@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/norm.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -38,7 +38,7 @@ void backward_row(const T* __restrict x, const T* __restrict gamma, RowStatistic
 
 void CpuBackend::layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
                             const Out& rstd) {
-  check::layer_norm(x, gamma, beta, y, mean, rstd);
+  const Observed seen = check::layer_norm(*this, x, gamma, beta, y, mean, rstd);
   for_float("layer_norm", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t n = x.shape[1];
@@ -57,7 +57,7 @@ void CpuBackend::layer_norm(const In& x, const In& gamma, const In& beta, double
 
 void CpuBackend::layer_norm_backward(const In& x, const In& gamma, const In& mean, const In& rstd, const In& dy,
                                      const Out& dx, const Out& dgamma, const Out& dbeta) {
-  check::layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
+  const Observed seen = check::layer_norm_backward(*this, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
   for_float("layer_norm_backward", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t rows = x.shape[0], n = x.shape[1];

@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/matmul.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/parallel.h"
@@ -7,7 +7,8 @@ namespace alma {
 
 void CpuBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c, const Epilogue& epilogue,
                         Math math) {
-  const check::MatmulSizes size = check::matmul(a, transpose_a, b, transpose_b, c, epilogue, math);
+  const auto seen = check::matmul(*this, a, transpose_a, b, transpose_b, c, epilogue, math);
+  const check::MatmulSizes& size = seen.sizes;
   if (math != Math::f32) fail("[matmul] the cpu computes in f32 or f64, got math ", name_of(math));
   if (epilogue.relu_mask) fail("[matmul] the cpu leaves no relu_mask, as relu_mask_bytes() says");
   for_float("matmul", a.dtype, [&](auto type) {

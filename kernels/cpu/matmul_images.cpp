@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/matmul_images.h"
 #include "kernels/cpu/column_sums.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/gemm_dot.h"
@@ -107,7 +107,8 @@ void gradient_columns(const check::ImageProductSizes& size, PixelTile tile, cons
 std::int64_t CpuBackend::most_image_outputs() const { return kLanes<float>; }
 
 void CpuBackend::matmul_images(const ImageRows& x, const In& w, const Out& y, const Epilogue& epilogue) {
-  const check::ImageProductSizes size = check::matmul_images(x, w, y, epilogue);
+  const auto seen = check::matmul_images(*this, x, w, y, epilogue);
+  const check::ImageProductSizes& size = seen.sizes;
   if (size.n == 0 || size.out == 0) return;
   // In one workspace: the rows, then the bias that holds the shift.
   auto* const rows = workspace_.take<const std::uint8_t*>(size.n + size.out);
@@ -126,7 +127,8 @@ void CpuBackend::matmul_images(const ImageRows& x, const In& w, const Out& y, co
 }
 
 void CpuBackend::matmul_images_gradient(const In& dy, const ImageRows& x, const Out& dw) {
-  const check::ImageProductSizes size = check::image_product("matmul_images_gradient", x, "dy", dy, "dw", dw);
+  const auto seen = check::matmul_images_gradient(*this, dy, x, dw);
+  const check::ImageProductSizes& size = seen.sizes;
   if (size.out == 0 || size.pixels == 0) return;
   auto* const rows = workspace_.take<const std::uint8_t*>(size.n + size.out);
   auto* const start = reinterpret_cast<float*>(rows + size.n);

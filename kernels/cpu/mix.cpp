@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/mix.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -6,7 +6,7 @@
 namespace alma {
 
 void CpuBackend::mix(const In& gates, std::span<const In> experts, const Out& y) {
-  check::mix("mix", gates, experts, y);
+  const Observed seen = check::mix(*this, gates, experts, y);
   for_float("mix", y.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t rows = y.shape[0], n = y.shape[1];
@@ -30,7 +30,7 @@ void CpuBackend::mix(const In& gates, std::span<const In> experts, const Out& y)
 
 void CpuBackend::mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                               std::span<const Out> dexperts) {
-  check::mix_backward(gates, experts, dy, dgates, dexperts);
+  const Observed seen = check::mix_backward(*this, gates, experts, dy, dgates, dexperts);
   for_float("mix_backward", dy.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t rows = dy.shape[0], n = dy.shape[1], gates_per_row = gates.shape[1];

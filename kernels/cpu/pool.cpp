@@ -1,4 +1,4 @@
-#include "kernels/checks_layers.h"
+#include "kernels/checks/pool.h"
 #include "kernels/cpu/adaptive_windows.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
@@ -35,7 +35,8 @@ void max_pool_plane(const T* x, const check::PoolSizes& sizes, const PoolWindow&
 }  // namespace
 
 void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
-  const check::PoolSizes sizes = check::max_pool(x, window, y, place);
+  const auto seen = check::max_pool(*this, x, window, y, place);
+  const check::PoolSizes& sizes = seen.sizes;
   if (x.layout == Layout::lanes16) return max_pool_lanes(pool_, x, window, y, place);
   for_float("max_pool", x.dtype, [&](auto type) {
     using T = decltype(type);
@@ -49,7 +50,8 @@ void CpuBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, c
 }
 
 void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
-  const check::PoolSizes sizes = check::max_pool_backward(dy, place, window, dx);
+  const auto seen = check::max_pool_backward(*this, dy, place, window, dx);
+  const check::PoolSizes& sizes = seen.sizes;
   if (dx.layout == Layout::lanes16) return max_pool_lanes_backward(pool_, dy, place, window, dx);
   for_float("max_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);
@@ -68,7 +70,8 @@ void CpuBackend::max_pool_backward(const In& dy, const In& place, const PoolWind
 }
 
 void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
-  const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool", "x", x, "y", y);
+  const auto seen = check::adaptive_average_pool(*this, x, y);
+  const check::PoolSizes& sizes = seen.sizes;
   if (x.layout == Layout::lanes16) return adaptive_average_pool_lanes(pool_, x, y);
   for_float("adaptive_average_pool", x.dtype, [&](auto type) {
     using T = decltype(type);
@@ -86,7 +89,8 @@ void CpuBackend::adaptive_average_pool(const In& x, const Out& y) {
 }
 
 void CpuBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
-  const check::PoolSizes sizes = check::adaptive_average_pool("adaptive_average_pool_backward", "dx", dx, "dy", dy);
+  const auto seen = check::adaptive_average_pool_backward(*this, dy, dx);
+  const check::PoolSizes& sizes = seen.sizes;
   if (dx.layout == Layout::lanes16) return adaptive_average_pool_lanes_backward(pool_, dy, dx);
   for_float("adaptive_average_pool_backward", dx.dtype, [&](auto type) {
     using T = decltype(type);

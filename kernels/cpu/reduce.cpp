@@ -1,6 +1,6 @@
 #include <array>
 
-#include "kernels/checks.h"
+#include "kernels/checks/reduce.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/f64.h"
 #include "kernels/cpu/parallel.h"
@@ -138,12 +138,12 @@ std::int32_t index_of_largest(const T* x, std::int64_t n) {
 }  // namespace
 
 void CpuBackend::reduce_sum(const In& x, const Out& y) {
-  check::reduce_sum(x, y);
+  const Observed seen = check::reduce_sum(*this, x, y);
   for_float("reduce_sum", x.dtype, [&](auto type) { sum_dimensions<decltype(type)>(pool_, workspace_, x, y); });
 }
 
 void CpuBackend::argmax(const In& x, const Out& y) {
-  check::argmax(x, y);
+  const Observed seen = check::argmax(*this, x, y);
   for_float("argmax", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t n = x.shape[1];

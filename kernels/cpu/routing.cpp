@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/checks.h"
+#include "kernels/checks/routing.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/rows.h"
@@ -33,7 +33,8 @@ double nanoseconds_of_row(std::int64_t d) { return 0.3 * static_cast<double>(d) 
 }  // namespace
 
 void CpuBackend::route_top1(const In& logits, const Routes& routes) {
-  const check::RouteSizes size = check::route_top1(logits, routes);
+  const auto seen = check::route_top1(*this, logits, routes);
+  const check::RouteSizes& size = seen.sizes;
   for_float("route_top1", logits.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t pieces = ceil_divide(size.tokens, kTokensPerPiece);
@@ -74,7 +75,7 @@ void CpuBackend::route_top1(const In& logits, const Routes& routes) {
 
 void CpuBackend::route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
                                      const In& dbalance, const Out& dlogits) {
-  check::route_top1_backward(probabilities, expert, counts, dgate, dbalance, dlogits);
+  const Observed seen = check::route_top1_backward(*this, probabilities, expert, counts, dgate, dbalance, dlogits);
   for_float("route_top1_backward", probabilities.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t tokens = probabilities.shape[0], experts = probabilities.shape[1];
@@ -96,7 +97,7 @@ void CpuBackend::route_top1_backward(const In& probabilities, const In& expert, 
 }
 
 void CpuBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
-  check::routed_rows("route_dispatch", y, x, &slots, nullptr, nullptr, nullptr);
+  const Observed seen = check::route_dispatch(*this, x, slots, y);
   for_float("route_dispatch", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = x.shape[1];
@@ -113,7 +114,7 @@ void CpuBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
 }
 
 void CpuBackend::route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) {
-  check::routed_rows("route_dispatch_backward", dy, dx, nullptr, &expert, &position, nullptr);
+  const Observed seen = check::route_dispatch_backward(*this, dy, expert, position, dx);
   for_float("route_dispatch_backward", dy.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = dx.shape[1];
@@ -129,7 +130,7 @@ void CpuBackend::route_dispatch_backward(const In& dy, const In& expert, const I
 }
 
 void CpuBackend::route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) {
-  check::routed_rows("route_combine", x, y, nullptr, &expert, &position, &gate);
+  const Observed seen = check::route_combine(*this, x, expert, position, gate, y);
   for_float("route_combine", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = y.shape[1];
@@ -144,9 +145,7 @@ void CpuBackend::route_combine(const In& x, const In& expert, const In& position
 
 void CpuBackend::route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
                                         const In& dy, const Out& dx, const Out& dgate) {
-  check::routed_rows("route_combine_backward", x, dy, &slots, &expert, &position, &gate);
-  check::array("route_combine_backward", "dx", dx, x.dtype, x.shape);
-  check::array("route_combine_backward", "dgate", dgate, x.dtype, {dy.shape[0]});
+  const Observed seen = check::route_combine_backward(*this, x, slots, expert, position, gate, dy, dx, dgate);
   for_float("route_combine_backward", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t d = dy.shape[1];

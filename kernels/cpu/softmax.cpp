@@ -1,4 +1,4 @@
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/softmax_rows.h"
@@ -30,8 +30,7 @@ void softmax_wide(const T* x, std::int64_t n, T* y) {
 }  // namespace
 
 void CpuBackend::softmax(const In& x, const Out& y) {
-  check::like("softmax", x, y);
-  check::softmax("softmax", x);
+  const Observed seen = check::softmax(*this, x, y);
   for_float("softmax", x.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t n = x.shape.last();
@@ -44,9 +43,7 @@ void CpuBackend::softmax(const In& x, const Out& y) {
 }
 
 void CpuBackend::softmax_backward(const In& y, const In& dy, const Out& dx) {
-  check::array("softmax_backward", "dy", dy, y.dtype, y.shape);
-  check::like("softmax_backward", y, dx);
-  check::softmax("softmax_backward", y);
+  const Observed seen = check::softmax_backward(*this, y, dy, dx);
   for_float("softmax_backward", y.dtype, [&](auto type) {
     using T = decltype(type);
     const std::int64_t n = y.shape.last();

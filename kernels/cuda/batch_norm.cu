@@ -130,11 +130,11 @@ __global__ void __launch_bounds__(kNormBlock, 1)
 void CudaBackend::batch_norm(const In& x, const In& gamma, const In& beta, const BatchNormRule& rule,
                              const Out& running_mean, const Out& running_var, const Out& y, const Out& mean,
                              const Out& rstd) {
-  const NvtxRange range(__func__);
-  const check::ChannelSizes checked = check::batch_norm(x, gamma, beta, running_mean, running_var, y, mean, rstd);
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::batch_norm(*this, x, gamma, beta, running_mean, running_var, y, mean, rstd);
   require_f32("batch_norm", x);
   if (x.shape.count() == 0) return;
-  const NormSizes sizes = norm_sizes("batch_norm", checked);
+  const NormSizes sizes = norm_sizes("batch_norm", seen.sizes);
   with_channel_layout(sizes, [&](auto layout) {
     using L = typename decltype(layout)::type;
     const Forward a{x.as<float>(),
@@ -164,11 +164,11 @@ void CudaBackend::batch_norm(const In& x, const In& gamma, const In& beta, const
 
 void CudaBackend::batch_norm_inference(const In& x, const In& gamma, const In& beta, const In& running_mean,
                                        const In& running_var, double epsilon, bool relu, const Out& y) {
-  const NvtxRange range(__func__);
-  const check::ChannelSizes checked = check::batch_norm_inference(x, gamma, beta, running_mean, running_var, y);
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::batch_norm_inference(*this, x, gamma, beta, running_mean, running_var, y);
   require_f32("batch_norm_inference", x);
   if (x.shape.count() == 0) return;
-  const NormSizes sizes = norm_sizes("batch_norm_inference", checked);
+  const NormSizes sizes = norm_sizes("batch_norm_inference", seen.sizes);
   with_channel_layout(sizes, [&](auto layout) {
     using L = typename decltype(layout)::type;
     const ChannelChunks chunks = channel_chunks<L>(sizes);

@@ -111,15 +111,15 @@ __global__ void __launch_bounds__(kNormBlock)
 
 void CudaBackend::batch_norm_backward(const In& x, const In& gamma, const In& beta, const In& mean, const In& rstd,
                                       const In& dy, const Out& dx, const Out& dgamma, const Out& dbeta) {
-  const NvtxRange range(__func__);
-  const check::ChannelSizes checked = check::batch_norm_backward(x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::batch_norm_backward(*this, x, gamma, beta, mean, rstd, dy, dx, dgamma, dbeta);
   require_f32("batch_norm_backward", x);
   if (x.shape.count() == 0) {
-    if (checked.channels == 0) return;
+    if (seen.sizes.channels == 0) return;
     fill(dgamma, 0);
     return fill(dbeta, 0);
   }
-  const NormSizes sizes = norm_sizes("batch_norm_backward", checked);
+  const NormSizes sizes = norm_sizes("batch_norm_backward", seen.sizes);
   with_channel_layout(sizes, [&](auto layout) {
     using L = typename decltype(layout)::type;
     const Backward a{x.as<float>(),

@@ -5,7 +5,7 @@
 // after launch.h.
 #include <type_traits>
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/norm.h"
 #include "kernels/cuda/reductions.h"
 #include "kernels/cuda/statistics.h"
 

@@ -3,7 +3,7 @@
 
 #include <cuda_bf16.h>
 
-#include "kernels/checks.h"
+#include "kernels/checks/conversions.h"
 #include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::cast(const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  check::cast(x, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::cast(*this, x, y);
   const bool narrow = x.dtype == DType::f32 && y.dtype == DType::bf16;
   if (!narrow && !(x.dtype == DType::bf16 && y.dtype == DType::f32))
     fail("[cast] cuda casts f32 to bf16 and back, got ", x.dtype, " to ", y.dtype);

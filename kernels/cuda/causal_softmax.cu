@@ -1,7 +1,7 @@
 // Causal softmax: row i of a [t, t] matrix is a row of i + 1 elements, then zeros.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/rows.h"
 
@@ -73,9 +73,8 @@ void with_causal_cut(const char* op, std::int64_t t, F f) {
 }  // namespace
 
 void CudaBackend::causal_softmax(const In& x, double scale, const Out& y) {
-  const NvtxRange range(__func__);
-  check::like("causal_softmax", x, y);
-  check::causal_softmax("causal_softmax", "x", x);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::causal_softmax(*this, x, y);
   require_f32("causal_softmax", x);
   const Matrices m{x.shape.rows(), x.shape.last(), static_cast<float>(scale)};
   if (x.shape.count() == 0) return;
@@ -87,11 +86,9 @@ void CudaBackend::causal_softmax(const In& x, double scale, const Out& y) {
 }
 
 void CudaBackend::causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
   const char* op = "causal_softmax_backward";
-  check::array(op, "dy", dy, y.dtype, y.shape);
-  check::like(op, y, dx);
-  check::causal_softmax(op, "y", y);
+  const Observed seen = check::causal_softmax_backward(*this, y, dy, dx);
   require_f32(op, y);
   const Matrices m{y.shape.rows(), y.shape.last(), static_cast<float>(scale)};
   if (y.shape.count() == 0) return;

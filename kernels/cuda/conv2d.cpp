@@ -1,5 +1,5 @@
 // The primitives of convolution, where the build has cuDNN.
-#include "kernels/checks.h"
+#include "kernels/checks/conv.h"
 #include "kernels/cuda/conv.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/grid.h"
@@ -41,8 +41,8 @@ void CudaBackend::convolve(const ConvCall& call, const Out& out) {
 }
 
 void CudaBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeometry& geometry, const Out& y, Math math) {
-  const NvtxRange range(__func__);
-  check::conv2d("conv2d", {x, w, y, "x", "w", "y", bias, "bias"}, geometry, math);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::conv2d(*this, x, w, bias, geometry, y, math);
   require_type("conv2d", x);
   if (bias) require_f32("conv2d", bias);
   convolve(call_of(ConvKind::forward, x, w, y, geometry, math), y);
@@ -50,17 +50,17 @@ void CudaBackend::conv2d(const In& x, const In& w, const In& bias, const ConvGeo
 }
 
 void CudaBackend::conv2d_data_gradient(const In& dy, const In& w, const ConvGeometry& geometry, const Out& dx, Math math) {
-  const NvtxRange range(__func__);
-  check::conv2d("conv2d_data_gradient", {dx, w, dy, "dx", "w", "dy"}, geometry, math);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::conv2d_data_gradient(*this, dy, w, geometry, dx, math);
   require_type("conv2d_data_gradient", dx);
   convolve(call_of(ConvKind::data_gradient, dx, w, dy, geometry, math), dx);
 }
 
 void CudaBackend::conv2d_weight_gradient(const In& x, const In& dy, const ConvGeometry& geometry, const Out& dw,
                                          const Out& dbias, Math math) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
   const char* op = "conv2d_weight_gradient";
-  check::conv2d(op, {x, dw, dy, "x", "dw", "dy", dbias, "dbias"}, geometry, math);
+  const Observed seen = check::conv2d_weight_gradient(*this, x, dy, geometry, dw, dbias, math);
   require_type(op, x);
   if (dbias) require_f32(op, dbias);
   convolve(call_of(ConvKind::weight_gradient, x, dw, dy, geometry, math), dw);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/rows.h"
 
@@ -172,8 +172,8 @@ __global__ void __launch_bounds__(kLossBlock) add_losses_kernel(const float* par
 
 void CudaBackend::softmax_cross_entropy(const In& logits, const In& labels, double scale, const Out& grad, const Out& loss,
                                         const Out& hits) {
-  const NvtxRange range(__func__);
-  check::softmax_cross_entropy(logits, labels, grad, loss, hits);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::softmax_cross_entropy(*this, logits, labels, grad, loss, hits);
   require_f32("softmax_cross_entropy", logits);
   const std::int64_t rows = logits.shape[0], classes = logits.shape[1];
   if (rows == 0) {

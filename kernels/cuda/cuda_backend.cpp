@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/checks/memory.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/grid.h"
@@ -18,12 +19,13 @@ void require_f32(const char* op, const In& x) {
   if (x.dtype != DType::f32) fail("[", op, "] cuda computes in f32, got ", x.dtype);
 }
 
-CudaBackend::CudaBackend(std::string device) : device_(std::move(device)) {
-  ALMA_CHECKED(cudaGetDeviceProperties(&properties_, 0));
+CudaBackend::CudaBackend(std::string device, int gpu) : device_(std::move(device)), gpu_(gpu) {
+  ALMA_CHECKED(make_current(gpu_));
+  ALMA_CHECKED(cudaGetDeviceProperties(&properties_, gpu_));
   ALMA_CHECKED(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   // Freed memory stays with the pool; by default it would go back to the driver at every synchronisation.
   cudaMemPool_t pool = nullptr;
-  ALMA_CHECKED(cudaDeviceGetDefaultMemPool(&pool, 0));
+  ALMA_CHECKED(cudaDeviceGetDefaultMemPool(&pool, gpu_));
   std::uint64_t keep = ~std::uint64_t{0};
   ALMA_CHECKED(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
   staging_ = std::make_unique<Staging>(stream_);
@@ -31,6 +33,7 @@ CudaBackend::CudaBackend(std::string device) : device_(std::move(device)) {
 }
 
 CudaBackend::~CudaBackend() {
+  make_current(gpu_);
   cudaStreamSynchronize(stream_);
   conv_.reset();
   gemm_.reset();
@@ -56,6 +59,8 @@ BackendInfo CudaBackend::info() const {
 }
 
 void* CudaBackend::allocate(std::size_t bytes) {
+  ALMA_CHECKED(make_current(gpu_));
+  const Observed seen = check::allocate(*this, bytes);
   refuse_in_capture("allocate");
   void* memory = nullptr;
   const cudaError_t status = cudaMallocAsync(&memory, bytes, stream_);
@@ -69,16 +74,21 @@ void* CudaBackend::allocate(std::size_t bytes) {
   return memory;
 }
 
-void CudaBackend::deallocate(void* memory) noexcept { cudaFreeAsync(memory, stream_); }
+void CudaBackend::deallocate(void* memory) noexcept {
+  const Observed seen = check::deallocate(*this);
+  cudaFreeAsync(memory, stream_);
+}
 
 void CudaBackend::upload(const void* host, void* device, std::size_t bytes) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::upload(*this, bytes);
   refuse_in_capture("upload");
   staging_->upload(host, device, bytes);
 }
 
 void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::download(*this, bytes);
   refuse_in_capture("download");
   if (bytes > 0) ALMA_CHECKED(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   synchronize();
@@ -86,7 +96,8 @@ void CudaBackend::download(const void* device, void* host, std::size_t bytes) {
 
 void CudaBackend::copy(const void* source, std::size_t source_pitch, void* target, std::size_t target_pitch,
                        std::size_t width, std::size_t rows) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::copy(*this, width, rows);
   if (width == 0 || rows == 0) return;
   if (rows > 1 && (source_pitch < width || target_pitch < width))
     fail("[copy] rows of ", width, " bytes overlap: source pitch ", source_pitch, ", target pitch ", target_pitch);
@@ -99,9 +110,15 @@ void CudaBackend::copy(const void* source, std::size_t source_pitch, void* targe
 }
 
 void CudaBackend::synchronize() {
+  ALMA_CHECKED(make_current(gpu_));
+  const Observed seen = check::synchronize(*this);
   refuse_in_capture("synchronize");
   ALMA_CHECKED(cudaStreamSynchronize(stream_));
 }
+
+void CudaBackend::begin_range(const char* name) { begin_nvtx_range(name); }
+
+void CudaBackend::end_range() noexcept { end_nvtx_range(); }
 
 float* CudaBackend::scratch(std::int64_t floats) {
   if (floats > scratch_floats_) {
@@ -109,7 +126,8 @@ float* CudaBackend::scratch(std::int64_t floats) {
     const std::int64_t size = std::max<std::int64_t>(floats, 1 << 14);
     scratch_.reset();
     scratch_floats_ = 0;
-    scratch_ = {allocate(static_cast<std::size_t>(size) * sizeof(float)), [this](void* memory) { deallocate(memory); }};
+    scratch_ = {allocate(static_cast<std::size_t>(size) * sizeof(float)),
+                [stream = stream_](void* memory) { cudaFreeAsync(memory, stream); }};
     scratch_floats_ = size;
   }
   return static_cast<float*>(scratch_.get());

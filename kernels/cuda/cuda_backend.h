@@ -5,8 +5,8 @@
 #include <string>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/entry.h"
 #include "kernels/cuda/gemm.h"
-#include "kernels/cuda/nvtx_range.h"
 #include "kernels/cuda/staging.h"
 
 namespace alma {
@@ -14,12 +14,12 @@ namespace alma {
 class Conv;
 struct ConvCall;
 
-/// The primitives on an NVIDIA GPU, one file per family, each an NVTX range of its name; the simulator runs the same
+/// The primitives on an NVIDIA GPU, one file per family, each an Entry of its name; the simulator runs the same
 /// sources. One stream for everything, so that work runs in the order in which it was queued.
 class CudaBackend final : public Backend {
  public:
-  /// On the current device, which info() calls `device`: cuda | cuda-sim.
-  explicit CudaBackend(std::string device);
+  /// On GPU number `gpu`, which use_gpu() has made usable; info() calls it `device`.
+  CudaBackend(std::string device, int gpu);
   ~CudaBackend() override;
   CudaBackend(const CudaBackend&) = delete;
   CudaBackend& operator=(const CudaBackend&) = delete;
@@ -38,7 +38,7 @@ class CudaBackend final : public Backend {
   void* native_stream() const override { return stream_; }
   void begin_range(const char* name) override;
   void end_range() noexcept override;
-  bool has_graphs() const override { return true; }
+  bool has_graphs() const override { return !is_observed(); }
   std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
   void cast(const In& x, const Out& y) override;
 
@@ -108,9 +108,7 @@ class CudaBackend final : public Backend {
 
   void gradient_norm(std::span<const In> gradients, const Out& norm) override;
 
-  void sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) override;
-  void adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) override;
-  void adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) override;
+  void optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) override;
 
  private:
   [[noreturn]] static void refuse_images(const char* op) {
@@ -131,6 +129,7 @@ class CudaBackend final : public Backend {
   void combine(F f, const In& a, const In& b, const Out& y);
 
   std::string device_;
+  int gpu_;
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Staging> staging_;

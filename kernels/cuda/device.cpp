@@ -16,7 +16,19 @@ template <class... Parts>
 
 std::string cuda_version(int number) { return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10); }
 
-void use_first_gpu(const std::string& device) {
+std::string device_name(const std::string& kind, int index) {
+  return index == 0 ? kind : kind + ":" + std::to_string(index);
+}
+
+cudaError_t make_current(int index) {
+  thread_local int current = -1;
+  if (index == current) return cudaSuccess;
+  const cudaError_t status = cudaSetDevice(index);
+  if (status == cudaSuccess) current = index;
+  return status;
+}
+
+void use_gpu(const std::string& device, int index) {
   int driver = 0, count = 0;
   ALMA_CHECKED(cudaDriverGetVersion(&driver));
   if (driver == 0)
@@ -29,12 +41,15 @@ void use_first_gpu(const std::string& device) {
   if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0))
     refuse(device, "no GPU found; look at what nvidia-smi lists and at CUDA_VISIBLE_DEVICES, or use --device cpu");
   check_status(status, "cudaGetDeviceCount");
+  if (index >= count)
+    refuse(device, "this machine has ", count, count == 1 ? " GPU" : " GPUs", ", numbered from 0, so there is no number ",
+           index, "; look at what nvidia-smi lists and at CUDA_VISIBLE_DEVICES");
   cudaDeviceProp properties{};
-  ALMA_CHECKED(cudaGetDeviceProperties(&properties, 0));
+  ALMA_CHECKED(cudaGetDeviceProperties(&properties, index));
   if (properties.major < kOldestMajor)
     refuse(device, "the GPU ", properties.name, " is sm_", properties.major, properties.minor,
            ", this build needs sm_80 (Ampere) or newer; use --device cpu");
-  ALMA_CHECKED(cudaSetDevice(0));
+  ALMA_CHECKED(make_current(index));
 }
 
 }  // namespace alma

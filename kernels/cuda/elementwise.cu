@@ -3,7 +3,8 @@
 
 #include <utility>
 
-#include "kernels/checks.h"
+#include "kernels/checks/elementwise.h"
+#include "kernels/checks/memory.h"
 #include "kernels/cuda/cuda_backend.h"
 
 namespace alma {
@@ -171,8 +172,8 @@ void CudaBackend::combine(F f, const In& a, const In& b, const Out& y) {
 }
 
 void CudaBackend::unary(UnaryOp op, const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  check::like("unary", x, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::unary(*this, op, x, y);
   require_f32("unary", x);
   switch (op) {
     case UnaryOp::relu: return map(Relu{}, x, y);
@@ -183,8 +184,8 @@ void CudaBackend::unary(UnaryOp op, const In& x, const Out& y) {
 }
 
 void CudaBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
-  const NvtxRange range(__func__);
-  check::binary(a, b, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::binary(*this, op, a, b, y);
   require_f32("binary", y);
   switch (op) {
     case BinaryOp::add: return combine(Add{}, a, b, y);
@@ -196,15 +197,15 @@ void CudaBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
 }
 
 void CudaBackend::affine(const In& x, double scale, double shift, const Out& y) {
-  const NvtxRange range(__func__);
-  check::like("affine", x, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::affine(*this, x, y);
   require_f32("affine", x);
   map(Affine{static_cast<float>(scale), static_cast<float>(shift)}, x, y);
 }
 
 void CudaBackend::fill(Out y, double value) {
-  const NvtxRange range(__func__);
-  require_row_major("fill", y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::fill(*this, y);
   const std::int64_t n = y.shape.count();
   if (n == 0) return;
   const std::int64_t grid = grid_for(n, kBlock);

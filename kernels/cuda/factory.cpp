@@ -1,10 +1,13 @@
 // What libalma_cuda.so exports.
+#include "kernels/backend_library.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 
-extern "C" __attribute__((visibility("default"))) alma::Backend* alma_backend_create(const alma::BackendOptions&, int abi) {
+extern "C" __attribute__((visibility("default"))) alma::Backend* alma_backend_create(const alma::BackendOptions& options,
+                                                                                     int abi) {
   if (abi != alma::kBackendAbi)
     alma::fail("[cuda] the backend library has interface ", alma::kBackendAbi, ", the program ", abi, "; rebuild both");
-  alma::use_first_gpu("cuda");
-  return new alma::CudaBackend("cuda");
+  const std::string device = alma::device_name("cuda", options.gpu);
+  alma::use_gpu(device, options.gpu);
+  return new alma::CudaBackend(device, options.gpu);
 }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/gather.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/reductions.h"
 #include "kernels/random_cut.h"
@@ -151,8 +151,8 @@ __global__ void __launch_bounds__(kScatterBlock)
 
 void CudaBackend::gather_images(const In& images, const In& labels, const In& indices, const PixelScale& pixels,
                                 const Out& x, const Out& y, const ImageAugmentation& augmentation) {
-  const NvtxRange range(__func__);
-  check::gather_images(images, labels, indices, x, y, augmentation);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::gather_images(*this, images, labels, indices, x, y, augmentation);
   require_f32("gather_images", x);
   const std::int64_t rows = indices.shape[0], plane = images.shape[2] * images.shape[3], image = images.shape[1] * plane;
   if (rows == 0) return;
@@ -172,8 +172,8 @@ void CudaBackend::gather_images(const In& images, const In& labels, const In& in
 }
 
 void CudaBackend::gather_rows(const In& table, const In& indices, const Out& y) {
-  const NvtxRange range(__func__);
-  check::table_rows("gather_rows", table, indices, "y", y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::gather_rows(*this, table, indices, y);
   if (table.dtype != DType::f32 && table.dtype != DType::i32)
     fail("[gather_rows] cuda gathers rows of f32 and i32, got ", table.dtype);
   const std::int64_t rows = indices.shape[0], n = table.shape[1];
@@ -187,8 +187,8 @@ void CudaBackend::gather_rows(const In& table, const In& indices, const Out& y) 
 }
 
 void CudaBackend::scatter_add_rows(const In& dy, const In& indices, const Out& table) {
-  const NvtxRange range(__func__);
-  check::table_rows("scatter_add_rows", table, indices, "dy", dy);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::scatter_add_rows(*this, dy, indices, table);
   require_f32("scatter_add_rows", dy);
   const std::int64_t rows = indices.shape[0], n = table.shape[1];
   if (rows * n == 0) return;

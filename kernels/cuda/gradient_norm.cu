@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "kernels/checks.h"
+#include "kernels/checks/optimizer.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(kLastBlock) norm_kernel(const float* sums, int
 }  // namespace
 
 void CudaBackend::gradient_norm(std::span<const In> gradients, const Out& norm) {
-  const NvtxRange range(__func__);
-  check::gradient_norm(gradients, norm);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::gradient_norm(*this, gradients, norm);
   require_f32("gradient_norm", norm);
   std::vector<Gradient> all;
   std::int64_t blocks_of_all = 0;

@@ -1,7 +1,7 @@
 // Layer normalisation, forward.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/norm.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/layer_norm_rows.h"
 
@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(C::block) layer_norm_long_kernel(const __grid_
 
 void CudaBackend::layer_norm(const In& x, const In& gamma, const In& beta, double epsilon, const Out& y, const Out& mean,
                              const Out& rstd) {
-  const NvtxRange range(__func__);
-  check::layer_norm(x, gamma, beta, y, mean, rstd);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::layer_norm(*this, x, gamma, beta, y, mean, rstd);
   require_f32("layer_norm", x);
   const std::int64_t rows = x.shape[0], n = x.shape[1];
   if (rows == 0) return;

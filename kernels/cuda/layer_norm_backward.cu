@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/norm.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/layer_norm_rows.h"
@@ -175,8 +175,8 @@ __global__ void __launch_bounds__(kColumnBlock)
 
 void CudaBackend::layer_norm_backward(const In& x, const In& gamma, const In& mean, const In& rstd, const In& dy,
                                       const Out& dx, const Out& dgamma, const Out& dbeta) {
-  const NvtxRange range(__func__);
-  check::layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::layer_norm_backward(*this, x, gamma, mean, rstd, dy, dx, dgamma, dbeta);
   require_f32("layer_norm_backward", x);
   const std::int64_t rows = x.shape[0], n = x.shape[1];
   if (rows == 0) {

@@ -1,5 +1,7 @@
-#include "kernels/checks.h"
+#include "kernels/checks/matmul.h"
+#include "kernels/cuda/checked.h"
 #include "kernels/cuda/cuda_backend.h"
+#include "kernels/cuda/device.h"
 
 namespace alma {
 namespace {
@@ -48,8 +50,9 @@ void CudaBackend::empty_product(const Out& c, const Epilogue& epilogue) {
 
 void CudaBackend::matmul(const In& a, bool transpose_a, const In& b, bool transpose_b, const Out& c,
                          const Epilogue& epilogue, Math math) {
-  const NvtxRange range(__func__);
-  const check::MatmulSizes sizes = check::matmul(a, transpose_a, b, transpose_b, c, epilogue, math);
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::matmul(*this, a, transpose_a, b, transpose_b, c, epilogue, math);
+  const check::MatmulSizes& sizes = seen.sizes;
   require_operands(a);
   if (sizes.batch > 0 && sizes.m > 0 && sizes.n > 0 && sizes.k > 0) {
     Gemm::Call call = call_of(sizes, a, transpose_a, b, transpose_b);
@@ -78,6 +81,7 @@ void CudaBackend::matmul(const In& a, bool transpose_a, const In& b, bool transp
 }
 
 std::size_t CudaBackend::relu_mask_bytes(const In& a, bool transpose_a, const In& b, bool transpose_b) {
+  ALMA_CHECKED(make_current(gpu_));
   const check::MatmulSizes sizes = check::factors(a, transpose_a, b, transpose_b);
   if (a.dtype != DType::f32 || a.shape.rank() == 3 || b.shape.rank() == 3) return 0;
   if (sizes.m == 0 || sizes.n == 0 || sizes.k == 0) return 0;

@@ -1,7 +1,7 @@
 // Mixtures: y = sum over experts of gate * expert, and its backward.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks.h"
+#include "kernels/checks/mix.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/reductions.h"
 
@@ -69,8 +69,8 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::mix(const In& gates, std::span<const In> experts, const Out& y) {
-  const NvtxRange range(__func__);
-  check::mix("mix", gates, experts, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::mix(*this, gates, experts, y);
   require_f32("mix", gates);
   const std::int64_t rows = y.shape[0], n = y.shape[1];
   if (rows * n == 0) return;
@@ -87,8 +87,8 @@ void CudaBackend::mix(const In& gates, std::span<const In> experts, const Out& y
 
 void CudaBackend::mix_backward(const In& gates, std::span<const In> experts, const In& dy, const Out& dgates,
                                std::span<const Out> dexperts) {
-  const NvtxRange range(__func__);
-  check::mix_backward(gates, experts, dy, dgates, dexperts);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::mix_backward(*this, gates, experts, dy, dgates, dexperts);
   require_f32("mix_backward", gates);
   const std::int64_t rows = dy.shape[0], n = dy.shape[1];
   if (rows == 0) return;

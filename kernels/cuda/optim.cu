@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/checks.h"
+#include "kernels/checks/optimizer.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tensor_table.h"
 
@@ -86,6 +86,30 @@ struct Adam {
   }
 };
 
+struct Rmsprop {
+  static constexpr int states = 1;
+  float alpha, one_minus_alpha, epsilon, weight_decay, momentum, learning_rate;
+
+  __device__ void start(const StepState& step) { learning_rate = static_cast<float>(step.learning_rate); }
+  // The gradient over the root of its mean square.
+  __device__ float direction(float weight, float gradient, float& square) const {
+    gradient = fmaf(weight_decay, weight, gradient);
+    square = fmaf(alpha, square, one_minus_alpha * gradient * gradient);
+    return gradient / (sqrtf(square) + epsilon);
+  }
+  __device__ void update(float& weight, float gradient, float& square, float&) const {
+    weight = fmaf(-learning_rate, direction(weight, gradient, square), weight);
+  }
+};
+
+struct RmspropMomentum : Rmsprop {
+  static constexpr int states = 2;
+  __device__ void update(float& weight, float gradient, float& square, float& velocity) const {
+    velocity = fmaf(momentum, velocity, direction(weight, gradient, square));
+    weight = fmaf(-learning_rate, velocity, weight);
+  }
+};
+
 // V is float4 or float; all memory of the tensor is aligned for it.
 template <class V, class Rule>
 __device__ void update_vector(const Tensor& t, std::int64_t i, const Rule& rule) {
@@ -135,41 +159,28 @@ void update_all(std::span<const OptimizerSlot> slots, const Rule& rule, const St
   });
 }
 
-void check_slots(const char* op, std::span<const OptimizerSlot> slots, bool state0, bool state1, const StepState* state) {
-  check::slots(op, slots, state0, state1, state);
-  if (!slots.empty()) require_f32(op, slots.front().weight);
-}
-
-}  // namespace
-
-void CudaBackend::sgd(std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("sgd", slots, rule.momentum != 0, false, state);
+void update_by(const SgdRule& rule, std::span<const OptimizerSlot> slots, const StepState* state, cudaStream_t stream) {
   Sgd plain{};
   plain.momentum = static_cast<float>(rule.momentum);
   plain.weight_decay = static_cast<float>(rule.weight_decay);
   plain.nesterov = rule.nesterov;
   if (rule.momentum == 0) {
-    update_all(slots, plain, state, stream_);
+    update_all(slots, plain, state, stream);
   } else {
-    update_all(slots, SgdMomentum{plain}, state, stream_);
+    update_all(slots, SgdMomentum{plain}, state, stream);
   }
 }
 
-void CudaBackend::adadelta(std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("adadelta", slots, true, true, state);
+void update_by(const AdadeltaRule& rule, std::span<const OptimizerSlot> slots, const StepState* state, cudaStream_t stream) {
   Adadelta kernel_rule{};
   kernel_rule.rho = static_cast<float>(rule.rho);
   kernel_rule.one_minus_rho = static_cast<float>(1 - rule.rho);
   kernel_rule.epsilon = static_cast<float>(rule.epsilon);
   kernel_rule.weight_decay = static_cast<float>(rule.weight_decay);
-  update_all(slots, kernel_rule, state, stream_);
+  update_all(slots, kernel_rule, state, stream);
 }
 
-void CudaBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
-  const NvtxRange range(__func__);
-  check_slots("adam", slots, true, true, state);
+void update_by(const AdamRule& rule, std::span<const OptimizerSlot> slots, const StepState* state, cudaStream_t stream) {
   Adam kernel_rule{};
   kernel_rule.beta1 = static_cast<float>(rule.beta1);
   kernel_rule.one_minus_beta1 = static_cast<float>(1 - rule.beta1);
@@ -180,7 +191,30 @@ void CudaBackend::adam(std::span<const OptimizerSlot> slots, const AdamRule& rul
   kernel_rule.epsilon = static_cast<float>(rule.epsilon);
   kernel_rule.weight_decay = static_cast<float>(rule.weight_decay);
   kernel_rule.decoupled = rule.decoupled;
-  update_all(slots, kernel_rule, state, stream_);
+  update_all(slots, kernel_rule, state, stream);
+}
+
+void update_by(const RmspropRule& rule, std::span<const OptimizerSlot> slots, const StepState* state, cudaStream_t stream) {
+  Rmsprop plain{};
+  plain.alpha = static_cast<float>(rule.alpha);
+  plain.one_minus_alpha = static_cast<float>(1 - rule.alpha);
+  plain.epsilon = static_cast<float>(rule.epsilon);
+  plain.weight_decay = static_cast<float>(rule.weight_decay);
+  plain.momentum = static_cast<float>(rule.momentum);
+  if (rule.momentum == 0) {
+    update_all(slots, plain, state, stream);
+  } else {
+    update_all(slots, RmspropMomentum{plain}, state, stream);
+  }
+}
+
+}  // namespace
+
+void CudaBackend::optimize(std::span<const OptimizerSlot> slots, const OptimizerRule& rule, const StepState* state) {
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::optimize(*this, slots, rule, state);
+  if (!slots.empty()) require_f32("optimize", slots.front().weight);
+  std::visit([&](const auto& r) { update_by(r, slots, state, stream_); }, rule);
 }
 
 }  // namespace alma

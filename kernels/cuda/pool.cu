@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks_layers.h"
+#include "kernels/checks/pool.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/reductions.h"
 
@@ -209,8 +209,9 @@ Window window_of(const PoolWindow& window) {
 }  // namespace
 
 void CudaBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, const Out& place) {
-  const NvtxRange range(__func__);
-  const Sizes s = sizes_of("max_pool", check::max_pool(x, window, y, place));
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::max_pool(*this, x, window, y, place);
+  const Sizes s = sizes_of("max_pool", seen.sizes);
   require_f32("max_pool", x);
   const std::int64_t outputs = y.shape.count();
   if (outputs == 0) return;
@@ -224,8 +225,9 @@ void CudaBackend::max_pool(const In& x, const PoolWindow& window, const Out& y, 
 }
 
 void CudaBackend::max_pool_backward(const In& dy, const In& place, const PoolWindow& window, const Out& dx) {
-  const NvtxRange range(__func__);
-  const Sizes s = sizes_of("max_pool_backward", check::max_pool_backward(dy, place, window, dx));
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::max_pool_backward(*this, dy, place, window, dx);
+  const Sizes s = sizes_of("max_pool_backward", seen.sizes);
   require_f32("max_pool_backward", dx);
   const std::int64_t inputs = dx.shape.count();
   if (inputs == 0) return;
@@ -240,8 +242,9 @@ void CudaBackend::max_pool_backward(const In& dy, const In& place, const PoolWin
 }
 
 void CudaBackend::adaptive_average_pool(const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  const Sizes s = sizes_of("adaptive_average_pool", check::adaptive_average_pool("adaptive_average_pool", "x", x, "y", y));
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::adaptive_average_pool(*this, x, y);
+  const Sizes s = sizes_of("adaptive_average_pool", seen.sizes);
   require_f32("adaptive_average_pool", x);
   const std::int64_t outputs = y.shape.count();
   if (outputs == 0) return;
@@ -255,9 +258,10 @@ void CudaBackend::adaptive_average_pool(const In& x, const Out& y) {
 }
 
 void CudaBackend::adaptive_average_pool_backward(const In& dy, const Out& dx) {
-  const NvtxRange range(__func__);
+  const Entry entry(gpu_, __func__);
   const char* op = "adaptive_average_pool_backward";
-  const Sizes s = sizes_of(op, check::adaptive_average_pool(op, "dx", dx, "dy", dy));
+  const auto seen = check::adaptive_average_pool_backward(*this, dy, dx);
+  const Sizes s = sizes_of(op, seen.sizes);
   require_f32(op, dx);
   const std::int64_t inputs = dx.shape.count();
   if (inputs == 0) return;

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/reduce.h"
 #include "kernels/cuda/columns.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/reductions.h"
@@ -175,8 +175,8 @@ void add_partial_columns(const float* partial, float* y, std::int64_t rows, std:
 }  // namespace
 
 void CudaBackend::reduce_sum(const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  check::reduce_sum(x, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::reduce_sum(*this, x, y);
   require_f32("reduce_sum", x);
   const std::int64_t outputs = y.shape.count();
   if (outputs == 0) return;
@@ -208,8 +208,8 @@ void CudaBackend::reduce_sum(const In& x, const Out& y) {
 }
 
 void CudaBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, const Out& dbias) {
-  const NvtxRange range(__func__);
-  check::bias_relu_backward(dy, y, dz, dbias);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::bias_relu_backward(*this, dy, y, dz, dbias);
   require_f32("bias_relu_backward", dy);
   const std::int64_t rows = dy.shape[0], columns = dy.shape[1];
   if (columns == 0 || (!y && !dbias)) return;
@@ -226,8 +226,8 @@ void CudaBackend::bias_relu_backward(const In& dy, const In& y, const Out& dz, c
 }
 
 void CudaBackend::argmax(const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  check::argmax(x, y);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::argmax(*this, x, y);
   require_f32("argmax", x);
   const std::int64_t rows = x.shape[0], n = x.shape[1];
   if (rows == 0) return;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/checks.h"
+#include "kernels/checks/routing.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/rows.h"
 
@@ -184,8 +184,9 @@ void with_warp_cut(std::int64_t experts, F f) {
 }  // namespace
 
 void CudaBackend::route_top1(const In& logits, const Routes& routes) {
-  const NvtxRange range(__func__);
-  const check::RouteSizes size = check::route_top1(logits, routes);
+  const Entry entry(gpu_, __func__);
+  const auto seen = check::route_top1(*this, logits, routes);
+  const check::RouteSizes& size = seen.sizes;
   require_f32("route_top1", logits);
   const std::int64_t pieces = blocks_for(size.tokens, kTokens);
   Router x{};
@@ -217,8 +218,8 @@ void CudaBackend::route_top1(const In& logits, const Routes& routes) {
 
 void CudaBackend::route_top1_backward(const In& probabilities, const In& expert, const In& counts, const In& dgate,
                                       const In& dbalance, const Out& dlogits) {
-  const NvtxRange range(__func__);
-  check::route_top1_backward(probabilities, expert, counts, dgate, dbalance, dlogits);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::route_top1_backward(*this, probabilities, expert, counts, dgate, dbalance, dlogits);
   require_f32("route_top1_backward", probabilities);
   const std::int64_t tokens = probabilities.shape[0], experts = probabilities.shape[1];
   if (tokens == 0) return;

@@ -1,7 +1,7 @@
 // Tokens to their experts and back, by gather: a warp moves a row, each row is read once.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks.h"
+#include "kernels/checks/routing.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/reductions.h"
@@ -92,8 +92,8 @@ RoutedRows routed_rows(const In& slotted, const In& rows, const In& slots, const
 }  // namespace
 
 void CudaBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
-  const NvtxRange range(__func__);
-  check::routed_rows("route_dispatch", y, x, &slots, nullptr, nullptr, nullptr);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::route_dispatch(*this, x, slots, y);
   require_f32("route_dispatch", x);
   if (y.shape.count() == 0) return;
   const RoutedRows r = routed_rows(y, x, slots, {}, {}, {}, {x, y});
@@ -101,8 +101,8 @@ void CudaBackend::route_dispatch(const In& x, const In& slots, const Out& y) {
 }
 
 void CudaBackend::route_dispatch_backward(const In& dy, const In& expert, const In& position, const Out& dx) {
-  const NvtxRange range(__func__);
-  check::routed_rows("route_dispatch_backward", dy, dx, nullptr, &expert, &position, nullptr);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::route_dispatch_backward(*this, dy, expert, position, dx);
   require_f32("route_dispatch_backward", dy);
   if (dx.shape.count() == 0) return;
   const RoutedRows r = routed_rows(dy, dx, {}, expert, position, {}, {dy, dx});
@@ -110,8 +110,8 @@ void CudaBackend::route_dispatch_backward(const In& dy, const In& expert, const 
 }
 
 void CudaBackend::route_combine(const In& x, const In& expert, const In& position, const In& gate, const Out& y) {
-  const NvtxRange range(__func__);
-  check::routed_rows("route_combine", x, y, nullptr, &expert, &position, &gate);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::route_combine(*this, x, expert, position, gate, y);
   require_f32("route_combine", x);
   if (y.shape.count() == 0) return;
   const RoutedRows r = routed_rows(x, y, {}, expert, position, gate, {x, y});
@@ -120,10 +120,8 @@ void CudaBackend::route_combine(const In& x, const In& expert, const In& positio
 
 void CudaBackend::route_combine_backward(const In& x, const In& slots, const In& expert, const In& position, const In& gate,
                                          const In& dy, const Out& dx, const Out& dgate) {
-  const NvtxRange range(__func__);
-  check::routed_rows("route_combine_backward", x, dy, &slots, &expert, &position, &gate);
-  check::array("route_combine_backward", "dx", dx, x.dtype, x.shape);
-  check::array("route_combine_backward", "dgate", dgate, x.dtype, {dy.shape[0]});
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::route_combine_backward(*this, x, slots, expert, position, gate, dy, dx, dgate);
   require_f32("route_combine_backward", x);
   const RoutedRows r = routed_rows(x, dy, slots, expert, position, gate, {x, dy, dx});
   if (r.tokens + r.all_slots == 0) return;

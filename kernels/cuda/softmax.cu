@@ -1,7 +1,7 @@
 // Softmax and its backward.
 #include "kernels/cuda/launch.h"
 
-#include "kernels/checks.h"
+#include "kernels/checks/softmax.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/rows.h"
 
@@ -51,9 +51,8 @@ __global__ void __launch_bounds__(kBlock)
 }  // namespace
 
 void CudaBackend::softmax(const In& x, const Out& y) {
-  const NvtxRange range(__func__);
-  check::like("softmax", x, y);
-  check::softmax("softmax", x);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::softmax(*this, x, y);
   require_f32("softmax", x);
   const std::int64_t rows = x.shape.rows(), n = x.shape.last();
   if (rows == 0) return;
@@ -69,11 +68,8 @@ void CudaBackend::softmax(const In& x, const Out& y) {
 }
 
 void CudaBackend::softmax_backward(const In& y, const In& dy, const Out& dx) {
-  const NvtxRange range(__func__);
-  check::softmax("softmax_backward", y);
-  check::array("softmax_backward", "y", y, y.dtype, y.shape);
-  check::array("softmax_backward", "dy", dy, y.dtype, y.shape);
-  check::array("softmax_backward", "dx", dx, y.dtype, y.shape);
+  const Entry entry(gpu_, __func__);
+  const Observed seen = check::softmax_backward(*this, y, dy, dx);
   require_f32("softmax_backward", y);
   const std::int64_t rows = y.shape.rows(), n = y.shape.last();
   if (rows == 0) return;

@@ -16,7 +16,7 @@ endif()
 
 set(ALMA_CUDA_KERNELS batch_norm.cu batch_norm_backward.cu cast.cu causal_softmax.cu cross_entropy.cu dropout.cu elementwise.cu gather.cu
   gradient_norm.cu layer_norm.cu layer_norm_backward.cu mix.cu optim.cu pool.cu reduce.cu route.cu route_rows.cu softmax.cu)
-set(ALMA_CUDA_HOST cuda_backend.cpp checked.cpp device.cpp gemm.cpp graph.cpp matmul.cpp nvtx_range.cpp staging.cpp)
+set(ALMA_CUDA_HOST cuda_backend.cpp checked.cpp device.cpp entry.cpp gemm.cpp graph.cpp matmul.cpp staging.cpp)
 # Convolution is cuDNN's.
 option(ALMA_CUDNN "Convolution by cuDNN 9, where it is found" ON)
 if(ALMA_CUDNN)

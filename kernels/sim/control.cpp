@@ -10,8 +10,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "kernels/sim/memory.h"
-#include "kernels/sim/stream_order.h"
 
 namespace alma::sim {
 namespace {
@@ -90,6 +88,7 @@ Notes& notes() {
 
 Schedule schedule() { return {setting().order.load(), setting().seed.load()}; }
 bool plain_products_only() { return plain_products; }
+void store_checks(unsigned checks) { setting().checks = checks; }
 bool notes_launches() { return notes().on; }
 void count_launch(const std::string& note) {
   launches.fetch_add(1, std::memory_order_relaxed);
@@ -105,12 +104,6 @@ extern "C" {
 __attribute__((visibility("default"))) void alma_sim_set_order(AlmaSimOrder order, std::uint64_t seed) {
   alma::sim::setting().order = order;
   alma::sim::setting().seed = seed;
-}
-
-__attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks) {
-  if ((checks & alma_sim_streams) == 0) alma::sim::host_waits_for_all();  // while the streams are still looked after
-  if ((checks & alma_sim_memcheck) == 0) alma::sim::stop_memcheck();
-  alma::sim::setting().checks = checks;
 }
 
 __attribute__((visibility("default"))) unsigned alma_sim_checks() { return alma::sim::setting().checks; }

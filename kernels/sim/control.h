@@ -72,7 +72,7 @@ AlmaSimKernel alma_sim_counted_kernel(std::size_t i);
 /// What the simulator passes for, to the program and its errors.
 struct AlmaSimDevice {
   int driver;        ///< the CUDA version that the driver supports, 12080 for 12.8; 0: there is no driver
-  int devices;       ///< 0 or 1
+  int devices;       ///< all alike and with one memory for all; a stream belongs to the one on which it was made
   int major, minor;  ///< compute capability
   std::size_t memory;
 };
@@ -98,6 +98,8 @@ template <class Describe>
 void count_launch(const Describe& describe) {
   count_launch(notes_launches() ? std::string(describe()) : std::string());
 }
+/// The setting alone; alma_sim_set_checks() also ends what a check that goes off has begun.
+void store_checks(unsigned checks);
 inline bool checks_on(AlmaSimCheck check) { return (alma_sim_checks() & check) != 0; }
 bool plain_products_only();
 

@@ -11,7 +11,6 @@
 #include "kernels/sim/sanitizer.h"
 #include "kernels/sim/sites.h"
 #include "kernels/sim/symbols.h"
-#include "kernels/sim/watch.h"
 
 namespace alma::sim {
 namespace {

@@ -3,21 +3,10 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/sim/control.h"
 #include "kernels/sim/fiber.h"
-#include "kernels/sim/simt.h"
+#include "kernels/sim/launch.h"
 
 namespace alma::sim {
-
-/// One launch: what every block of it needs to know.
-struct Launch {
-  dim3 grid, block;
-  std::size_t dynamic_bytes = 0;
-  Start start;
-  Site site;
-  Schedule schedule;
-  Watch* watch = nullptr;  // or null
-};
 
 /// A variable in the shared memory of a block.
 struct SharedVariable {

@@ -1,5 +1,6 @@
 // What libalma_cuda_sim.so exports. Compiled for every x86-64 processor, while the rest of the library is not: the check
 // comes before anything else.
+#include "kernels/backend_library.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/sim/control.h"
@@ -26,8 +27,9 @@ extern "C" __attribute__((visibility("default"))) alma::Backend* alma_backend_cr
   if (abi != alma::kBackendAbi)
     alma::fail("[cuda-sim] the backend library has interface ", alma::kBackendAbi, ", the program ", abi, "; rebuild both");
   alma::sim::schedule();  // refuses a wrong ALMA_SIM_ORDER now, not in the middle of a run
-  alma::use_first_gpu("cuda-sim");
-  auto backend = std::make_unique<alma::CudaBackend>("cuda-sim");
+  const std::string device = alma::device_name("cuda-sim", options.gpu);
+  alma::use_gpu(device, options.gpu);
+  auto backend = std::make_unique<alma::CudaBackend>(device, options.gpu);
   alma::sim::set_pool(backend->stream(), options.pool);
   return backend.release();
 }

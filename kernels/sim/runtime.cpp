@@ -17,14 +17,22 @@
 namespace alma::sim {
 namespace {
 
+// Of the calling thread.
+thread_local int current_device = 0;
+
 struct Stream {
   ThreadPool* pool = nullptr;
+  int device = 0;  // on which it was made
 };
-struct Event {};
+struct Event {
+  int device = 0;
+};
 
 auto& streams() { return all_handles<cudaStream_t, Stream>(); }
 auto& events() { return all_handles<cudaEvent_t, Event>(); }
 char default_memory_pool = 0;
+
+bool is_device(int device) { return device >= 0 && device < alma_sim_device().devices; }
 
 void require_stream(cudaStream_t stream, const char* call) {
   if (stream != nullptr) streams().get(stream, call);
@@ -73,13 +81,26 @@ cudaError_t copy(void* target, std::size_t target_pitch, const void* source, std
 
 void set_pool(cudaStream_t stream, ThreadPool* pool) { streams().get(stream, "set_pool").pool = pool; }
 
-ThreadPool* pool_of(cudaStream_t stream) { return stream == nullptr ? nullptr : streams().get(stream, "launch").pool; }
+ThreadPool* pool_of(cudaStream_t stream) {
+  if (stream == nullptr) return nullptr;
+  const Stream& found = streams().get(stream, "launch");
+  if (found.device != current_device)
+    fail("[launch] the stream belongs to device ", found.device, ", the calling thread works with device ", current_device);
+  return found.pool;
+}
 
 }  // namespace alma::sim
 
 using namespace alma::sim;
 
 extern "C" {
+
+// Here, because memory and streams ask control.h which checks are on: it cannot ask them.
+__attribute__((visibility("default"))) void alma_sim_set_checks(unsigned checks) {
+  if ((checks & alma_sim_streams) == 0) host_waits_for_all();  // while the streams are still looked after
+  if ((checks & alma_sim_memcheck) == 0) stop_memcheck();
+  store_checks(checks);
+}
 
 // ---- device ---------------------------------------------------------------------------------------------------------
 cudaError_t cudaDriverGetVersion(int* version) {
@@ -100,11 +121,15 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return *count == 0 ? cudaErrorNoDevice : cudaSuccess;
 }
 
-cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaSetDevice(int device) {
+  if (!is_device(device)) return cudaErrorInvalidDevice;
+  current_device = device;
+  return cudaSuccess;
+}
 
 // Two multiprocessors, because every simulated thread costs time.
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return cudaErrorInvalidDevice;
+  if (!is_device(device)) return cudaErrorInvalidDevice;
   const AlmaSimDevice pretended = alma_sim_device();
   *properties = {};
   std::strcpy(properties->name, "simulated GPU");
@@ -125,6 +150,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorIllegalState: return "the operation cannot be performed in the present state";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
@@ -138,7 +164,7 @@ cudaError_t cudaGetLastError() { return cudaSuccess; }
 
 // ---- streams and events ---------------------------------------------------------------------------------------------
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  *stream = streams().make();
+  *stream = streams().make({nullptr, current_device});
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
@@ -161,7 +187,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = events().make();
+  *event = events().make({current_device});
   return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -172,7 +198,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   require_stream(stream, "cudaEventRecord");
   if (const cudaError_t refused = refuse_in_capture(stream); refused != cudaSuccess) return refused;
-  events().get(event, "cudaEventRecord");
+  const int device = stream == nullptr ? current_device : streams().get(stream, "cudaEventRecord").device;
+  if (events().get(event, "cudaEventRecord").device != device) return cudaErrorInvalidResourceHandle;
   event_recorded(event, stream);
   return cudaSuccess;
 }
@@ -224,7 +251,7 @@ cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
-  if (device != 0) return cudaErrorInvalidDevice;
+  if (!is_device(device)) return cudaErrorInvalidDevice;
   *pool = reinterpret_cast<cudaMemPool_t>(&default_memory_pool);
   return cudaSuccess;
 }

@@ -24,7 +24,7 @@ namespace alma::sim {
 
 class Executor;
 class Fiber;
-class Watch;
+class Onlooker;
 using Site = std::source_location;
 
 enum class ThreadState : std::uint8_t { unstarted, running, in_warp_operation, at_barrier, exited };
@@ -65,7 +65,7 @@ struct Here {
   Thread* thread = nullptr;
   Block* block = nullptr;
   Executor* executor = nullptr;
-  Watch* watch = nullptr;  // if accesses are checked or counted
+  Onlooker* watch = nullptr;  // if accesses are checked or counted
 };
 
 // ---- the executor, as kernels see it (executor.cpp) -----------------------------------------------------------------

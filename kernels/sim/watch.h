@@ -12,16 +12,15 @@ namespace alma::sim {
 
 /// Looks at what a launch does, as far as checks are switched on: memcheck, racecheck, order of streams, counters. Keeps the
 /// lock of device memory while it lives, so that one launch is watched at a time and no block comes or goes.
-class Watch {
+class Watch final : public Onlooker {
  public:
   Watch(const Launch& launch, unsigned checks, StreamWork& work);
 
-  // Told by the executor.
-  void begin_block(const Executor& executor, std::uint64_t number);
-  void end_block();
-  void barrier();
-  void warp_operation(const Warp& warp, std::uint32_t lanes, bool orders_memory);
-  void access(const void* p, std::size_t bytes, bool is_store, Site site);
+  void begin_block(const Executor& executor, std::uint64_t number) override;
+  void end_block() override;
+  void barrier() override;
+  void warp_operation(const Warp& warp, std::uint32_t lanes, bool orders_memory) override;
+  void access(const void* p, std::size_t bytes, bool is_store, Site site) override;
   /// After the last block.
   void finish();
 

@@ -121,9 +121,9 @@ TEST_F(CapturedInTheSimulator, VendorCallsReplayAndScratchMemoryOfAGraphStays) {
   const Tensor images = zeros({1, 2, 5, 5}), filters = zeros({3, 2, 3, 3}), y = zeros({1, 3, 3, 3});
   const auto first = [&] {
     backend.reduce_sum(x.in(), sums.out());
-    backend.matmul(a.in(), false, b.in(), true, product.out(), {});
+    backend.matmul(a.in(), false, b.in(), true, product.out(), {}, Math::f32);
   };
-  const auto second = [&] { backend.conv2d(images.in(), filters.in(), {}, {}, y.out()); };
+  const auto second = [&] { backend.conv2d(images.in(), filters.in(), {}, {}, y.out(), Math::f32); };
   first();
   const std::unique_ptr<Graph> early = backend.capture(first);
   second();

@@ -89,6 +89,29 @@ TEST(CrossEntropies, AreTheLossesOfEachMembersRows) {
   expect_error([&] { softmax_cross_entropies(logits, labels, 0); }, {"[softmax_cross_entropy]", "no rows"});
 }
 
+// Parts that are means over the whole batch's rows add up to its loss and its gradient, an empty part to nothing.
+TEST(CrossEntropies, OfPartsAddUpToThatOfTheBatch) {
+  const std::int64_t rows = 7, classes = 4;
+  const Tensor labels = Tensor::from(cpu(), {rows}, std::vector<std::int32_t>{0, 3, 1, 2, 2, 0, 1});
+  Tensor whole = random_tensor({rows, classes}, 3, -3, 3), cut = random_tensor({rows, classes}, 3, -3, 3);
+  const Tensor expected = softmax_cross_entropy(whole.set_requires_grad(true), labels);
+  expected.backward();
+  double loss = 0;
+  const std::vector<double> gradient = whole.grad().to_vector<double>();
+  for (const auto& [first, last] : {std::pair{0, 3}, std::pair{3, 3}, std::pair{3, 4}, std::pair{4, 7}}) {
+    Tensor part = cut.part(first * classes, {last - first, classes}).clone();
+    const Tensor found = softmax_cross_entropy(part.set_requires_grad(true), labels.part(first, {last - first}), {rows});
+    found.backward();
+    loss += found.item();
+    const std::vector<double> of_part = part.grad().to_vector<double>();
+    for (std::size_t i = 0; i < of_part.size(); ++i)
+      EXPECT_EQ(of_part[i], gradient[static_cast<std::size_t>(first * classes) + i]);
+  }
+  EXPECT_NEAR(loss, expected.item(), 1e-15);
+  expect_error([&] { softmax_cross_entropy(whole, labels, {6}); }, {"[softmax_cross_entropy]", "over 6 rows", "7 are here"});
+  expect_error([&] { softmax_cross_entropies(whole, labels, 1, {-1}); }, {"[softmax_cross_entropy]", "over -1 rows"});
+}
+
 TEST(CrossEntropies, OfASumGiveEachMemberItsOwnGradient) {
   Tensor logits = random_tensor({6, 4}, 1, -3, 3);
   const Tensor labels = Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 3, 1, 2, 2, 0});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "engine/ops_elementwise.h"
 #include "tests/engine/gradient_check.h"
@@ -45,6 +46,38 @@ TEST(Linear, HasTheRightGradientForInputAndParameters) {
   std::vector<Tensor> inputs{random_tensor({4, 5}, 1)};
   for (auto& [name, parameter] : named_parameters(layer)) inputs.push_back(parameter);
   expect_gradient(through(layer), inputs);
+}
+
+// A copy in the same context is the device's work; it goes by way of the host to another one alone.
+TEST(Module, IsClonedWithinAContextWithoutTheHost) {
+  Profiler profiler;
+  Context context("cpu", 1, {&profiler, "here"}), other("cpu", 1, {&profiler, "there"});
+  RandomStream init(2, "test");
+  Sequential model;
+  model.add("a", std::make_unique<Linear>(context, 4, 3, true, init));
+  model.add("b", std::make_unique<Linear>(context, 3, 2, false, init));
+  const auto calls = [&](std::size_t lane) {
+    std::map<std::string_view, std::int64_t> all{{"copy", 0}, {"download", 0}, {"upload", 0}};
+    const Profile profile = profiler.snapshot();
+    for (const auto& [name, row] : profile.lanes.at(lane).primitives) all[name] = row.calls;
+    return all;
+  };
+  const auto before = calls(0);
+  const std::unique_ptr<Module> copy = model.clone(context);
+  const auto after = calls(0);
+  EXPECT_EQ(after.at("copy"), before.at("copy") + 4);
+  EXPECT_EQ(after.at("download"), before.at("download"));
+  EXPECT_EQ(after.at("upload"), before.at("upload"));
+  const auto originals = named_parameters(model), copies = named_parameters(*copy);
+  ASSERT_EQ(copies.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_NE(copies[i].second.in().data, originals[i].second.in().data);
+    EXPECT_EQ(copies[i].second.to_vector<float>(), originals[i].second.to_vector<float>());
+  }
+  const std::int64_t downloads = calls(0).at("download");
+  const std::unique_ptr<Module> abroad = model.clone(other);
+  EXPECT_EQ(calls(0).at("download"), downloads + 4);
+  EXPECT_EQ(calls(1).at("upload"), 4);
 }
 
 TEST(Sequential, NamesChainAndClonesAreApart) {

@@ -32,6 +32,8 @@ const std::vector<Case> kCases = {
     {"adam", AdamRule{}, 0.01},
     {"adam_decay", AdamRule{0.9, 0.999, 1e-8, 1e-2, false}, 0.01},
     {"adamw", AdamRule{0.9, 0.999, 1e-8, 1e-2, true}, 0.01},
+    {"rmsprop", RmspropRule{}, 0.01},
+    {"rmsprop_momentum_decay", RmspropRule{0.9, 1e-8, 1e-2, 0.9}, 0.01},
 };
 
 template <class T>

@@ -3,10 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
-#include <fstream>
-#include <set>
-#include <sstream>
 #include <thread>
 
 #include "engine/nn.h"
@@ -175,38 +171,6 @@ TEST(Profiler, APrimitiveThatThrowsIsNotRecorded) {
   const Tensor x = Tensor::zeros(context, {2}, DType::f32), y = Tensor::zeros(context, {3}, DType::f32);
   EXPECT_THROW(context.backend().unary(UnaryOp::relu, x, y.out()), Error);
   EXPECT_FALSE(profiler.snapshot().lanes.at(0).primitives.contains("relu"));
-}
-
-std::string text_of(const char* path) {
-  std::ifstream file(path);
-  EXPECT_TRUE(file) << path;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-// The identifier that ends before `parenthesis`.
-std::string name_before(const std::string& text, std::size_t parenthesis) {
-  std::size_t first = parenthesis;
-  while (first > 0 && (std::isalnum(static_cast<unsigned char>(text[first - 1])) != 0 || text[first - 1] == '_')) --first;
-  return text.substr(first, parenthesis - first);
-}
-
-// A virtual function with a body of its own in Backend would compile without being passed on.
-TEST(Profiler, EveryPrimitiveOfTheBackendIsWrapped) {
-  const std::string backend = text_of(ALMA_SOURCE_DIR "/kernels/backend.h");
-  const std::string profiled = text_of(ALMA_SOURCE_DIR "/engine/profiled_backend.h");
-  std::set<std::string> primitives, wrapped;
-  for (std::size_t at = backend.find("class Backend {"); (at = backend.find("virtual ", at)) != backend.npos; ++at)
-    primitives.insert(name_before(backend, backend.find('(', at)));
-  for (std::size_t at = 0; (at = profiled.find(" override", at)) != profiled.npos; ++at)
-    wrapped.insert(name_before(profiled, profiled.rfind('(', at)));
-  EXPECT_GE(primitives.size(), 24u);
-  EXPECT_TRUE(primitives.contains("deallocate") && primitives.contains("scatter_add_rows"));
-  std::set<std::string> expected = primitives;
-  expected.erase("Backend");                                                // the destructor
-  for (const char* name : {"has_graphs", "capture"}) expected.erase(name);  // it waits after each primitive: no graph can
-  EXPECT_EQ(wrapped, expected);
 }
 
 }  // namespace

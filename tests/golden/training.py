@@ -40,6 +40,8 @@ OPTIMIZERS = {
     "adam": lambda w: torch.optim.Adam(w, lr=0.01),
     "adam_decay": lambda w: torch.optim.Adam(w, lr=0.01, weight_decay=1e-2),
     "adamw": lambda w: torch.optim.AdamW(w, lr=0.01, weight_decay=1e-2),
+    "rmsprop": lambda w: torch.optim.RMSprop(w, lr=0.01),
+    "rmsprop_momentum_decay": lambda w: torch.optim.RMSprop(w, lr=0.01, alpha=0.9, momentum=0.9, weight_decay=1e-2),
 }
 
 

@@ -46,7 +46,7 @@ class Conv2d : public KernelTest {
     Device device(backend(), 0);
     const auto one = [&] { return device.in_out(DType::f32, {1, 1, 1, 1}, {1}); };
     try {
-      device->conv2d(one(), one(), {}, {}, one());
+      device->conv2d(one(), one(), {}, {}, one(), Math::f32);
     } catch (const Error& error) {
       const std::string text = error.what();
       if (text.find("made without cuDNN") == std::string::npos) throw;
@@ -170,7 +170,7 @@ TEST_P(Conv2dInF64, GradientsAreThoseOfTheForward) {
     const auto loss = [&] {
       Device device(backend(), 0);
       device->conv2d(device.in(dtype, c.x_shape(), x), device.in(dtype, c.w_shape(), w), {}, c.g,
-                     device.out(dtype, c.y_shape()));
+                     device.out(dtype, c.y_shape()), Math::f32);
       const std::vector<std::uint8_t> bytes = device.outputs().at(0);
       Values y(dy.size());
       std::memcpy(y.data(), bytes.data(), bytes.size());
@@ -204,8 +204,8 @@ TEST_P(Conv2d, Bias) {
       const std::vector<Values> outputs = run([&](Device& device) {
         const In in_x = device.in(dtype, c.x_shape(), x);
         const Out y = device.out(dtype, c.y_shape()), dw = device.out(dtype, c.w_shape()), dbias = device.out(dtype, {c.k});
-        device->conv2d(in_x, device.in(dtype, c.w_shape(), w), device.in(dtype, {c.k}, bias), c.g, y);
-        device->conv2d_weight_gradient(in_x, device.in(dtype, c.y_shape(), dy), c.g, dw, dbias);
+        device->conv2d(in_x, device.in(dtype, c.w_shape(), w), device.in(dtype, {c.k}, bias), c.g, y, Math::f32);
+        device->conv2d_weight_gradient(in_x, device.in(dtype, c.y_shape(), dy), c.g, dw, dbias, Math::f32);
       });
       const std::int64_t plane = c.out_h() * c.out_w();
       const auto biased = [&](auto type) {
@@ -257,7 +257,7 @@ TEST_P(Conv2d, RefusesWhatDoesNotFit) {
   if (!is_cpu()) expect(error({1, 1, 1, 1}, {1, 1, 1, 1}, {1, 1, 1, 1}, {}, DType::f64), "got f64");
   const std::string gradient = error_of([&] {
     device->conv2d_weight_gradient(array(DType::f32, {1, 2, 5, 5}), array(DType::f32, {1, 4, 2, 3}), {},
-                                   array(DType::f32, {4, 2, 3, 3}), {});
+                                   array(DType::f32, {4, 2, 3, 3}), {}, Math::f32);
   });
   EXPECT_NE(gradient.find("[conv2d_weight_gradient] dy must be f32 [1, 4, 3, 3], got f32 [1, 4, 2, 3]"), std::string::npos)
       << gradient;

@@ -37,6 +37,43 @@ TEST_P(Dropout, FollowsItsStreamAtRaggedSizesAndInPlace) {
   }
 }
 
+// A part of a batch gets the bits that it has in the whole one, wherever it begins in a block of four.
+TEST_P(Dropout, OfPartsIsThatOfTheWhole) {
+  constexpr std::int64_t n = 1003;
+  for (DType dtype : float_types()) {
+    for (const std::int64_t start : {std::int64_t{0}, std::int64_t{6}, (std::int64_t{1} << 34) + 3}) {
+      SCOPED_TRACE(testing::Message() << "from " << start << " " << name_of(dtype));
+      const Values x = uniform("x", n, dtype, 1, 2);
+      const std::uint64_t key = RandomStream::key(11, "parts");
+      const Values whole = run([&](Device& device) {
+        device->dropout(device.in(dtype, {n}, x), 0.5, {key, device.step_state({4, 0}), start}, device.out(dtype, {n}));
+      })[0];
+      std::int64_t first = 0;
+      for (const std::int64_t length : {0, 1, 2, 3, 257, 4, 5, 400, 331}) {
+        const Values part(x.begin() + first, x.begin() + first + length);
+        const Values found = run([&](Device& device) {
+          const RandomPlace place{key, device.step_state({4, 0}), start + first};
+          device->dropout(device.in(dtype, {length}, part), 0.5, place, device.out(dtype, {length}));
+        })[0];
+        expect_equal(found, {whole.begin() + first, whole.begin() + first + length});
+        first += length;
+      }
+      ASSERT_EQ(first, n);
+    }
+  }
+}
+
+TEST_P(Dropout, StartsAtItsFirstNumber) {
+  constexpr std::int64_t n = 50, first = 7;
+  RandomStream random(11, "first", 4);
+  for (int i = 0; i < first; ++i) random.bits();
+  const Values found = run([&](Device& device) {
+    const RandomPlace place{RandomStream::key(11, "first"), device.step_state({4, 0}), first};
+    device->dropout(device.in(DType::f32, {n}, Values(n, 1)), 0.5, place, device.out(DType::f32, {n}));
+  })[0];
+  for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(found[i], random.bits() >= 0x80000000u ? 2 : 0) << i;
+}
+
 TEST_P(Dropout, KeepsTheMeanAndChangesWithTheStep) {
   constexpr std::int64_t n = 100000;
   const Values ones(n, 1);
@@ -63,6 +100,8 @@ TEST_P(Dropout, Errors) {
   for (const double probability : {-0.1, 1.0, std::numeric_limits<double>::quiet_NaN()})
     EXPECT_TRUE(error_of([&] { device->dropout(x, probability, place, y); }).starts_with("[dropout] the probability"));
   EXPECT_TRUE(error_of([&] { device->dropout(x, 0.5, {}, y); }).starts_with("[dropout] the step state"));
+  const std::string message = error_of([&] { device->dropout(x, 0.5, {1, place.state, -1}, y); });
+  EXPECT_TRUE(message.starts_with("[dropout] the number of the first")) << message;
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Dropout, testing::ValuesIn(devices()), device_test_name);

@@ -88,18 +88,13 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
   const auto slot = [&](Device& d) {
     return OptimizerSlot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), result(d, t, {2})};
   };
-  expect_error("sgd", "i32", [&](Device& d) {
-    const OptimizerSlot s = slot(d);
-    d->sgd({&s, 1}, {}, d.step_state({}));
-  });
-  expect_error("adadelta", "i32", [&](Device& d) {
-    const OptimizerSlot s = slot(d);
-    d->adadelta({&s, 1}, {}, d.step_state({}));
-  });
-  expect_error("adam", "i32", [&](Device& d) {
-    const OptimizerSlot s = slot(d);
-    d->adam({&s, 1}, {}, d.step_state({}));
-  });
+  for (const OptimizerRule& rule :
+       {OptimizerRule{SgdRule{}}, OptimizerRule{AdadeltaRule{}}, OptimizerRule{AdamRule{}}, OptimizerRule{RmspropRule{}}}) {
+    expect_error("optimize", "i32", [&](Device& d) {
+      const OptimizerSlot s = slot(d);
+      d->optimize({&s, 1}, rule, d.step_state({}));
+    });
+  }
 }
 
 TEST_P(Errors, InputsOfDifferentTypes) {
@@ -188,10 +183,13 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   expect_error("adaptive_average_pool", "[1, 1, 0, 1]", [&](Device& d) {
     d->adaptive_average_pool(array(d, t, {1, 1, 2, 2}), result(d, t, {1, 1, 0, 1}));
   });
-  expect_error("adam", "null", [&](Device& d) {
-    const OptimizerSlot slot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), {nullptr, t, {2}}};
-    d->adam({&slot, 1}, {}, d.step_state({}));
-  });
+  for (const OptimizerRule& rule : {OptimizerRule{AdamRule{}}, OptimizerRule{RmspropRule{.momentum = 0.9}}}) {
+    expect_error("optimize", "null", [&](Device& d) {
+      const OptimizerSlot slot{result(d, t, {2}), array(d, t, {2}), result(d, t, {2}), {nullptr, t, {2}}};
+      d->optimize({&slot, 1}, rule, d.step_state({}));
+    });
+  }
+  expect_error("optimize", "step state is null", [&](Device& d) { d->optimize({}, SgdRule{}, nullptr); });
 }
 
 class ErrorsOnCuda : public Errors {};

@@ -26,7 +26,7 @@ class Gather : public KernelTest {
         const In in_images = device.in(DType::u8, images, bytes), in_labels = device.in(DType::i32, {images[0]}, labels);
         const Shape shape = flat ? Shape{n, width} : Shape{n, images[1], images[2], images[3]};
         const Out x = device.out(dtype, shape), y = device.out(DType::i32, {n});
-        device->gather_images(in_images, in_labels, device.in(DType::i32, {n}, indices), pixels, x, y);
+        device->gather_images(in_images, in_labels, device.in(DType::i32, {n}, indices), pixels, x, y, {});
       });
       Values x, y;
       for (double index : indices) {
@@ -61,7 +61,7 @@ TEST_P(Gather, ImageIndicesOutOfRangeGiveNan) {
     const std::vector<Values> outputs = run([&](Device& device) {
       const In images = device.in(DType::u8, {2, 1, 1, 3}, {1, 2, 3, 4, 5, 6}), labels = device.in(DType::i32, {2}, {8, 9});
       const Out x = device.out(dtype, {4, 3}), y = device.out(DType::i32, {4});
-      device->gather_images(images, labels, device.in(DType::i32, {4}, {1, -1, 2, 0}), {}, x, y);
+      device->gather_images(images, labels, device.in(DType::i32, {4}, {1, -1, 2, 0}), {}, x, y, {});
     });
     expect_equal(outputs[1], {9, -1, -1, 8});
     expect_equal({outputs[0].begin(), outputs[0].begin() + 3}, {4, 5, 6});
@@ -127,18 +127,20 @@ TEST_P(Gather, CutsAreThoseOfPhilox) {
   Values bytes;
   for (std::int64_t i = 0; i < size * size; ++i) bytes.push_back(static_cast<double>(i));
   const std::uint64_t key = 0xfedcba9876543210ull;
-  for (const std::int64_t step : {std::int64_t{0}, std::int64_t{5}, std::int64_t{1} << 40}) {
-    const std::vector<Values> outputs = run([&](Device& device) {
+  using Place = std::pair<std::int64_t, std::int64_t>;  // step, number of the first image
+  for (const auto& [step, first] : {Place{0, 0}, Place{5, 3}, Place{std::int64_t{1} << 40, (std::int64_t{1} << 33) + 1}}) {
+    const std::vector<Values> outputs = run([&, place = Place{step, first}](Device& device) {
       const In images = device.in(DType::u8, {1, 1, size, size}, bytes), labels = device.in(DType::i32, {1}, {3});
       const In indices = device.in(DType::i32, {n}, Values(static_cast<std::size_t>(n), 0));
       const Out x = device.out(DType::f32, {n, size * size}), y = device.out(DType::i32, {n});
-      device->gather_images(images, labels, indices, {}, x, y, {pad, {-1.9f}, true, key, device.step_state({step, 0})});
+      device->gather_images(images, labels, indices, {}, x, y,
+                            {pad, {-1.9f}, true, {key, device.step_state({place.first, 0}), place.second}});
     });
     int mirrored = 0, top = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       const auto low = [](std::int64_t v) { return static_cast<std::uint32_t>(v); };
       const auto bits = Philox{{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}}(
-          {low(i), low(i >> 32), low(step), low(step >> 32)});
+          {low(first + i), low((first + i) >> 32), low(step), low(step >> 32)});
       const auto offset = [&](std::uint32_t word) { return static_cast<std::int64_t>(std::uint64_t{word} * 9 >> 32) - pad; };
       const bool flip = bits[2] >= 0x80000000u;
       mirrored += flip;
@@ -154,6 +156,32 @@ TEST_P(Gather, CutsAreThoseOfPhilox) {
     EXPECT_NEAR(mirrored, n / 2, 60);  // 5 standard deviations
     EXPECT_NEAR(top, n / 9, 36);
   }
+}
+
+/// A part of a batch is cut as in the whole one.
+TEST_P(Gather, CutsOfPartsAreThoseOfTheWhole) {
+  const std::int64_t n = 37, c = 2, h = 5, w = 6, image = c * h * w;
+  const Values bytes = integers("pixels", 4 * image, 256), numbers = integers("indices", n, 4);
+  const auto gathered = [&](std::int64_t first, std::int64_t last) {
+    return run([&](Device& device) {
+      const In images = device.in(DType::u8, {4, c, h, w}, bytes), labels = device.in(DType::i32, {4}, {5, 6, 7, 8});
+      const In indices = device.in(DType::i32, {last - first}, {numbers.begin() + first, numbers.begin() + last});
+      const ImageAugmentation cut{2, {-1, 3}, true, {99, device.step_state({3, 0}), first}};
+      const Out x = device.out(DType::f32, {last - first, c, h, w}), y = device.out(DType::i32, {last - first});
+      device->gather_images(images, labels, indices, {}, x, y, cut);
+    })[0];
+  };
+  const Values whole = gathered(0, n);
+  for (const auto& [first, last] : {std::pair{0, 1}, std::pair{1, 4}, std::pair{4, 20}, std::pair{20, 37}})
+    expect_equal(gathered(first, last), {whole.begin() + first * image, whole.begin() + last * image});
+}
+
+TEST_P(Gather, ABatchHasNoNumberBelowZero) {
+  expect_error("gather_images", "-1", [&](Device& d) {
+    const In images = d.in(DType::u8, {1, 1, 1, 1}, {1}), number = d.in(DType::i32, {1}, {0});
+    const ImageAugmentation cut{1, {}, false, {1, d.step_state({}), -1}};
+    d->gather_images(images, number, number, {}, d.out(DType::f32, {1, 1}), d.out(DType::i32, {1}), cut);
+  });
 }
 
 TEST_P(Gather, AugmentedIndicesOutOfRangeGiveNan) {

@@ -97,7 +97,7 @@ TEST_P(LanesLayers, GatherImages) {
             const In in = d.in(DType::u8, images, pixels), in_labels = d.in(DType::i32, {images[0]}, labels);
             const Out x = images_out(d, layout, DType::f32, batch), y = d.out(DType::i32, {n});
             d->gather_images(in, in_labels, d.in(DType::i32, {n}, indices), scale, x, y,
-                             {pad, {-1.9f, 100, -3, 5}, flip, {0x123456789abcdefull, d.step_state({17, 0})}});
+                             {pad, {-1.9f, 100, -3, 5}, flip, {0x123456789abcdefull, d.step_state({17, 0}), 5}});
           };
           const std::vector<Values> expected = in_row_major([&](Device& d) { body(d, Layout::row_major); });
           const std::vector<Values> actual = run([&](Device& d) { body(d, Layout::lanes16); });
@@ -138,9 +138,9 @@ TEST_P(LanesErrors, OtherPrimitivesTakeRowMajor) {
     const In gradient = lanes(d, shape, zeros);
     d->gradient_norm({&gradient, 1}, d.out(f32, {}));
   });
-  expect_error("sgd", found, [&](Device& d) {
+  expect_error("optimize", found, [&](Device& d) {
     const OptimizerSlot slot{lanes_out(d, shape), d.in(f32, shape, zeros), {}, {}};
-    d->sgd({&slot, 1}, {}, d.step_state({}));
+    d->optimize({&slot, 1}, SgdRule{}, d.step_state({}));
   });
 }
 

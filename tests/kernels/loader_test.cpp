@@ -14,11 +14,31 @@ ErrorKind kind_of(const std::function<void()>& body) {
 }
 
 TEST(Loader, UnknownDeviceNamesTheKnownOnes) {
-  for (const char* device : {"", "gpu", "cpu:", "cpu:avx2", "CPU", "cuda:0"}) {
+  for (const char* device :
+       {"", "gpu", "cpu:", "cpu:avx2", "CPU", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999", "cuda-sim:a"}) {
     EXPECT_EQ(kind_of([&] { open_backend(device, {}); }), ErrorKind::usage) << device;
     const std::string message = error_of([&] { open_backend(device, {}); });
     EXPECT_NE(message.find("cpu:x86-64-v3"), std::string::npos) << message;
     EXPECT_NE(message.find("cuda-sim"), std::string::npos) << message;
+    EXPECT_NE(message.find("cuda:N"), std::string::npos) << message;
+  }
+}
+
+// Whether the number is too large or the device lacks altogether: the message is about the device that was asked for.
+TEST(Loader, AGpuThatIsNotThereIsRefusedByItsNumber) {
+  for (const char* device : {"cuda:1234", "cuda-sim:7"}) {
+    EXPECT_EQ(kind_of([&] { open_backend(device, {}); }), ErrorKind::usage) << device;
+    const std::string message = error_of([&] { open_backend(device, {}); });
+    EXPECT_NE(message.find(device), std::string::npos) << message;
+    EXPECT_EQ(message.find("unknown device"), std::string::npos) << message;
+  }
+}
+
+TEST(Loader, NumberZeroIsTheFirstGpu) {
+  const std::vector<std::string> usable = devices();
+  for (const std::string device : {"cuda", "cuda-sim"}) {
+    if (std::find(usable.begin(), usable.end(), device) == usable.end()) continue;
+    EXPECT_EQ(open_backend(device + ":0", {})->info().device, device);
   }
 }
 

@@ -143,11 +143,11 @@ class MatmulGradients : public KernelTest {
           EXPECT_EQ(bytes, 0);
         }
         if (bytes > 0) forward.relu_mask = aligned_mask(device, bytes);
-        device->matmul(in_x, false, in_w, true, y, forward);
+        device->matmul(in_x, false, in_w, true, y, forward, Math::f32);
         Epilogue backward{.masked_by = y, .mask = forward.relu_mask};
         const Out dx = device.out(dtype, {m, n});
         if (sums) backward.column_sums = device.out(dtype, {n});
-        device->matmul(device.in(dtype, {m, 5}, dz), false, device.in(dtype, {5, n}, v), false, dx, backward);
+        device->matmul(device.in(dtype, {m, 5}, dz), false, device.in(dtype, {5, n}, v), false, dx, backward, Math::f32);
       });
       const Values& y = outputs[0];
       const std::size_t first = outputs.size() - (sums ? 2 : 1);
@@ -185,7 +185,7 @@ class MatmulGradients : public KernelTest {
       const std::vector<Values> outputs = run([&](Device& device) {
         const In in_dz = device.in(dtype, {k, m}, dz), in_x = device.in(dtype, {k, n}, x);
         const Out dw = device.out(dtype, {m, n});
-        device->matmul(in_dz, true, in_x, false, dw, {.sums_of_a = device.out(dtype, {m})});
+        device->matmul(in_dz, true, in_x, false, dw, {.sums_of_a = device.out(dtype, {m})}, Math::f32);
       });
       expect_matches(outputs[0], dtype, [&](auto type) {
         using T = decltype(type);

@@ -27,7 +27,7 @@ class Matmul : public KernelTest {
       Epilogue epilogue{{}, c.relu, c.accumulate};
       if (c.bias) epilogue.bias = device.in(dtype, {c.n}, bias);
       const Out out = c.accumulate ? device.in_out(dtype, {c.m, c.n}, before) : device.out(dtype, {c.m, c.n});
-      device->matmul(in_a, c.transpose_a, in_b, c.transpose_b, out, epilogue);
+      device->matmul(in_a, c.transpose_a, in_b, c.transpose_b, out, epilogue, Math::f32);
     });
     expect_matches(outputs[0], dtype, [&](auto type) {
       using T = decltype(type);
@@ -110,7 +110,7 @@ TEST_P(Matmul, NanAndInfinityReachTheResult) {
     a[static_cast<std::size_t>(k + 1)] = nan;
     const std::vector<Values> outputs = run([&](Device& device) {
       device->matmul(device.in(DType::f32, {3, k}, a), false, device.in(DType::f32, {k, 5}, b), false,
-                     device.out(DType::f32, {3, 5}), {});
+                     device.out(DType::f32, {3, 5}), {}, Math::f32);
     });
     for (std::size_t j = 0; j < 5; ++j) {
       EXPECT_EQ(outputs[0][j], infinity);
@@ -124,7 +124,7 @@ TEST_P(Matmul, ReluKeepsNan) {
   const Values a = {std::numeric_limits<double>::quiet_NaN(), -1, 2};
   const std::vector<Values> outputs = run([&](Device& device) {
     device->matmul(device.in(DType::f32, {3, 1}, a), false, device.in(DType::f32, {1, 1}, {1}), false,
-                   device.out(DType::f32, {3, 1}), {{}, true, false});
+                   device.out(DType::f32, {3, 1}), {{}, true, false}, Math::f32);
   });
   EXPECT_TRUE(std::isnan(outputs[0][0]));
   EXPECT_EQ(outputs[0][1], 0);

@@ -3,8 +3,8 @@
 namespace alma::test {
 namespace {
 
-/// The update rules as PyTorch's documentation writes them (torch.optim.SGD, Adadelta, Adam, AdamW), one element at a time.
-/// w: weight, g: gradient, s0 and s1: states, t: 1 for the first step.
+/// The update rules as PyTorch's documentation writes them (torch.optim.SGD, Adadelta, Adam, AdamW, RMSprop), one element at
+/// a time. w: weight, g: gradient, s0 and s1: states, t: 1 for the first step.
 template <class T>
 struct Element {
   T w, s0 = 0, s1 = 0;
@@ -38,17 +38,15 @@ struct Element {
     const T first = s0 / (1 - std::pow(beta1, static_cast<T>(t))), second = s1 / (1 - std::pow(beta2, static_cast<T>(t)));
     w -= lr * first / (std::sqrt(second) + static_cast<T>(rule.epsilon));
   }
+  void step(const RmspropRule& rule, T g, T lr, int) {
+    const T alpha = static_cast<T>(rule.alpha);
+    g += static_cast<T>(rule.weight_decay) * w;
+    s0 = alpha * s0 + (1 - alpha) * g * g;
+    const T scaled = g / (std::sqrt(s0) + static_cast<T>(rule.epsilon));
+    s1 = static_cast<T>(rule.momentum) * s1 + scaled;
+    w -= lr * (rule.momentum > 0 ? s1 : scaled);
+  }
 };
-
-void apply(Device& device, std::span<const OptimizerSlot> slots, const SgdRule& rule, const StepState* state) {
-  device->sgd(slots, rule, state);
-}
-void apply(Device& device, std::span<const OptimizerSlot> slots, const AdadeltaRule& rule, const StepState* state) {
-  device->adadelta(slots, rule, state);
-}
-void apply(Device& device, std::span<const OptimizerSlot> slots, const AdamRule& rule, const StepState* state) {
-  device->adam(slots, rule, state);
-}
 
 class Optimizer : public KernelTest {
  public:
@@ -72,7 +70,7 @@ class Optimizer : public KernelTest {
         for (int t = 0; t < steps; ++t) {
           for (std::size_t i = 0; i < sizes.size(); ++i)
             slots[i].gradient = device.in(dtype, {sizes[i]}, gradient(sizes[i], t));
-          apply(device, slots, rule, device.step_state({t, rate(t)}));
+          device->optimize(slots, rule, device.step_state({t, rate(t)}));
         }
       });
       std::size_t output = 0;
@@ -133,20 +131,27 @@ TEST_P(Optimizer, AdamFollowsPyTorch) {
   check(AdamRule{0.9, 0.999, 1e-8, 0.1, true}, 1e-2, kFew, 100, true, true);
 }
 
+TEST_P(Optimizer, RmspropFollowsPyTorch) {
+  check(RmspropRule{}, 1e-2, kFew, 100, true, false);
+  check(RmspropRule{0.9, 1e-6, 0.1, 0}, 1e-2, kFew, 100, true, false);
+  check(RmspropRule{0.9, 1e-8, 0.1, 0.9}, 1e-2, kFew, 100, true, true);
+}
+
 TEST_P(Optimizer, RaggedAndLargeSlotsInOneCall) {
   std::vector<std::int64_t> sizes = ragged_sizes;
   sizes.push_back(50021);
   check(SgdRule{0.9, 0.01, true}, 0.1, sizes, 2, true, false);
   check(AdadeltaRule{}, 1.0, sizes, 2, true, true);
   check(AdamRule{}, 1e-2, sizes, 2, true, true);
+  check(RmspropRule{.momentum = 0.9}, 1e-2, sizes, 2, true, true);
 }
 
 TEST_P(Optimizer, NoSlotsIsNothing) {
   Device device(backend(), 0);
   const StepState* state = device.step_state({});
-  device->sgd({}, {}, state);
-  device->adadelta({}, {}, state);
-  device->adam({}, {}, state);
+  for (const OptimizerRule& rule :
+       {OptimizerRule{SgdRule{}}, OptimizerRule{AdadeltaRule{}}, OptimizerRule{AdamRule{}}, OptimizerRule{RmspropRule{}}})
+    device->optimize({}, rule, state);
 }
 
 /// One step by hand: w = 1, g = 0.5.
@@ -158,14 +163,19 @@ TEST_P(Optimizer, FirstStepsInClosedForm) {
     const auto slot = [&] {
       return OptimizerSlot{device.in_out(t, {1}, {1}), g, device.in_out(t, {1}, {0}), device.in_out(t, {1}, {0})};
     };
-    const OptimizerSlot a = slot(), b = slot(), c = slot();
-    device->sgd({&a, 1}, {0.5, 0, true}, state);
-    device->adadelta({&b, 1}, {}, state);
-    device->adam({&c, 1}, {.weight_decay = 0.5, .decoupled = true}, state);
+    const OptimizerSlot a = slot(), b = slot(), c = slot(), d = slot();
+    device->optimize({&a, 1}, SgdRule{0.5, 0, true}, state);
+    device->optimize({&b, 1}, AdadeltaRule{}, state);
+    device->optimize({&c, 1}, AdamRule{.weight_decay = 0.5, .decoupled = true}, state);
+    device->optimize({&d, 1}, RmspropRule{.alpha = 0.75, .weight_decay = 1, .momentum = 0.5}, state);
   });
   EXPECT_NEAR(outputs[0][0], 1 - 0.25 * (0.5 + 0.5 * 0.5), 1e-7);
   EXPECT_NEAR(outputs[3][0], 1 - 0.25 * std::sqrt(1e-6) / std::sqrt(0.1 * 0.25 + 1e-6) * 0.5, 1e-7);
   EXPECT_NEAR(outputs[6][0], 1 - 0.25 * 0.5 - 0.25, 1e-6);  // the first Adam step is lr in the gradient's direction
+  // The gradient with the decay is 1.5, and its root mean square sqrt(1 - alpha) of that.
+  EXPECT_NEAR(outputs[9][0], 1 - 0.25 / std::sqrt(0.25), 1e-6);
+  EXPECT_NEAR(outputs[10][0], 0.25 * 1.5 * 1.5, 1e-6);
+  EXPECT_NEAR(outputs[11][0], 2, 1e-6);
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Optimizer, testing::ValuesIn(devices()), device_test_name);

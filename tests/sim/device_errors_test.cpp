@@ -1,6 +1,8 @@
 // What a program is told where there is no GPU for it: the simulator passes for such machines.
 #include "tests/sim/sim_test.h"
 
+#include <thread>
+
 #include "kernels/cuda/checked.h"
 #include "kernels/open_backend.h"
 #include "kernels/sim/opened.h"
@@ -19,9 +21,12 @@ class DeviceErrors : public testing::Test {
 
   // The device is not opened, and the message has all of these parts.
   void expect_refused(const AlmaSimDevice& device, const std::vector<std::string>& parts) {
+    expect_refused("cuda-sim", device, parts);
+  }
+  void expect_refused(const char* name, const AlmaSimDevice& device, const std::vector<std::string>& parts) {
     set_device_(device);
     try {
-      open_backend("cuda-sim", {});
+      open_backend(name, {});
       ADD_FAILURE() << "it opens: " << parts.front();
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();
@@ -58,6 +63,42 @@ TEST_F(DeviceErrors, EachSaysWhatIsWrongAndWhatToDo) {
   device.major = 12;
   set_device_(device);
   EXPECT_EQ(open_backend("cuda-sim", {})->info().level, "sm_120");
+}
+
+TEST_F(DeviceErrors, AGpuNumberOutOfRangeSaysHowManyThereAre) {
+  AlmaSimDevice device = usual_;
+  expect_refused("cuda-sim:1", device,
+                 {"[cuda-sim:1] this machine has 1 GPU, numbered from 0, so there is no number 1", "nvidia-smi",
+                  "CUDA_VISIBLE_DEVICES"});
+  device.devices = 3;
+  expect_refused("cuda-sim:3", device, {"[cuda-sim:3] this machine has 3 GPUs, numbered from 0, so there is no number 3"});
+  EXPECT_EQ(open_backend("cuda-sim:2", {})->info().device, "cuda-sim:2");
+}
+
+// The simulator refuses a launch while the calling thread works with another GPU than the stream's, as CUDA does.
+TEST_F(DeviceErrors, BackendsOfTwoGpusWorkOnEveryThread) {
+  AlmaSimDevice device = usual_;
+  device.devices = 2;
+  set_device_(device);
+  const std::unique_ptr<Backend> backends[] = {open_backend("cuda-sim", {}), open_backend("cuda-sim:1", {})};
+  const auto ten_in_each = [&] {
+    for (int turn = 0; turn < 2; ++turn)
+      for (const std::unique_ptr<Backend>& backend : backends) {
+        const std::vector<float> values = {1, 2, 3};
+        void* memory = backend->allocate(12);
+        const Out y{memory, DType::f32, {3}};
+        backend->upload(values.data(), memory, 12);
+        const auto times_ten = [&] { backend->affine(y, 10, 0, y); };
+        times_ten();
+        backend->capture(times_ten)->replay();
+        std::vector<float> result(3);
+        backend->download(memory, result.data(), 12);
+        backend->deallocate(memory);
+        EXPECT_EQ(result, (std::vector<float>{100, 200, 300})) << backend->info().device;
+      }
+  };
+  ten_in_each();
+  std::thread(ten_in_each).join();
 }
 
 TEST_F(DeviceErrors, AFullMemorySaysHowMuchThereIs) {

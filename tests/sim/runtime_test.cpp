@@ -39,6 +39,31 @@ TEST(SimRuntime, RefusesWrongMemory) {
   expect_has(error_of([&] { cudaMemsetAsync(host, 0, 4, nullptr); }), "not memory of the device");
 }
 
+__global__ void nothing() {}
+
+// As CUDA does: a launch and an event belong to the device on which their stream was made, and each thread has a current
+// one.
+TEST(SimRuntime, RefusesAStreamOfAnotherDevice) {
+  const AlmaSimDevice usual = alma_sim_device();
+  AlmaSimDevice two = usual;
+  two.devices = 2;
+  alma_sim_set_device(two);
+  EXPECT_EQ(cudaSetDevice(2), cudaErrorInvalidDevice);
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  cudaStream_t stream = nullptr;
+  cudaEvent_t event = nullptr;
+  ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+  EXPECT_NO_THROW(launch(nothing, 1, 1, 0, stream));
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  expect_report([&] { launch(nothing, 1, 1, 0, stream); },
+                {"[launch] the stream belongs to device 1, the calling thread works with device 0"});
+  ASSERT_EQ(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), cudaSuccess);
+  EXPECT_EQ(cudaEventRecord(event, stream), cudaErrorInvalidResourceHandle);
+  cudaEventDestroy(event);
+  cudaStreamDestroy(stream);
+  alma_sim_set_device(usual);
+}
+
 TEST(SimRuntime, RefusesWhatHasBeenDestroyed) {
   void* memory = nullptr;
   ASSERT_EQ(cudaMalloc(&memory, 64), cudaSuccess);

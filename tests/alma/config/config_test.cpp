@@ -200,7 +200,7 @@ TEST(Config, ValuesOutOfRangeNameTheRange) {
 
 TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
   expect_set_error("train.optimizer=sdg",
-                   {"train.optimizer = \"sdg\" is not known, expected sgd | adadelta | adam | adamw"});
+                   {"train.optimizer = \"sdg\" is not known, expected sgd | adadelta | adam | adamw | rmsprop"});
   expect_set_error("train.optimizer=SGD", {"\"SGD\" is not known", "did you mean sgd?"});
   expect_set_error("stream.dataset=imagenet", {"is not known", "fashion-mnist"});
   expect_set_error("stream.dataset=fashion_mnist", {"is not known", "did you mean fashion-mnist?"});
@@ -217,6 +217,9 @@ TEST(Config, KeysThatContradictEachOther) {
   EXPECT_EQ(parse_config("learner.wait = 10\nstream.mega_batches = 10", "x").learner.wait, 10);
   expect_usage_error("train.momentum = 0.9", {"train.momentum = 0.9 has no effect", "adadelta"});
   expect_usage_error("train.nesterov = true\ntrain.optimizer = \"sgd\"", {"train.nesterov", "momentum > 0"});
+  const std::string rmsprop = "train.optimizer = \"rmsprop\"\ntrain.momentum = 0.5\n";
+  EXPECT_EQ(parse_config(rmsprop, "x").train.momentum, 0.5);
+  expect_usage_error(rmsprop + "train.nesterov = true", {"train.nesterov", "\"sgd\"", "\"rmsprop\" with momentum 0.5"});
   expect_usage_error("stream.mean = [0.1]", {"stream.mean has 1", "stream.std 0"});
   expect_usage_error("stream.dataset = \"idx\"", {"stream.train_images is not set"});
   expect_usage_error("stream.test_labels = \"a\"",

@@ -78,7 +78,8 @@ TEST_F(FitGraphInTheSimulator, HasTheLaunchesAndTheBitsOfEagerSteps) {
 }
 
 TEST_F(FitGraphInTheSimulator, EveryOptimizerReplays) {
-  for (const OptimizerRule& rule : {OptimizerRule{SgdRule{.momentum = 0.9}}, OptimizerRule{AdadeltaRule{}}}) {
+  for (const OptimizerRule& rule :
+       {OptimizerRule{SgdRule{.momentum = 0.9}}, OptimizerRule{AdadeltaRule{}}, OptimizerRule{RmspropRule{}}}) {
     settings_.rule = rule;
     expect_same(train(true), train(false));
   }

@@ -177,8 +177,9 @@ TEST_F(StackedInTheSimulator, FourMembersTakeLittleMoreThanTheLaunchesOfOne) {
 }
 
 TEST_F(StackedInTheSimulator, EveryOptimizerIsStacked) {
-  for (const OptimizerRule& rule : {OptimizerRule{SgdRule{.momentum = 0.9}}, OptimizerRule{SgdRule{}},
-                                    OptimizerRule{AdamRule{.weight_decay = 1e-4, .decoupled = true}}}) {
+  for (const OptimizerRule& rule :
+       {OptimizerRule{SgdRule{.momentum = 0.9}}, OptimizerRule{SgdRule{}},
+        OptimizerRule{AdamRule{.weight_decay = 1e-4, .decoupled = true}}, OptimizerRule{RmspropRule{.momentum = 0.9}}}) {
     settings_.rule = rule;
     settings_.learning_rate = 0.01;
     expect_same_path(2, 5);

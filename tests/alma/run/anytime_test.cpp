@@ -113,7 +113,7 @@ TEST(Anytime, AnyNumberOfThreadsGivesTheSameBits) {
 }
 
 TEST(Anytime, EveryOptimizerLearns) {
-  for (const char* optimizer : {"sgd", "adadelta", "adam", "adamw"}) {
+  for (const char* optimizer : {"sgd", "adadelta", "adam", "adamw", "rmsprop"}) {
     Config config = small_config();
     config.train.optimizer = optimizer;
     config.train.lr = std::string(optimizer) == "adadelta" ? 1.0 : 0.01;
