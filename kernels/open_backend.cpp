@@ -170,7 +170,8 @@ std::unique_ptr<Backend> open_backend(const std::string& device, const BackendOp
 }
 
 void* open_kernels(const Backend& backend, const std::string& name, const char* symbol) {
-  const std::string device = backend.info().device;
+  const std::string on = backend.info().device;
+  const std::string device = on.substr(0, on.find(':'));  // all GPUs have one library
   std::string file = "lib" + name + "_" + device + ".so";
   std::replace(file.begin(), file.end(), '-', '_');
   const fs::path path = require_library(
