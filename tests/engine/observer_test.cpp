@@ -389,25 +389,10 @@ TEST(NvtxRanges, EveryPrimitiveAndPhaseIsOneInTheSimulator) {
     inside.insert(name);
   }
   EXPECT_EQ(depth, 0);
-<<<<<<< HEAD:tests/engine/observer_test.cpp
   std::set<std::string> expected = primitives_of_the_backend();
   for (const char* no_work : {"allocate", "deallocate", "synchronize"}) expected.erase(no_work);
   for (const std::string& absent : only_the_cpu_has) expected.erase(absent);
   for (const std::string& name : expected) EXPECT_TRUE(inside.contains(name)) << name;
-=======
-  const std::set<std::string> not_work = {"allocate",       "deallocate",    "synchronize",
-                                          "convert_layout", "matmul_images", "matmul_images_gradient"};
-  const std::set<std::string> unary = {"relu", "exp", "log", "sqrt"};
-  const std::set<std::string> binary = {"add", "subtract", "multiply", "divide", "relu_gradient"};
-  const std::set<std::string> rules = {"sgd", "adadelta", "adam", "rmsprop"};
-  const auto primitive = [&](const std::string& name) -> std::string {
-    return unary.contains(name) ? "unary" : binary.contains(name) ? "binary" : rules.contains(name) ? "optimize" : name;
-  };
-  for (const std::string name : kAllNames) {
-    if (not_work.contains(name)) continue;
-    EXPECT_TRUE(inside.contains(primitive(name))) << name;
-  }
->>>>>>> refs/heads/rules:tests/engine/profiled_backend_test.cpp
 }
 
 }  // namespace
