@@ -93,7 +93,9 @@ struct Arguments {
 
 void add_device_options(CLI::App* command, std::string& device, int& threads, int default_threads = available_processors()) {
   threads = default_threads;
-  command->add_option("--device", device, "cpu | cpu:LEVEL | cuda | cuda:N (GPU number N) | cuda-sim | auto")->type_name("D")->capture_default_str();
+  command->add_option("--device", device, "cpu | cpu:LEVEL | cuda | cuda:N (GPU number N) | cuda-sim | auto")
+      ->type_name("D")
+      ->capture_default_str();
   command->add_option("--threads", threads, "inside an operation; the results do not depend on it")
       ->type_name("N")
       ->check(CLI::Range(1, 1024))
