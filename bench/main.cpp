@@ -25,7 +25,7 @@ struct Options {
 
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--filter", options.filter, "run only benchmarks whose name matches this regular expression");
-  app.add_option("--device", options.device, "device to use: auto, cpu, cpu:LEVEL, cuda or cuda-sim");
+  app.add_option("--device", options.device, "device to use: auto, cpu, cpu:LEVEL, cuda, cuda:N or cuda-sim");
   app.add_option("--threads", options.threads, "number of threads within an operation")->check(CLI::Range(1, 1024));
   app.add_option("--json", options.json, "also write the results to this file, for bench/compare");
   app.add_option("--counters", options.counters, "with cuda-sim: write the kernels' memory accesses to this file");

@@ -349,7 +349,7 @@ TEST_P(ObserverTest, ThereAreNoGraphsWhileAnObserverLooksOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, ObserverTest, testing::Values("cpu", "cuda-sim"),
-                         [](const auto& info) { return std::string(info.param) == "cpu" ? "cpu" : "cuda_sim"; });
+                         [](const auto& device) { return std::string(device.param) == "cpu" ? "cpu" : "cuda_sim"; });
 
 TEST(ObservedContext, AProfileHasTheRowsOfItsPrimitives) {
   Profiler profiler;

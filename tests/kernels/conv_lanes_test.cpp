@@ -50,10 +50,10 @@ class ConvLanes : public LanesTest {
     const std::vector<Expected> truth = reference<double>(c, x, w, bias, dy), plain = reference<float>(c, x, w, bias, dy);
     const std::vector<Values> actual = run([&](Device& d) {
       const In in_x = lanes(d, c.x(), x), in_w = d.in(DType::f32, c.filter(), w), in_dy = lanes(d, c.y(), dy);
-      d->conv2d(in_x, in_w, d.in(DType::f32, {c.k}, bias), c.geometry(), lanes_out(d, c.y()));
-      d->conv2d_data_gradient(in_dy, in_w, c.geometry(), lanes_out(d, c.x()));
+      d->conv2d(in_x, in_w, d.in(DType::f32, {c.k}, bias), c.geometry(), lanes_out(d, c.y()), Math::f32);
+      d->conv2d_data_gradient(in_dy, in_w, c.geometry(), lanes_out(d, c.x()), Math::f32);
       const Out dw = d.out(DType::f32, c.filter()), dbias = d.out(DType::f32, {c.k});
-      d->conv2d_weight_gradient(in_x, in_dy, c.geometry(), dw, dbias);
+      d->conv2d_weight_gradient(in_x, in_dy, c.geometry(), dw, dbias, Math::f32);
     });
     const Values outputs[] = {from_lanes(c.y(), actual[0]), from_lanes(c.x(), actual[1]), actual[2], actual[3]};
     for (std::size_t i = 0; i < 4; ++i) {
@@ -110,14 +110,14 @@ TEST_P(ConvLanes, NothingAndNoBias) {
   const std::vector<Values> with = run([&](Device& d) {
     const In in_x = lanes(d, c.x(), x);
     d->conv2d(in_x, d.in(DType::f32, c.filter(), w), d.in(DType::f32, {c.k}, Values(at(c.k), 0)), c.geometry(),
-              lanes_out(d, c.y()));
+              lanes_out(d, c.y()), Math::f32);
     const Out dw = d.out(DType::f32, c.filter()), dbias = d.out(DType::f32, {c.k});
-    d->conv2d_weight_gradient(in_x, lanes(d, c.y(), dy), c.geometry(), dw, dbias);
+    d->conv2d_weight_gradient(in_x, lanes(d, c.y(), dy), c.geometry(), dw, dbias, Math::f32);
   });
   const std::vector<Values> without = run([&](Device& d) {
     const In in_x = lanes(d, c.x(), x);
-    d->conv2d(in_x, d.in(DType::f32, c.filter(), w), {}, c.geometry(), lanes_out(d, c.y()));
-    d->conv2d_weight_gradient(in_x, lanes(d, c.y(), dy), c.geometry(), d.out(DType::f32, c.filter()), {});
+    d->conv2d(in_x, d.in(DType::f32, c.filter(), w), {}, c.geometry(), lanes_out(d, c.y()), Math::f32);
+    d->conv2d_weight_gradient(in_x, lanes(d, c.y(), dy), c.geometry(), d.out(DType::f32, c.filter()), {}, Math::f32);
   });
   EXPECT_EQ(from_lanes(c.y(), with[0]), from_lanes(c.y(), without[0]));
   EXPECT_EQ(with[1], without[1]);
@@ -129,7 +129,7 @@ TEST_P(ConvLanes, GeometriesThatItDoesNotHave) {
     const Shape x{2, 4, 6, 6};
     return error_of([&] {
       d->conv2d(lanes(d, x, Values(at(x.count()), 0)), d.in(DType::f32, filter, Values(at(filter.count()), 0)), {}, geometry,
-                lanes_out(d, y));
+                lanes_out(d, y), Math::f32);
     });
   };
   const auto expect = [](const std::string& text, const char* part) {
@@ -144,7 +144,7 @@ TEST_P(ConvLanes, GeometriesThatItDoesNotHave) {
   expect(error({4, 2, 3, 3}, {.padding_h = 1, .padding_w = 1, .groups = 2}, {2, 4, 6, 6}), "2 groups");
   const std::string mixed = error_of([&] {
     d->conv2d(lanes(d, {1, 1, 2, 2}, Values(4, 0)), d.in(DType::f32, {1, 1, 1, 1}, {0}), {}, {},
-              d.out(DType::f32, {1, 1, 2, 2}));
+              d.out(DType::f32, {1, 1, 2, 2}), Math::f32);
   });
   EXPECT_EQ(mixed, "[conv2d] y [1, 1, 2, 2] must be lanes16, got row_major");
 }

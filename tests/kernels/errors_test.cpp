@@ -16,7 +16,7 @@ Out result(Device& device, DType dtype, const Shape& shape) {
 TEST_P(Errors, TypesThatNoDeviceComputes) {
   const DType t = DType::i32;
   expect_error("matmul", "i32", [&](Device& d) {
-    d->matmul(array(d, t, {2, 2}), false, array(d, t, {2, 2}), false, result(d, t, {2, 2}), {});
+    d->matmul(array(d, t, {2, 2}), false, array(d, t, {2, 2}), false, result(d, t, {2, 2}), {}, Math::f32);
   });
   expect_error("bias_relu_backward", "i32", [&](Device& d) {
     d->bias_relu_backward(array(d, t, {2, 2}), {}, {}, result(d, t, {2}));
@@ -45,7 +45,7 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
   });
   expect_error("gather_images", "i32", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 1, 2, 2}), array(d, t, {2}), array(d, t, {3}), {}, result(d, t, {3, 4}),
-                     result(d, t, {3}));
+                     result(d, t, {3}), {});
   });
   expect_error("gather_rows", "u8", [&](Device& d) {
     d->gather_rows(array(d, DType::u8, {2, 2}), array(d, t, {1}), result(d, DType::u8, {1, 2}));
@@ -100,7 +100,7 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
 TEST_P(Errors, InputsOfDifferentTypes) {
   const DType a = DType::f32, b = DType::f64;
   expect_error("matmul", "f64", [&](Device& d) {
-    d->matmul(array(d, a, {2, 2}), false, array(d, b, {2, 2}), false, result(d, a, {2, 2}), {});
+    d->matmul(array(d, a, {2, 2}), false, array(d, b, {2, 2}), false, result(d, a, {2, 2}), {}, Math::f32);
   });
   expect_error("unary", "f64", [&](Device& d) { d->unary(UnaryOp::exp, array(d, a, {2}), result(d, b, {2})); });
   expect_error("binary", "f64",
@@ -114,22 +114,22 @@ TEST_P(Errors, InputsOfDifferentTypes) {
 TEST_P(Errors, ShapesThatDoNotFit) {
   const DType t = DType::f32;
   expect_error("matmul", "[2, 3]", [&](Device& d) {
-    d->matmul(array(d, t, {2, 4}), false, array(d, t, {2, 3}), false, result(d, t, {2, 3}), {});
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {2, 3}), false, result(d, t, {2, 3}), {}, Math::f32);
   });
   expect_error("matmul", "[3, 2]", [&](Device& d) {
-    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {3, 2}), {});
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {3, 2}), {}, Math::f32);
   });
   expect_error("matmul", "accumulate", [&](Device& d) {
-    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {{}, true, true});
+    d->matmul(array(d, t, {2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {{}, true, true}, Math::f32);
   });
   expect_error("matmul", "[5, 4, 3], got f32 [6, 4, 3]", [&](Device& d) {
-    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {6, 4, 3}), false, result(d, t, {5, 2, 3}), {});
+    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {6, 4, 3}), false, result(d, t, {5, 2, 3}), {}, Math::f32);
   });
   expect_error("matmul", "c must be f32 [5, 2, 3], got f32 [2, 3]", [&](Device& d) {
-    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {});
+    d->matmul(array(d, t, {5, 2, 4}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {}, Math::f32);
   });
   expect_error("matmul", "a must have 3 dimensions, got [2]", [&](Device& d) {
-    d->matmul(array(d, t, {2}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {});
+    d->matmul(array(d, t, {2}), false, array(d, t, {4, 3}), false, result(d, t, {2, 3}), {}, Math::f32);
   });
   expect_error("unary", "[3]", [&](Device& d) { d->unary(UnaryOp::exp, array(d, t, {2}), result(d, t, {3})); });
   expect_error("binary", "[3]",
@@ -142,7 +142,7 @@ TEST_P(Errors, ShapesThatDoNotFit) {
   });
   expect_error("gather_images", "[2, 5, 1, 1]", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 5, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
-                     result(d, t, {3, 5}), result(d, DType::i32, {3}));
+                     result(d, t, {3, 5}), result(d, DType::i32, {3}), {});
   });
   expect_error("gather_images", "null", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 1, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
@@ -221,7 +221,7 @@ TEST_P(Errors, ArithmeticThatNobodyAskedForOrHas) {
 TEST_P(Errors, EpiloguesThatDoNotGoTogether) {
   const DType t = DType::f32;
   const auto product = [&](Device& d, bool transpose_a, const Epilogue& epilogue) {
-    d->matmul(array(d, t, {2, 2}), transpose_a, array(d, t, {2, 2}), false, result(d, t, {2, 2}), epilogue);
+    d->matmul(array(d, t, {2, 2}), transpose_a, array(d, t, {2, 2}), false, result(d, t, {2, 2}), epilogue, Math::f32);
   };
   expect_error("matmul", "go without bias, relu, accumulate and batch",
                [&](Device& d) { product(d, true, {.relu = true, .sums_of_a = result(d, t, {2})}); });

@@ -174,7 +174,7 @@ TEST_P(LanesErrors, OtherTypesAndDevices) {
   });
   expect_error("gather_images", "cuda computes in row_major, got lanes16", [&](Device& d) {
     const In images = d.in(DType::u8, shape, zeros), labels = d.in(DType::i32, {2}, {0, 0});
-    d->gather_images(images, labels, labels, {}, lanes_out(d, shape), d.out(DType::i32, {2}));
+    d->gather_images(images, labels, labels, {}, lanes_out(d, shape), d.out(DType::i32, {2}), {});
   });
   expect_error("convert_layout", "has row_major images alone",
                [&](Device& d) { d->convert_layout(d.in(f32, shape, zeros), lanes_out(d, shape)); });
