@@ -27,6 +27,9 @@ std::vector<NamedTensor> without_prefix(const std::string& prefix, const std::ve
     if (!(found->second.shape() == expected.shape()))
       fail(ErrorKind::data, "the checkpoint is of another model: '", prefix, name, "' is ", found->second.shape(),
            ", expected ", expected.shape());
+    if (found->second.dtype() != expected.dtype())
+      fail(ErrorKind::data, "the checkpoint is of another model: '", prefix, name, "' is of ", found->second.dtype(),
+           ", expected ", expected.dtype());
     selected.emplace_back(name, found->second);
     next = std::next(found);
   }

@@ -10,7 +10,7 @@ namespace alma {
 std::vector<NamedTensor> with_prefix(const std::string& prefix, std::vector<NamedTensor> tensors);
 
 /// The tensors of a checkpoint under `prefix`, without it, one for each of `like` and in its order. Throws Error
-/// (ErrorKind::data) if one is missing or has another shape.
+/// (ErrorKind::data) if one is missing or has another shape or dtype.
 std::vector<NamedTensor> without_prefix(const std::string& prefix, const std::vector<NamedTensor>& tensors,
                                         const std::vector<NamedTensor>& like);
 
