@@ -3,7 +3,7 @@
 # installs; does nothing, and needs no root, when everything is there. CUDA is optional: without the toolkit the build has
 # the device `cpu` alone.
 #   setup.sh            to build, run and test
-#   setup.sh --dev      also what checks it: formatting, other processors, Slurm, TensorBoard, a browser
+#   setup.sh --dev      also what checks it: formatting, fuzzing, other processors, Slurm, TensorBoard, a browser
 set -euo pipefail
 
 packages=(
@@ -18,7 +18,7 @@ packages=(
   libjs-vega                                   # alma report
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)
+  packages+=(clang-format-14 clang-14 libclang-rt-14-dev qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2
