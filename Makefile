@@ -1,5 +1,5 @@
 # The commands of README.md. The work itself is in setup.sh, CMake and the programs.
-.PHONY: run build test bench gpu-check package format check-format setup setup-dev clean
+.PHONY: run build test fuzz bench gpu-check package format check-format setup setup-dev clean
 
 # The main job: five learners, four waiting times, a stream of mega-batches of Fashion-MNIST; then a page with the answer.
 run: build
@@ -14,7 +14,7 @@ build: setup
 	@echo "Building the program and the backends that this machine can run (the first time: about two minutes on two cores)"
 	cmake --build build --target alma
 
-# All tests: sources, then the sanitizer build, then the release build on every device that can run here.
+# All tests: sources, then the sanitizer build, then the release build on every device that can run here, then a short fuzz.
 test: setup-dev check-format
 	tests/check-includes
 	cmake --preset asan
@@ -23,6 +23,13 @@ test: setup-dev check-format
 	cmake --preset release
 	cmake --build build
 	tests/run-ctest build
+	tests/run-fuzz 5
+
+# libFuzzer on every parser of files, or on those of FUZZ_TARGETS: FUZZ_SECONDS each, or FUZZ_RUNS executions. What is found
+# stays in tests/fuzz/findings and is a test from then on.
+FUZZ_SECONDS = 60
+fuzz: setup-dev build
+	FUZZ_RUNS=$(FUZZ_RUNS) tests/run-fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 bench: build
 	cmake --build build --target alma-bench
@@ -50,4 +57,4 @@ setup-dev:
 	@./setup.sh --dev
 
 clean:
-	rm -rf build build-asan build-package
+	rm -rf build build-asan build-fuzz build-package

@@ -3,7 +3,7 @@
 # Names the packages that it installs; does nothing, and needs no root, if all are installed. CUDA is optional: without the
 # toolkit the build has only the device `cpu`.
 #   setup.sh            packages to build and run
-#   setup.sh --dev      also packages for the tests: formatting, other processors, Slurm, TensorBoard, a browser
+#   setup.sh --dev      also packages for the tests: formatting, fuzzing, other processors, Slurm, TensorBoard, a browser
 set -euo pipefail
 
 packages=(
@@ -19,7 +19,7 @@ packages=(
   dpkg-dev                                     # make package
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)
+  packages+=(clang-format-14 clang-14 libclang-rt-14-dev qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2

@@ -137,8 +137,11 @@ Stack::Stack(const Structure& structure) : members_(structure.size("members")) {
   if (members_ > most) structure.refuse("at most ", most, " members, found ", members_);
   std::vector<std::unique_ptr<Module>> modules;
   std::vector<Module*> members;
-  while (std::ssize(modules) < members_) members.push_back(modules.emplace_back(structure.child("model")).get());
-  if (slots_of(*members[0]).empty()) structure.refuse("members without tensors");
+  while (std::ssize(modules) < members_) {
+    members.push_back(modules.emplace_back(structure.child("model")).get());
+    // Known of the first: nothing but their tensors limits how many modules are made.
+    if (members.size() == 1 && slots_of(*members[0]).empty()) structure.refuse("members without tensors");
+  }
   model_ = std::move(Stack(members).model_);
 }
 

@@ -185,6 +185,24 @@ TEST(Structure, SizesAreWholeNumbersForWhichThereIsMemory) {
   expect_refused(other, {"\"relu\" must be true or false, found number"});
 }
 
+// A million modules from one line of text would be.
+TEST(Structure, MembersWithoutTensorsAreRefusedAtTheFirst) {
+  int made = 0;
+  ModuleTypes types = module_types();
+  types.add("counted", [&](const Structure&) {
+    ++made;
+    return std::make_unique<Sequential>();
+  });
+  const json stack = {{"type", "stack"}, {"members", 65'536}, {"model", {{"type", "counted"}}}};
+  try {
+    types.make(cpu(), stack, 1 << 20);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("members without tensors"), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(made, 1);
+}
+
 TEST(Structure, ModulesInsideOneAnotherHaveAnEnd) {
   const auto nested = [](int levels) {
     json structure = {{"type", "max_pool"}};
