@@ -6,6 +6,9 @@
 // from it. What a learner has to say is in alma/learn/learner.h; the stream, waiting, replay, evaluation, checkpoints and
 // reports are the program's.
 #include "alma/commands/commands.h"
+
+#include <nlohmann/json.hpp>
+
 #include "alma/learn/evaluate.h"
 #include "alma/learn/kinds.h"
 #include "alma/learn/named_tensors.h"

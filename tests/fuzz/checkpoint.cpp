@@ -2,6 +2,7 @@
 #include "alma/run/checkpoint.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "base/checksum.h"
 #include "base/files.h"

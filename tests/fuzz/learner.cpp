@@ -1,6 +1,8 @@
 // What a learner has saved: a state, and tensors. The first byte says which learner it is given to.
 #include "alma/learn/learner.h"
 
+#include <nlohmann/json.hpp>
+
 #include "alma/config/config.h"
 #include "alma/learn/kinds.h"
 #include "base/files.h"

@@ -1,6 +1,8 @@
 // metrics.jsonl: a record that was read is written to the same. The first byte is the waiting time of the run.
 #include "alma/learn/metrics.h"
 
+#include <nlohmann/json.hpp>
+
 #include "alma/run/run_directory.h"
 #include "tests/fuzz/records.h"
 #include "tests/fuzz/target.h"

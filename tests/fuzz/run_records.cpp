@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "alma/report/report.h"
 #include "alma/report/tensorboard.h"

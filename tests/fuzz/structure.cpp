@@ -1,6 +1,8 @@
 // Structures of modules: a module that was made says of itself what it was made from.
 #include "engine/structure.h"
 
+#include <nlohmann/json.hpp>
+
 #include "base/json.h"
 #include "models/mixture.h"
 #include "models/mlp.h"

@@ -2,6 +2,7 @@
 #include "engine/structure.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "engine/nn_images.h"
 #include "engine/ops_shape.h"

@@ -1,6 +1,8 @@
 // Captured training steps in the simulator: the launches and the bits of steps that are done one by one.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "alma/learn/fit.h"
 #include "data/synthetic.h"
 #include "models/mlp.h"

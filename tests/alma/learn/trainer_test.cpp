@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "alma/learn/ensemble.h"
 #include "alma/learn/evaluate.h"

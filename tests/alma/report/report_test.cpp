@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "alma/commands/commands.h"
 #include "alma/report/report.h"

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "alma/run/run_directory.h"
 #include "base/checksum.h"
