@@ -8,6 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "alma/run/checkpoint.h"
 #include "alma/run/run_record.h"
 #include "base/files.h"
 #include "tests/alma/limits.h"
