@@ -122,7 +122,7 @@ TEST(Json, MembersSayWhatIsWrongWithThem) {
   EXPECT_EQ(json_text(value, "text"), "x");
   EXPECT_FALSE(json_flag(value, "flag"));
   EXPECT_EQ(json_number(value, "number"), 1.5);
-  EXPECT_EQ(error_of([&] { json_text(value, "flag"); }), "flag is false, expected a text");
+  EXPECT_EQ(error_of([&] { json_text(value, "flag"); }), "flag is false, expected a string");
   EXPECT_EQ(error_of([&] { json_flag(value, "text"); }), "text is \"x\", expected true or false");
   EXPECT_EQ(error_of([&] { json_text(value, "none"); }), "key 'none' not found");
   EXPECT_EQ(error_of([] { json_member(json::array(), "t"); }), "the value that should hold t is [], expected a JSON object");
