@@ -92,10 +92,17 @@ TEST_P(ConvLanes, LargeLayers) {
   check({128, 16, 4, 4, 16, 3});
 }
 
-// Tiles of 2 x 4 fit and there are some channels: Winograd's form, its strips of tiles within one row, over several rows and
-// several blocks.
-TEST_P(ConvLanes, LayersOfManyTiles) {
-  for (const std::int64_t n : {1, 17, 33}) {
+// Tiles of 2 x 4 fit and there are some channels: Winograd's form, its strips of tiles within one row and over several rows.
+TEST_P(ConvLanes, LayersOfTiles) {
+  check({1, 16, 8, 16, 16, 3});
+  check({1, 17, 8, 12, 19, 3});
+  check({1, 21, 2, 64, 18, 3});
+  check({1, 18, 32, 4, 21, 3});
+}
+
+// Strips over several blocks too.
+TEST_P(ConvLanes, LargeLayersOfTiles) {
+  for (const std::int64_t n : {17, 33}) {
     check({n, 16, 8, 16, 16, 3});
     check({n, 17, 8, 12, 19, 3});
     check({n, 21, 2, 64, 18, 3});
