@@ -202,7 +202,7 @@ std::set<std::string> primitives_of_the_backend() {
     if (inside && std::regex_search(line, found, virtual_function)) names.insert(found[1]);
   }
   for (const char* asks : {"Backend", "info", "image_layout", "has_graphs", "capture", "begin_range", "end_range",
-                           "relu_mask_bytes", "most_image_outputs"})
+                           "native_stream", "relu_mask_bytes", "most_image_outputs"})
     EXPECT_EQ(names.erase(asks), 1u) << asks;
   EXPECT_GE(names.size(), 45u);
   return names;
