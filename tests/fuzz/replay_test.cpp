@@ -60,6 +60,13 @@ TEST_P(Replay, Findings) {
   }
 }
 
+}  // namespace
+
+// Without it a test's name would show the bytes of pointers, which change from start to start.
+void PrintTo(const Target& target, std::ostream* out) { *out << target.name; }
+
+namespace {
+
 INSTANTIATE_TEST_SUITE_P(Fuzz, Replay, testing::ValuesIn(targets()), [](const auto& one) { return one.param.name; });
 
 }  // namespace
