@@ -72,19 +72,19 @@ fs::path find_library(const std::string& file) {
 
 /// A library is not there.
 struct NotBuilt : Error {
-  NotBuilt(const std::string& message, std::string cure_)
-      : Error(ErrorKind::usage, message + "; " + cure_), cure(std::move(cure_)) {}
+  NotBuilt(const std::string& message, std::string cure_, const std::string& otherwise)
+      : Error(ErrorKind::usage, message + "; " + cure_ + otherwise), cure(std::move(cure_)) {}
   std::string cure;
 };
 
-/// The path of a library that must be there.
-fs::path require_library(const std::string& op, const std::string& device, const std::string& file,
-                         const std::string& cure) {
+/// The path of a library that must be there. `cure` says how to get it, `otherwise` what else helps.
+fs::path require_library(const std::string& op, const std::string& device, const std::string& file, const std::string& cure,
+                         const std::string& otherwise) {
   fs::path path = find_library(file);
   if (!path.empty()) return path;
   std::string searched;
   for (const fs::path& folder : library_folders()) searched += (searched.empty() ? "" : ", ") + folder.string();
-  throw NotBuilt("[" + op + "] device " + device + ": " + file + " was not found in " + searched, cure);
+  throw NotBuilt("[" + op + "] device " + device + ": " + file + " was not found in " + searched, cure, otherwise);
 }
 
 /// The function `symbol` of a library, which stays loaded.
@@ -106,7 +106,8 @@ std::unique_ptr<Backend> load(const std::string& device, const std::string& file
       "open_backend", device, file,
       (device.starts_with("cuda") ? "configure with -DALMA_CUDA=on (CUDA toolkit 12.8 or newer) and build target "
                                   : "build target ") +
-          target + ", or name the folder of the backends (lib/alma of an installed copy) in LD_LIBRARY_PATH");
+          target,
+      ", or name the folder of the backends (lib/alma of an installed copy) in LD_LIBRARY_PATH");
   void* factory = open_function("open_backend", device, path, kBackendFactory);
   return std::unique_ptr<Backend>(reinterpret_cast<BackendFactory>(factory)(options, kBackendAbi));
 }
@@ -174,8 +175,9 @@ void* open_kernels(const Backend& backend, const std::string& name, const char* 
   const std::string device = on.substr(0, on.find(':'));  // all GPUs have one library
   std::string file = "lib" + name + "_" + device + ".so";
   std::replace(file.begin(), file.end(), '-', '_');
-  const fs::path path = require_library(
-      "open_kernels", device, file, "build the kernels with alma_kernels() of alma's CMake package, or use another device");
+  const fs::path path =
+      require_library("open_kernels", device, file, "build the kernels with alma_kernels() of alma's CMake package",
+                      ", or use another device");
   return open_function("open_kernels", device, path, symbol);
 }
 

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "base/random.h"
@@ -194,12 +193,13 @@ void everything(Arrays& arrays) {
 std::set<std::string> primitives_of_the_backend() {
   std::ifstream file(ALMA_SOURCE_DIR "/kernels/backend.h");
   std::set<std::string> names;
-  const std::regex virtual_function(R"(^  virtual [^=]*?(\w+)\()");
   bool inside = false;
-  std::smatch found;
   for (std::string line; std::getline(file, line);) {
     inside = (inside || line == "class Backend {") && line != "};";
-    if (inside && std::regex_search(line, found, virtual_function)) names.insert(found[1]);
+    if (!inside || !line.starts_with("  virtual ")) continue;
+    const std::size_t end = line.find('(');  // the name stands before it
+    const std::size_t before = line.find_last_of(" ~*&", end);
+    names.insert(line.substr(before + 1, end - before - 1));
   }
   for (const char* asks : {"Backend", "info", "image_layout", "has_graphs", "capture", "begin_range", "end_range",
                            "native_stream", "relu_mask_bytes", "most_image_outputs"})
