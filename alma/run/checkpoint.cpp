@@ -93,8 +93,9 @@ CheckpointStore::State CheckpointStore::read_state(const fs::path& path) const t
   state.generation = json_integer(body, "generation", 1);
   const json& weights = json_member(body, "weights");
   const std::string name = json_text(weights, "file");
-  if (!generation_of(name))
-    fail(ErrorKind::data, path.string(), " names ", name, ", which is not a tensor file of a checkpoint");
+  if (name != weights_name(state.generation))
+    fail(ErrorKind::data, path.string(), " names ", name, ", which is not the tensor file of its generation, ",
+         state.generation);
   state.weights = folder_ / name;
   const std::string sum = file_sha256(state.weights, static_cast<std::uint64_t>(json_integer(weights, "bytes", 0)));
   if (const std::string expected = json_text(weights, "sha256"); sum != expected)

@@ -352,7 +352,8 @@ TEST_F(CheckpointTest, NumbersAndNamesInAStateAreChecked) {
   expect_refused("/metrics_bytes", -1, "metrics_bytes is -1");
   expect_refused("/generation", "1", "generation is \"1\"");
   expect_refused("/weights/bytes", 0.5, "bytes is 0.5");
-  expect_refused("/weights/file", "../weights-1.safetensors", "which is not a tensor file");
+  expect_refused("/weights/file", "../weights-1.safetensors", "which is not the tensor file of its generation, 1");
+  expect_refused("/generation", 9, "which is not the tensor file of its generation, 9");
   expect_refused("/weights", 7, "a JSON object");
   write_text(folder_ / "state.json", std::string(300000, '[') + std::string(300000, ']'));
   expect_unusable({"state.json", "nested deeper"});
