@@ -13,26 +13,6 @@ namespace {
 
 constexpr int kDeepest = 64;  // far more than any of our files has
 
-// Counts brackets outside of strings, whether or not the rest is JSON.
-bool too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_text = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_text) {
-      if (c == '\\') ++i;
-      if (c == '"') in_text = false;
-    } else if (c == '"') {
-      in_text = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kDeepest) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 [[noreturn]] void fail_with(const std::string& name, const nlohmann::json& found, const std::string& expected) {
   constexpr std::size_t longest = 60;
   std::string text = found.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -43,10 +23,11 @@ bool too_deep(std::string_view text) {
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text) {
-  if (too_deep(text)) throw JsonError("JSON nested deeper than " + std::to_string(kDeepest) + " levels");
   std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto watch = [&keys](int, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+  const auto watch = [&keys](int levels_around, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
+    if ((event == Event::object_start || event == Event::array_start) && levels_around >= kDeepest)
+      throw JsonError("JSON nested deeper than " + std::to_string(kDeepest) + " levels");
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(value.get<std::string>()).second)
