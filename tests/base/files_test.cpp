@@ -223,7 +223,7 @@ TEST_F(Files, OtherNamesAndAttributesStay) {
   EXPECT_EQ(text_of(path), "new") << "without commit()";
   const fs::path marked = write("marked", "old");
   if (::setxattr(marked.c_str(), "user.alma", "kept", 4, 0) != 0)
-    GTEST_SKIP() << "no attributes here: " << std::strerror(errno);
+    GTEST_SKIP() << "the temporary folder's file system has no extended attributes: " << std::strerror(errno);
   write_atomically(marked, "new");
   char value[8] = {};
   EXPECT_EQ(::getxattr(marked.c_str(), "user.alma", value, sizeof value), 4);
@@ -231,7 +231,7 @@ TEST_F(Files, OtherNamesAndAttributesStay) {
 }
 
 TEST_F(FilesOfRoot, WhereTheFolderIsClosedTheFileIsOverwritten) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs another user";
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can act as another user";
   const fs::path path = write("file", "old and long", 0666), kept = write("kept", "precious", 0644);
   const ino_t before = status_of(path).st_ino;
   ::chmod(folder_.path().c_str(), 0755);
@@ -257,7 +257,7 @@ TEST_F(FilesOfRoot, WhereTheFolderIsClosedTheFileIsOverwritten) {
 TEST_F(FilesOfRoot, AFileThatIsMountedByItselfIsOverwritten) {
   const fs::path inside = write("inside", "old and long"), outside = write("outside", "outside");
   if (::mount(outside.c_str(), inside.c_str(), nullptr, MS_BIND, nullptr) != 0)
-    GTEST_SKIP() << "cannot mount: " << std::strerror(errno);
+    GTEST_SKIP() << "only a user who may mount can mount a file over another: " << std::strerror(errno);
   EXPECT_NO_THROW(write_atomically(inside, "new"));
   ::umount2(inside.c_str(), MNT_DETACH);
   EXPECT_EQ(text_of(outside), "new");
@@ -278,7 +278,7 @@ TEST_F(Files, PipesAndDevicesAreWrittenTo) {
   // A terminal of one's own is a device that anyone can make.
   const File terminal("the terminal", ::posix_openpt(O_RDWR | O_NOCTTY), nullptr);
   if (terminal.descriptor() < 0 || ::grantpt(terminal.descriptor()) != 0 || ::unlockpt(terminal.descriptor()) != 0)
-    GTEST_SKIP() << "no terminals here: " << std::strerror(errno);
+    GTEST_SKIP() << "this machine gives no pseudo-terminal: " << std::strerror(errno);
   const fs::path device = ::ptsname(terminal.descriptor());
   fs::create_symlink(device, at("link"));
   for (const fs::path& path : {device, at("link")}) {
@@ -295,7 +295,7 @@ TEST_F(Files, PipesAndDevicesAreWrittenTo) {
 TEST_F(FilesOfRoot, ANullDeviceStaysOne) {
   const fs::path device = at("null");
   if (::mknod(device.c_str(), S_IFCHR | 0666, makedev(1, 3)) != 0 || !std::ofstream(device))
-    GTEST_SKIP() << "cannot make devices here: " << std::strerror(errno);
+    GTEST_SKIP() << "only a user who may make devices can make a null device: " << std::strerror(errno);
   write_atomically(device, "into nothing");
   EXPECT_TRUE(S_ISCHR(status_of(device).st_mode));
   EXPECT_EQ(text_of(device), "");

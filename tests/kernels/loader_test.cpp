@@ -39,10 +39,13 @@ TEST(Loader, AGpuThatIsNotThereIsRefusedByItsNumber) {
 
 TEST(Loader, NumberZeroIsTheFirstGpu) {
   const std::vector<std::string> usable = devices();
+  int tried = 0;
   for (const std::string device : {"cuda", "cuda-sim"}) {
     if (std::find(usable.begin(), usable.end(), device) == usable.end()) continue;
     EXPECT_EQ(open_backend(device + ":0", {})->info().device, device);
+    ++tried;
   }
+  if (tried == 0) GTEST_SKIP() << "neither cuda nor cuda-sim is usable here";
 }
 
 TEST(Loader, CpuIsTheBestLevelOfThisProcessor) {
