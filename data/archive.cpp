@@ -7,13 +7,13 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "data/unpack.h"
 
 namespace alma {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kPieceBytes = 256 * 1024;
 // The limit of other content: a readme, a list of classes. An archive that unpacks to much more is not a data set.
 constexpr std::int64_t kMostOther = std::int64_t{64} << 20;
 constexpr int kMostEntries = 10000;

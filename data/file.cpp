@@ -12,8 +12,6 @@
 namespace alma {
 namespace {
 
-constexpr std::size_t kPieceBytes = 256 * 1024;
-
 struct CloseFile {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };

@@ -14,13 +14,13 @@
 namespace alma {
 namespace {
 
-enum class Content { images, labels };
+enum class IdxContent { images, labels };
 
-std::string_view name_of(Content content) { return content == Content::images ? "images" : "labels"; }
+std::string_view name_of(IdxContent content) { return content == IdxContent::images ? "images" : "labels"; }
 
-std::string magic_expected(Content content) {
-  return content == Content::images ? "00 00 08 03 or 00 00 08 04 (an IDX file of images)"
-                                    : "00 00 08 01 (an IDX file of labels)";
+std::string magic_expected(IdxContent content) {
+  return content == IdxContent::images ? "00 00 08 03 or 00 00 08 04 (an IDX file of images)"
+                                       : "00 00 08 01 (an IDX file of labels)";
 }
 
 std::string hex_bytes(std::span<const std::uint8_t> bytes) {
@@ -54,7 +54,7 @@ std::string_view likely_file(std::span<const std::uint8_t> head) {
 /// beyond those that the header promises are counted but not stored, so a wrong header or a huge file costs no memory.
 class IdxParser {
  public:
-  IdxParser(Content content, const std::string& path) : content_(content), path_(path) {}
+  IdxParser(IdxContent content, const std::string& path) : content_(content), path_(path) {}
 
   void take(std::span<const std::uint8_t> piece) {
     found_ += static_cast<std::int64_t>(piece.size());
@@ -96,8 +96,8 @@ class IdxParser {
     if (header_[2] != 0x08) fail(ErrorKind::data, found, "; its elements are ", element_type(header_[2]), ", expected u8");
     const int rank = header_[3];
     const bool is_images = rank == 3 || rank == 4, is_labels = rank == 1;
-    if (content_ == Content::images && is_labels) fail(ErrorKind::data, found, "; it is a labels file");
-    if (content_ == Content::labels && is_images) fail(ErrorKind::data, found, "; it is an images file");
+    if (content_ == IdxContent::images && is_labels) fail(ErrorKind::data, found, "; it is a labels file");
+    if (content_ == IdxContent::labels && is_images) fail(ErrorKind::data, found, "; it is an images file");
     if (!is_images && !is_labels) fail(ErrorKind::data, found, "; it has ", rank, " dimensions");
   }
 
@@ -115,13 +115,13 @@ class IdxParser {
     }
   }
 
-  Content content_;
+  IdxContent content_;
   const std::string& path_;
   std::vector<std::uint8_t> header_;
   std::int64_t elements_ = 0, found_ = 0;
 };
 
-IdxParser parse_idx(Content content, const std::string& path) {
+IdxParser parse_idx(IdxContent content, const std::string& path) {
   IdxParser parser(content, path);
   read_pieces(path, kLargestFile, [&](std::span<const std::uint8_t> piece) { parser.take(piece); });
   parser.finish();
@@ -149,7 +149,7 @@ void check_channels(const std::string& path, const IdxParser& idx) {
 }  // namespace
 
 ImageSet read_idx_images(const std::string& path) {
-  IdxParser idx = parse_idx(Content::images, path);
+  IdxParser idx = parse_idx(IdxContent::images, path);
   check_channels(path, idx);
   ImageSet set;
   set.channels = idx.sizes.size() == 4 ? static_cast<int>(idx.sizes[1]) : 1;
@@ -160,7 +160,7 @@ ImageSet read_idx_images(const std::string& path) {
 }
 
 std::vector<std::int32_t> read_idx_labels(const std::string& path) {
-  const IdxParser idx = parse_idx(Content::labels, path);
+  const IdxParser idx = parse_idx(IdxContent::labels, path);
   return {idx.bytes.begin(), idx.bytes.end()};
 }
 

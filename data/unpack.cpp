@@ -13,7 +13,6 @@
 namespace alma {
 namespace {
 
-constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::uint64_t kXzMemory = std::uint64_t{512} << 20;  // xz -9 unpacks in 65 MiB; a damaged header can ask for 4 GiB
 constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
 constexpr std::array<std::uint8_t, 6> kXzMagic = {0xfd, '7', 'z', 'X', 'Z', 0};

@@ -203,14 +203,11 @@ std::pair<std::string, std::string> split_name(const std::string& full_name) {
 
 [[noreturn]] void unknown_key(const std::string& section, const std::string& name, const std::string& where) {
   // The right name in the wrong section is nearer than another name in the right section.
-  const Key* nearest = nullptr;
-  std::size_t smallest = 0;
-  for (const Key& key : config_keys()) {
-    const std::size_t distance = 2 * edit_distance(name, key.name) + (section == key.section ? 0 : 1);
-    if (nearest == nullptr || distance < smallest) nearest = &key, smallest = distance;
-  }
+  const Key& nearest = *std::ranges::min_element(config_keys(), {}, [&](const Key& key) {
+    return 2 * edit_distance(name, key.name) + (section == key.section ? 0 : 1);
+  });
   const std::string full_name = section.empty() ? name : section + "." + name;
-  fail(ErrorKind::usage, "unknown key ", full_name, " (", where, "); did you mean ", nearest->full_name(),
+  fail(ErrorKind::usage, "unknown key ", full_name, " (", where, "); did you mean ", nearest.full_name(),
        "? `alma run --print-config` lists all keys");
 }
 
@@ -227,15 +224,12 @@ const std::vector<Key>& config_keys() {
 }
 
 void check_section(const std::string& section, const std::string& where) {
-  const Key* nearest = nullptr;
-  std::size_t smallest = 0;
-  for (const Key& key : config_keys()) {
-    if (key.section.empty()) continue;
-    const std::size_t distance = edit_distance(section, key.section);
-    if (distance == 0) return;
-    if (nearest == nullptr || distance < smallest) nearest = &key, smallest = distance;
-  }
-  fail(ErrorKind::usage, "unknown section [", section, "] (", where, "); did you mean [", nearest->section,
+  const std::vector<Key>& keys = config_keys();
+  if (std::ranges::find(keys, section, &Key::section) != keys.end()) return;
+  const Key& nearest = *std::ranges::min_element(keys, {}, [&](const Key& key) {
+    return key.section.empty() ? std::string::npos : edit_distance(section, key.section);
+  });
+  fail(ErrorKind::usage, "unknown section [", section, "] (", where, "); did you mean [", nearest.section,
        "]? `alma run --print-config` lists all keys");
 }
 
