@@ -11,7 +11,7 @@ run: build
 build: setup
 	@echo "Configuring build/"
 	@cmake --preset release
-	@echo "Building the program and the backends that this machine can run (the first time: about three minutes on two cores)"
+	@echo "Building the program and the backends that this machine can run (the first time: less than two minutes on two cores)"
 	cmake --build build --target alma
 
 # All tests: sources, then the sanitizer build, then the release build on every device that can run here and a short fuzz.
