@@ -13,7 +13,7 @@ Out result(Device& device, DType dtype, const Shape& shape) {
   return device.in_out(dtype, shape, Values(static_cast<std::size_t>(shape.count()), 0));
 }
 
-TEST_P(Errors, TypesThatNoDeviceComputes) {
+TEST_P(Errors, TypesOfElementsAndMatrices) {
   const DType t = DType::i32;
   expect_error("matmul", "i32", [&](Device& d) {
     d->matmul(array(d, t, {2, 2}), false, array(d, t, {2, 2}), false, result(d, t, {2, 2}), {}, Math::f32);
@@ -43,6 +43,10 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
     const Out dexpert = result(d, t, {2, 3});
     d->mix_backward(array(d, t, {2, 1}), {&expert, 1}, array(d, t, {2, 3}), result(d, t, {2, 1}), {&dexpert, 1});
   });
+}
+
+TEST_P(Errors, TypesOfRowsAndNorms) {
+  const DType t = DType::i32;
   expect_error("gather_images", "i32", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 1, 2, 2}), array(d, t, {2}), array(d, t, {3}), {}, result(d, t, {3, 4}),
                      result(d, t, {3}), {});
@@ -72,6 +76,10 @@ TEST_P(Errors, TypesThatNoDeviceComputes) {
     const In x = array(d, t, {2, 3}), c = array(d, t, {3});
     d->batch_norm_backward(x, c, {}, c, c, x, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
   });
+}
+
+TEST_P(Errors, TypesOfPoolsAndOptimizers) {
+  const DType t = DType::i32;
   expect_error("max_pool", "i32", [&](Device& d) {
     d->max_pool(array(d, t, {1, 1, 2, 2}), {2, 2, 2}, result(d, t, {1, 1, 1, 1}), {});
   });
@@ -111,7 +119,7 @@ TEST_P(Errors, InputsOfDifferentTypes) {
   expect_error("argmax", "f32", [&](Device& d) { d->argmax(array(d, a, {2, 2}), result(d, a, {2})); });
 }
 
-TEST_P(Errors, ShapesThatDoNotFit) {
+TEST_P(Errors, ShapesOfElementsAndMatrices) {
   const DType t = DType::f32;
   expect_error("matmul", "[2, 3]", [&](Device& d) {
     d->matmul(array(d, t, {2, 4}), false, array(d, t, {2, 3}), false, result(d, t, {2, 3}), {}, Math::f32);
@@ -140,6 +148,10 @@ TEST_P(Errors, ShapesThatDoNotFit) {
     const std::vector<In> experts(17, array(d, t, {2, 3}));
     d->mix(array(d, t, {2, 17}), experts, result(d, t, {2, 3}));
   });
+}
+
+TEST_P(Errors, ShapesOfRowsAndNorms) {
+  const DType t = DType::f32;
   expect_error("gather_images", "[2, 5, 1, 1]", [&](Device& d) {
     d->gather_images(array(d, DType::u8, {2, 5, 1, 1}), array(d, DType::i32, {2}), array(d, DType::i32, {3}), {},
                      result(d, t, {3, 5}), result(d, DType::i32, {3}), {});
@@ -167,6 +179,10 @@ TEST_P(Errors, ShapesThatDoNotFit) {
     const In x = array(d, t, {2, 3}), c = array(d, t, {3});
     d->batch_norm_backward(x, c, array(d, t, {4}), c, c, x, result(d, t, {2, 3}), result(d, t, {3}), result(d, t, {3}));
   });
+}
+
+TEST_P(Errors, ShapesOfPoolsAndOptimizers) {
+  const DType t = DType::f32;
   expect_error("max_pool", "17 x 16", [&](Device& d) {
     d->max_pool(array(d, t, {1, 1, 20, 20}), {17, 16, 2}, result(d, t, {1, 1, 2, 3}), {});
   });

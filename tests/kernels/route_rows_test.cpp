@@ -43,8 +43,7 @@ void RouteRows::check(DType dtype, std::int64_t tokens, std::int64_t experts, st
     }
   }
   const auto slot_row = [&](std::size_t t) {
-    return static_cast<std::size_t>(
-        (static_cast<std::int64_t>(expert[t]) * capacity + static_cast<std::int64_t>(position[t])) * d);
+    return static_cast<std::size_t>((expert[t] * static_cast<double>(capacity) + position[t]) * static_cast<double>(d));
   };
   for (std::size_t t = 0; t < static_cast<std::size_t>(tokens); ++t) {
     for (std::size_t j = 0; j < static_cast<std::size_t>(d); ++j) {

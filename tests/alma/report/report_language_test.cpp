@@ -196,8 +196,7 @@ TEST_F(LanguageReport, NamesDamagedLanguageModelsAndLeavesThemOut) {
   make_language("good", {30, 20});
   make_language("diverged", {1e308, 1.7e308}, language("sm", 8));  // and good: numbers that add up to more than a double
   int seed = 0;
-  const auto damage = [&](const std::string& name, const std::string& file, const std::string& before,
-                          const std::string& after) {
+  const auto damage = [&](const char* name, const char* file, const std::string& before, const std::string& after) {
     Config config = language();
     config.seed = ++seed;
     const fs::path path = make_language(name, {30, 20}, config) / file;
