@@ -8,7 +8,7 @@
 namespace alma {
 
 /// As much as is read, or unpacked, at a time.
-inline constexpr std::size_t kPieceBytes = 256 * 1024;
+inline constexpr std::size_t kPieceBytes = 64 * 1024;
 
 /// A function that takes the next piece of the unpacked content.
 using TakePiece = std::function<void(std::span<const std::uint8_t>)>;

@@ -46,7 +46,7 @@ std::string file_sha256(const fs::path& path, std::uint64_t expected_bytes) {
   if (file->size() != expected_bytes)
     fail(ErrorKind::data, path.string(), " has ", file->size(), " bytes, expected ", expected_bytes);
   Sha256 sum;
-  std::vector<std::uint8_t> piece(1 << 20);
+  std::vector<std::uint8_t> piece(64 * 1024);
   while (const std::size_t got = file->read(piece.data(), piece.size())) sum.add({piece.data(), got});
   return sum.hex();
 }

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "data/unpack.h"
 #include "tests/data/files.h"
 
 namespace alma::test {
@@ -18,9 +19,8 @@ std::vector<Packer> packers() { return {{"gzip", gzip}, {"xz", xz}}; }
 
 TEST(File, ReadsPlainGzipAndXzByContentNotByName) {
   const TemporaryFolder folder;
-  // 1 byte; the reader's piece (256 KiB) exactly and around it; several pieces, packed and unpacked.
-  for (const std::size_t size :
-       {std::size_t{1}, std::size_t{262143}, std::size_t{262144}, std::size_t{262145}, std::size_t{1500000}}) {
+  // 1 byte; the reader's piece exactly and around it; several pieces, packed and unpacked.
+  for (const std::size_t size : {std::size_t{1}, kPieceBytes - 1, kPieceBytes, kPieceBytes + 1, 5 * kPieceBytes + 1}) {
     const Bytes content = sample_bytes(size);
     EXPECT_EQ(read_file(folder.write("plain.gz", content)), content) << size;
     EXPECT_EQ(read_file(folder.write("packed.txt", gzip(content))), content) << size;
@@ -30,7 +30,7 @@ TEST(File, ReadsPlainGzipAndXzByContentNotByName) {
 
 TEST(File, ReadsContentThatUnpacksToFarMoreThanItsPieces) {
   const TemporaryFolder folder;
-  const Bytes zeros(3 * 262144, 0);  // whole outputs of the decoder, from a few input bytes
+  const Bytes zeros(3 * kPieceBytes, 0);  // whole outputs of the decoder, from a few input bytes
   EXPECT_EQ(read_file(folder.write("zeros", gzip(zeros))), zeros);
   EXPECT_EQ(read_file(folder.write("zeros", xz(zeros))), zeros);
 }
