@@ -7,18 +7,6 @@ namespace {
 
 using V = Vector<float>;
 using Numbers = Vector<std::int32_t>;
-typedef std::uint8_t Bytes __attribute__((vector_size(kLanes<float>)));
-
-Numbers load_places(const std::uint8_t* source) {
-  Bytes bytes;
-  std::memcpy(&bytes, source, sizeof bytes);
-  return __builtin_convertvector(bytes, Numbers);
-}
-
-void store_places(std::uint8_t* target, const Numbers& places) {
-  const Bytes bytes = __builtin_convertvector(places, Bytes);
-  std::memcpy(target, &bytes, sizeof bytes);
-}
 
 /// Elements across and down a window of which the compiler knows the size, the usual 2 x 2.
 struct Two {
@@ -88,7 +76,7 @@ void max_pool_plane(const LaneImages& in, const LaneImages& out, const Window& w
         store_vector(y + at, largest<false>(x + corner, in.row(), window, won));
       } else {
         store_vector(y + at, largest<true>(x + corner, in.row(), window, won));
-        store_places(places + at, won);
+        store_bytes(places + at, won);
       }
     });
 }
@@ -102,7 +90,7 @@ void max_pool_plane_backward(const LaneImages& in, const LaneImages& out, const 
     if (exact) clear_halo(in, i * window.stride, (i + 1) * window.stride, dx);
     for_windows(in, out, window, i, [&](std::int64_t at, std::int64_t corner) {
       const V slope = load_vector(dy + at);
-      const Numbers won = load_places(places + at);
+      const Numbers won = load_bytes(places + at);
       for_elements(window, in.row(), [&](std::int32_t k, std::int64_t offset) {
         float* element = dx + corner + offset;
         const V share = won == k ? slope : V{};

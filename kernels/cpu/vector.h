@@ -89,6 +89,42 @@ inline void store_part(T* target, const Vector<T>& v, std::int64_t count) {
 #endif
 }
 
+// ---- bytes ----------------------------------------------------------------------------------------------------------
+// Without intrinsics GCC 12 converts them one by one, at the cost of a whole product with images.
+
+/// As many bytes as a vector of 32-bit numbers has lanes, each in a lane of its own.
+inline Vector<std::int32_t> load_bytes(const std::uint8_t* source) {
+#if defined(__AVX512F__)
+  return (Vector<std::int32_t>)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(source)));
+#elif defined(__AVX2__)
+  return (Vector<std::int32_t>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(source)));
+#else  // between zeros twice, which is an instruction each on every processor with 16-byte vectors
+  typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+  typedef std::uint16_t Pairs __attribute__((vector_size(16)));
+  std::int32_t four;
+  std::memcpy(&four, source, sizeof four);
+  const Bytes bytes = (Bytes)Vector<std::int32_t>{four};
+  const Pairs pairs =
+      (Pairs)__builtin_shuffle(bytes, Bytes{}, Bytes{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+  return (Vector<std::int32_t>)__builtin_shuffle(pairs, Pairs{}, Pairs{0, 8, 1, 9, 2, 10, 3, 11});
+#endif
+}
+
+/// The lanes, which are 0 .. 255, as bytes.
+inline void store_bytes(std::uint8_t* target, const Vector<std::int32_t>& lanes) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(target), _mm512_cvtepi32_epi8((__m512i)lanes));
+#elif defined(__AVX2__)
+  const __m128i pairs =
+      _mm_packus_epi32(_mm256_castsi256_si128((__m256i)lanes), _mm256_extracti128_si256((__m256i)lanes, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(target), _mm_packus_epi16(pairs, pairs));
+#else
+  typedef std::uint8_t Bytes __attribute__((vector_size(kLanes<std::int32_t>)));
+  const Bytes bytes = __builtin_convertvector(lanes, Bytes);
+  std::memcpy(target, &bytes, sizeof bytes);
+#endif
+}
+
 /// a * b + c, rounded once, whatever the compiler makes of the plain expression.
 inline Vector<float> fused_multiply_add(const Vector<float>& a, const Vector<float>& b, const Vector<float>& c) {
 #if defined(__AVX512F__)
