@@ -10,9 +10,11 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-# A setting of PyTorch may have this word among its options: an allocator that neither returns memory to the system nor takes it
-# in small pages. Tensors of some MB are allocated and freed in every step.
+# A setting of PyTorch may have these words among its options. An allocator that neither returns memory to the system nor takes it
+# in small pages: tensors of some MB are allocated and freed in every step.
 HUGE_PAGES = "--huge-pages"
+# OpenBLAS's products by AVX2: those that OpenBLAS 0.3.21 chooses for a recent Xeon took twice as long.
+HASWELL = "--openblas-haswell"
 ALLOCATOR = {"THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
              "MALLOC_TOP_PAD_": "100000000", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 # Where alma is kept to AVX2, PyTorch and its libraries are too.
@@ -33,6 +35,8 @@ def environment(device, setting=()):
     env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     if device == "cpu:x86-64-v3":
         env |= AVX2
+    if HASWELL in setting:
+        env["OPENBLAS_CORETYPE"] = "Haswell"
     return env | (ALLOCATOR if HUGE_PAGES in setting else {})
 
 
@@ -89,11 +93,13 @@ def name(setting):
 
 def words(setting):
     """What the peer's script gets of a setting."""
-    return [word for word in setting if word != HUGE_PAGES]
+    return [word for word in setting if word not in (HUGE_PAGES, HASWELL)]
 
 
-def with_huge_pages(settings):
-    return settings + [(*setting, HUGE_PAGES) for setting in settings]
+def with_environments(settings):
+    """Each setting in each environment."""
+    return [(*setting, *words) for setting in settings
+            for words in ((), (HUGE_PAGES,), (HASWELL,), (HUGE_PAGES, HASWELL))]
 
 
 def median_and_range(values):

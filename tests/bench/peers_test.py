@@ -59,7 +59,9 @@ class Peers(unittest.TestCase):
         self.assertEqual((plain["OMP_NUM_THREADS"], avx2["OMP_NUM_THREADS"]), ("1", "1"))
         self.assertEqual((avx2["OPENBLAS_CORETYPE"], avx2["ONEDNN_MAX_CPU_ISA"]), ("Haswell", "AVX2"))
         self.assertEqual(avx2["GLIBC_TUNABLES"], "glibc.malloc.hugetlb=1")
-        self.assertEqual(peers.words(("--flat", peers.HUGE_PAGES)), ["--flat"])
+        self.assertEqual(peers.environment("cpu", (peers.HASWELL,))["OPENBLAS_CORETYPE"], "Haswell")
+        tried = peers.with_environments([("--flat",)])
+        self.assertEqual([peers.words(setting) for setting in tried], [["--flat"]] * 4)
 
 
 if __name__ == "__main__":
