@@ -18,6 +18,7 @@ HASWELL = "--openblas-haswell"
 ALLOCATOR = {"THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_THRESHOLD_": "8000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
              "MALLOC_TOP_PAD_": "100000000", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 # Where alma is kept to AVX2, PyTorch and its libraries are too.
+AVX2_DEVICE = "cpu:x86-64-v3"
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 PROBE = """
@@ -33,7 +34,7 @@ def environment(device, setting=()):
     env = {key: value for key, value in os.environ.items()
            if not key.startswith(("OPENBLAS_", "OMP_", "MKL_", "NVPL_", "DNNL_", "ONEDNN_", "ATEN_", "MALLOC_", "GLIBC_", "THP_"))}
     env |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if device == "cpu:x86-64-v3":
+    if device == AVX2_DEVICE:
         env |= AVX2
     if HASWELL in setting:
         env["OPENBLAS_CORETYPE"] = "Haswell"
@@ -96,10 +97,12 @@ def words(setting):
     return [word for word in setting if word not in (HUGE_PAGES, HASWELL)]
 
 
-def with_environments(settings):
-    """Each setting in each environment."""
-    return [(*setting, *words) for setting in settings
-            for words in ((), (HUGE_PAGES,), (HASWELL,), (HUGE_PAGES, HASWELL))]
+def with_environments(settings, device):
+    """Each setting in each environment; at level v3 OpenBLAS has AVX2 alone anyway."""
+    environments = [(), (HUGE_PAGES,)]
+    if device != AVX2_DEVICE:
+        environments += [(HASWELL,), (HUGE_PAGES, HASWELL)]
+    return [(*setting, *added) for setting in settings for added in environments]
 
 
 def median_and_range(values):

@@ -60,8 +60,10 @@ class Peers(unittest.TestCase):
         self.assertEqual((avx2["OPENBLAS_CORETYPE"], avx2["ONEDNN_MAX_CPU_ISA"]), ("Haswell", "AVX2"))
         self.assertEqual(avx2["GLIBC_TUNABLES"], "glibc.malloc.hugetlb=1")
         self.assertEqual(peers.environment("cpu", (peers.HASWELL,))["OPENBLAS_CORETYPE"], "Haswell")
-        tried = peers.with_environments([("--flat",)])
-        self.assertEqual([peers.words(setting) for setting in tried], [["--flat"]] * 4)
+        for device, environments in (("cpu", 4), (peers.AVX2_DEVICE, 2)):
+            tried = peers.with_environments([("--flat",)], device)
+            self.assertEqual(len(set(tried)), environments)
+            self.assertEqual([peers.words(setting) for setting in tried], [["--flat"]] * environments)
 
 
 if __name__ == "__main__":
