@@ -13,6 +13,7 @@ inline std::unique_ptr<Context> open_simulator() {
   if (!std::filesystem::exists(ALMA_BINARY_DIR "/libalma_cuda_sim.so")) return nullptr;
   return std::make_unique<Context>("cuda-sim");
 }
-inline constexpr const char* no_simulator = "this build has no cuda-sim: it was configured without a CUDA toolkit, or with ALMA_CUDA=off";
+inline constexpr const char* no_simulator =
+    "this build has no cuda-sim: it was configured without a CUDA toolkit, or with ALMA_CUDA=off";
 
 }  // namespace alma::test
