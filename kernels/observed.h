@@ -1,5 +1,6 @@
 #pragma once
 #include <exception>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -27,44 +28,55 @@ class [[nodiscard]] Observed {
 
   /// `arrays`: In, Out, spans of them, Bytes or the slots of an optimizer.
   template <class... Arrays>
-  Observed(Backend& backend, const Call& call, const Arrays&... arrays) : backend_(backend), call_(call) {
+  Observed(Backend& backend, const Call& call, const Arrays&... arrays) {
     if (backend.observer_ == nullptr) [[likely]]
       return;
-    begin();
-    try {
+    try {  // observing must not end a run: without memory the observer is told of the arrays so far, or of nothing
+      begin(backend, call);
       (add(arrays), ...);
-    } catch (const std::bad_alloc&) {  // observing must not end a run: the observer is told of the arrays so far
+    } catch (const std::bad_alloc&) {
     }
   }
   Observed(const Observed&) = delete;
   Observed& operator=(const Observed&) = delete;
   /// Throws what the device reports while it is waited for.
   ~Observed() noexcept(false) {
-    if (observer_ != nullptr) end();
+    if (seen_ != nullptr) end();
   }
 
  private:
-  void begin() {
-    observer_ = backend_.observer_;
-    backend_.observer_ = nullptr;
-    exceptions_ = std::uncaught_exceptions();
-    start_ = observer_->now();
+  // What the observer will be told. Apart, so that a primitive that nobody observes carries one null pointer.
+  struct Seen {
+    Backend& backend;
+    Call call;
+    Observer* observer;
+    int exceptions;  // in flight at the start
+    std::int64_t start;
+    std::vector<In> arrays;
+  };
+
+  void begin(Backend& backend, const Call& call) {
+    seen_ = new Seen{backend, call, backend.observer_, std::uncaught_exceptions(), backend.observer_->now(), {}};
+    backend.observer_ = nullptr;
   }
   void end() {
-    const bool threw = std::uncaught_exceptions() > exceptions_;
+    const std::unique_ptr<Seen> seen(seen_);
+    Backend& backend = seen->backend;
+    const bool threw = std::uncaught_exceptions() > seen->exceptions;
     try {
-      if (call_.waits && !threw) backend_.synchronize();
+      if (seen->call.waits && !threw) backend.synchronize();
     } catch (...) {
-      backend_.observer_ = observer_;
+      backend.observer_ = seen->observer;
       throw;
     }
-    backend_.observer_ = observer_;
-    if (!threw) observer_->primitive(call_.name, call_.detail, start_, arrays_, call_.bytes);
+    backend.observer_ = seen->observer;
+    const Call& call = seen->call;
+    if (!threw) seen->observer->primitive(call.name, call.detail, seen->start, seen->arrays, call.bytes);
   }
 
-  void add(const In& array) { arrays_.push_back(array); }
-  void add(std::span<const In> arrays) { arrays_.insert(arrays_.end(), arrays.begin(), arrays.end()); }
-  void add(std::span<const Out> arrays) { arrays_.insert(arrays_.end(), arrays.begin(), arrays.end()); }
+  void add(const In& array) { seen_->arrays.push_back(array); }
+  void add(std::span<const In> arrays) { seen_->arrays.insert(seen_->arrays.end(), arrays.begin(), arrays.end()); }
+  void add(std::span<const Out> arrays) { seen_->arrays.insert(seen_->arrays.end(), arrays.begin(), arrays.end()); }
   void add(Bytes bytes) { add_elements(DType::u8, static_cast<std::int64_t>(bytes.count)); }
   // A model has many tensors; their one array is all their elements.
   void add(std::span<const OptimizerSlot> slots) {
@@ -72,14 +84,9 @@ class [[nodiscard]] Observed {
     for (const OptimizerSlot& slot : slots) elements += slot.weight.shape.count();
     add_elements(DType::f32, elements);
   }
-  void add_elements(DType dtype, std::int64_t count) { arrays_.push_back({nullptr, dtype, {count}}); }
+  void add_elements(DType dtype, std::int64_t count) { seen_->arrays.push_back({nullptr, dtype, {count}}); }
 
-  Backend& backend_;
-  Call call_;
-  Observer* observer_ = nullptr;  // null: nobody looks
-  int exceptions_ = 0;            // in flight at the start
-  std::int64_t start_ = 0;
-  std::vector<In> arrays_;
+  Seen* seen_ = nullptr;  // owned; null: nobody looks
 };
 
 /// A primitive at work, and the sizes that its check has found.

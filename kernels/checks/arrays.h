@@ -9,24 +9,45 @@
 /// This header: what the families share.
 namespace alma::check {
 
-/// `view` lies in memory as the primitive takes it.
-inline void layout(const char* op, const char* name, const In& view, Layout wanted) {
-  if (view.layout != wanted) fail("[", op, "] ", name, " ", view.shape, " must be ", wanted, ", got ", view.layout);
+// What a failed check says, apart from its tests: they are at the head of every primitive, and stay short.
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_layout(const char* op, const char* name, const In& view,
+                                                                 Layout wanted) {
+  fail("[", op, "] ", name, " ", view.shape, " must be ", wanted, ", got ", view.layout);
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_array(const char* op, const char* name, const In& view,
+                                                                DType dtype, const Shape& shape) {
+  const bool null = view.dtype == dtype && view.shape == shape;
+  if (null) fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got null");
+  fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got ", view.dtype, " ", view.shape);
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_rank(const char* op, const char* name, const In& view, int rank) {
+  if (view.shape.rank() == rank) fail("[", op, "] ", name, " ", view.shape, " is null");
+  fail("[", op, "] ", name, " must have ", rank, " dimensions, got ", view.shape);
+}
+
+/// `view`, an In or an Out, lies in memory as the primitive takes it.
+template <class View>
+void layout(const char* op, const char* name, const View& view, Layout wanted) {
+  if (view.layout != wanted) [[unlikely]]
+    refuse_layout(op, name, view, wanted);
 }
 
 /// `view` has this type, shape and layout, and memory if it has elements.
-inline void array(const char* op, const char* name, const In& view, DType dtype, const Shape& shape,
-                  Layout wanted = Layout::row_major) {
+template <class View>
+void array(const char* op, const char* name, const View& view, DType dtype, const Shape& shape,
+           Layout wanted = Layout::row_major) {
   layout(op, name, view, wanted);
-  if (view.dtype != dtype || !(view.shape == shape))
-    fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got ", view.dtype, " ", view.shape);
-  if (view.data == nullptr && shape.count() > 0) fail("[", op, "] ", name, " must be ", dtype, " ", shape, ", got null");
+  if (view.dtype != dtype || !(view.shape == shape) || (view.data == nullptr && shape.count() > 0)) [[unlikely]]
+    refuse_array(op, name, view, dtype, shape);
 }
 
-inline void rank(const char* op, const char* name, const In& view, int rank, Layout wanted = Layout::row_major) {
+template <class View>
+void rank(const char* op, const char* name, const View& view, int rank, Layout wanted = Layout::row_major) {
   layout(op, name, view, wanted);
-  if (view.shape.rank() != rank) fail("[", op, "] ", name, " must have ", rank, " dimensions, got ", view.shape);
-  if (view.data == nullptr && view.shape.count() > 0) fail("[", op, "] ", name, " ", view.shape, " is null");
+  if (view.shape.rank() != rank || (view.data == nullptr && view.shape.count() > 0)) [[unlikely]]
+    refuse_rank(op, name, view, rank);
 }
 
 /// The layout of a primitive's images: that of the first of them, row_major or lanes16, which is f32.

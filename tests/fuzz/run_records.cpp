@@ -2,6 +2,7 @@
 // result is empty it is one that agrees with the records.
 #include "alma/report/run_records.h"
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,8 @@ namespace alma::fuzz {
 namespace {
 
 namespace fs = std::filesystem;
+
+const std::string kConfig = "[stream]\nmega_batches = 3\n";
 
 std::string result_of(const std::string& config, const std::string& metrics) try {
   const Config read = parse_config(config, "fuzz");
@@ -41,6 +44,12 @@ fs::path vega() {
   return place;
 }
 
+void write_run(const std::string& name, const std::string& config, const std::string& metrics, std::string_view result) {
+  write_file("runs/" + name + "/config.toml", config);
+  write_file("runs/" + name + "/metrics.jsonl", metrics);
+  write_file("runs/" + name + "/result.json", result.empty() ? result_of(config, metrics) : result);
+}
+
 void show(const RunCollection& collection) {
   for (const RunRecord& run : collection.runs) require(!tensorboard_events(run).empty(), "no events");
   require(!report_page(collection, vega()).empty(), "no page");
@@ -48,30 +57,30 @@ void show(const RunCollection& collection) {
 }
 
 void read(std::string_view input) try {
+  static const fs::path runs = [] {  // beside the run is one that is whole, often another seed of the same configuration
+    write_run("whole", "seed = 77\n" + kConfig, metrics_text(3), "");
+    return fs::path(folder()) / "runs";
+  }();
   const auto parts = parts_of<3>(input);
-  const std::string config(parts[0]), metrics(parts[1]);
-  for (const char* run : {"runs/a/", "runs/b/"}) {  // two seeds of one configuration
-    const std::string own = (run[5] == 'b' ? "seed = 77\n" : "") + config;
-    write_file(run + std::string("config.toml"), own);
-    write_file(run + std::string("metrics.jsonl"), metrics);
-    write_file(run + std::string("result.json"), parts[2].empty() ? result_of(own, metrics) : parts[2]);
-  }
-  const fs::path runs = fs::path(folder()) / "runs";
-  const RunCollection collection = read_runs(std::array{runs});
+  write_run("any", std::string(parts[0]), std::string(parts[1]), parts[2]);
+  RunCollection collection = read_runs(std::array{runs});
   require(collection.runs.size() + collection.left_out.size() == 2, "a run is neither shown nor left out");
+  require(std::ranges::any_of(collection.runs, [](const RunRecord& run) { return run.config.seed == 77; }),
+          "a whole run is left out");
+  if (!collection.left_out.empty()) collection.runs.clear();  // the page of the other says nothing new
   show(collection);
 } catch (const Error& error) {
   require(false, std::string("an error: ") + error.what());
 }
 
 std::vector<std::string> seeds() {
-  const std::string between(kBetween), config = "[stream]\nmega_batches = 3\n";
+  const std::string between(kBetween);
   const std::string language = "[stream]\ndataset = \"text\"\nmega_batches = 3\n[model]\narchitecture = \"switch\"\n";
-  return {config + between + metrics_text(3) + between,
-          config + between + metrics_text(3) + between + result_of(config, metrics_text(3)),
+  return {kConfig + between + metrics_text(3) + between,
+          kConfig + between + metrics_text(3) + between + result_of(kConfig, metrics_text(3)),
           language + between + metrics_text(3, true) + between,
-          config + "[learner]\nmethod = \"ens\"\nwait = 3\n" + between + metrics_text(3) + between,
-          config + between + metrics_text(2) + between + "{\"seconds\": 1e999}"};
+          kConfig + "[learner]\nmethod = \"ens\"\nwait = 3\n" + between + metrics_text(3) + between,
+          kConfig + between + metrics_text(2) + between + "{\"seconds\": 1e999}"};
 }
 
 const Registered target{{"run_records", ErrorKind::usage, read, seeds}};
