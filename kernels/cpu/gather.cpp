@@ -17,6 +17,15 @@ constexpr bool kFusedInHardware = true;
 constexpr bool kFusedInHardware = false;
 #endif
 
+/// Whether pixel * scale + shift is exact in f64 for every pixel, so that rounding that to f32 rounds once: from the highest
+/// bit of either term to the lowest of 24 are at most 53.
+bool exact_in_f64(float scale, float shift) {
+  if (!std::isfinite(scale) || !std::isfinite(shift)) return false;
+  if (scale == 0 || shift == 0) return true;
+  const int of_scale = std::ilogb(scale), of_shift = std::ilogb(shift);
+  return std::max(of_scale + 9, of_shift + 1) - (std::min(of_scale, of_shift) - 23) < 53;
+}
+
 /// x[i] = pixels[i] * scale + shift, rounded once.
 void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scale, float shift, float* __restrict x) {
   if constexpr (kFusedInHardware) {
@@ -25,10 +34,11 @@ void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scal
     for (; i + kLanes<float> <= n; i += kLanes<float>)
       store_vector(x + i, fused_multiply_add(load_pixels(pixels + i), scales, shifts));
     for (; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
-  } else {  // fma is a library call here, and a pixel has only 256 values
-    float table[256];
-    for (int p = 0; p < 256; ++p) table[p] = std::fma(static_cast<float>(p), scale, shift);
-    for (std::int64_t i = 0; i < n; ++i) x[i] = table[pixels[i]];
+  } else if (exact_in_f64(scale, shift)) {  // fma is a library call here
+    for (std::int64_t i = 0; i < n; ++i)
+      x[i] = static_cast<float>(static_cast<double>(pixels[i]) * static_cast<double>(scale) + static_cast<double>(shift));
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
   }
 }
 

@@ -10,7 +10,7 @@ namespace alma {
 
 // The kernel for products with few columns and a long k, where vectors along n would be mostly empty: rows of A and of B^T
 // lie along k, a tile of rows x columns of sums is kept in vectors along k, and the lanes are added at the end.
-inline constexpr int kDotColumns = kVectorRegisters == 32 ? 4 : 2;
+inline constexpr int kDotColumns = kVectorBytes >= 32 ? 4 : 2;
 /// Rows beside `columns` columns: the sums, one vector per column and one of A have to fit the registers.
 constexpr int dot_rows_beside(int columns) {
   const int free = kVectorRegisters - (kVectorBytes == 16 ? 2 : 1) - columns;

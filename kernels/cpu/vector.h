@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#if defined(__AVX2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -77,7 +77,23 @@ inline void store_part(T* target, const Vector<T>& v, std::int64_t count) {
     _mm512_mask_storeu_ps(target, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
   else
     _mm512_mask_storeu_pd(target, static_cast<__mmask8>((1u << count) - 1), (__m512d)v);
-#else  // AVX2's masked store takes tens of cycles on some processors
+#elif defined(__AVX2__)  // not its masked store, which takes tens of cycles on some processors
+  if (count == kLanes<T>) return store_vector(target, v);
+  std::int64_t words = count * static_cast<std::int64_t>(sizeof(T)) / 4;
+  float* to = reinterpret_cast<float*>(target);
+  __m128 rest = _mm256_castps256_ps128((__m256)v);
+  if (words & 4) {
+    _mm_storeu_ps(to, rest);
+    rest = _mm256_extractf128_ps((__m256)v, 1);
+    to += 4;
+  }
+  if (words & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(to), rest);
+    rest = _mm_movehl_ps(rest, rest);
+    to += 2;
+  }
+  if (words & 1) _mm_store_ss(to, rest);
+#else
   T part[kLanes<T>];
   store_vector(part, v);
   std::int64_t done = 0;
@@ -135,6 +151,20 @@ inline Vector<float> fused_multiply_add(const Vector<float>& a, const Vector<flo
   Vector<float> sum;
   for (int i = 0; i < kLanes<float>; ++i) sum[i] = std::fma(a[i], b[i], c[i]);
   return sum;
+#endif
+}
+
+/// The products of the lower 32 bits of each lane. GCC 12 does not see that the upper ones do not count.
+inline Vector<std::uint64_t> multiply_low_halves(const Vector<std::uint64_t>& a, const Vector<std::uint64_t>& b) {
+#if defined(__AVX512F__)
+  return (Vector<std::uint64_t>)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (Vector<std::uint64_t>)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__SSE2__)
+  return (Vector<std::uint64_t>)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#else
+  constexpr std::uint64_t low = 0xffffffff;
+  return (a & low) * (b & low);
 #endif
 }
 

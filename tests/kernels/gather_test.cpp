@@ -15,8 +15,8 @@ Values integers(std::string_view purpose, std::int64_t n, std::int64_t below) {
 
 class Gather : public KernelTest {
  public:
-  void check_images(const Shape& images, std::int64_t n, bool flat) {
-    const PixelScale pixels{{1 / 255.0f, 0.3081f, 1, 2}, {0, -0.1307f, 3, -1e-3f}};
+  void check_images(const Shape& images, std::int64_t n, bool flat,
+                    const PixelScale& pixels = {{1 / 255.0f, 0.3081f, 1, 2}, {0, -0.1307f, 3, -1e-3f}}) {
     const std::int64_t width = images[1] * images[2] * images[3];
     const Values bytes = integers("pixels", images.count(), 256), labels = integers("labels", images[0], 10);
     const Values indices = integers("indices", n, images[0]);
@@ -55,6 +55,12 @@ TEST_P(Gather, ImagesAtRaggedSizes) {
 }
 
 TEST_P(Gather, EveryPixelValue) { check_images({3, 1, 16, 67}, 40, true); }
+
+// 130 * scale is 2^-24 + 2^-54. In f64 that plus 1 is 1 + 2^-24, which in f32 is 1, where rounding once gives 1 + 2^-23.
+TEST_P(Gather, IsRoundedOnceWhereF64IsNotExact) {
+  check_images({3, 3, 16, 67}, 40, false,
+               {{std::ldexp(16519105.0f, -55), 1e-30f, 1e30f}, {1, std::numeric_limits<float>::infinity(), -1e-30f}});
+}
 
 TEST_P(Gather, ImageIndicesOutOfRangeGiveNan) {
   for (DType dtype : float_types()) {
