@@ -35,8 +35,13 @@ void normalise(const std::uint8_t* __restrict pixels, std::int64_t n, float scal
       store_vector(x + i, fused_multiply_add(load_pixels(pixels + i), scales, shifts));
     for (; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
   } else if (exact_in_f64(scale, shift)) {  // fma is a library call here
-    for (std::int64_t i = 0; i < n; ++i)
-      x[i] = static_cast<float>(static_cast<double>(pixels[i]) * static_cast<double>(scale) + static_cast<double>(shift));
+    typedef double Doubles __attribute__((vector_size(2 * kVectorBytes)));
+    const double a = scale, b = shift;
+    std::int64_t i = 0;
+    for (; i + kLanes<float> <= n; i += kLanes<float>)
+      store_vector(x + i,
+                   __builtin_convertvector(__builtin_convertvector(load_bytes(pixels + i), Doubles) * a + b, Vector<float>));
+    for (; i < n; ++i) x[i] = static_cast<float>(pixels[i] * a + b);
   } else {
     for (std::int64_t i = 0; i < n; ++i) x[i] = std::fma(static_cast<float>(pixels[i]), scale, shift);
   }

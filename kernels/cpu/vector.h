@@ -65,6 +65,7 @@ inline Vector<T> load_part(const T* source, std::int64_t count) {
   else
     return (Vector<T>)_mm256_maskload_pd(source, mask_of<8>(count));
 #else
+  if (count == kLanes<T>) return load_vector(source);  // a vector that was just written in parts is slow to read
   T part[kLanes<T>] = {};
   for (std::int64_t i = 0; i < count; ++i) part[i] = source[i];
   return load_vector(part);
@@ -94,6 +95,7 @@ inline void store_part(T* target, const Vector<T>& v, std::int64_t count) {
   }
   if (words & 1) _mm_store_ss(to, rest);
 #else
+  if (count == kLanes<T>) return store_vector(target, v);
   T part[kLanes<T>];
   store_vector(part, v);
   std::int64_t done = 0;
