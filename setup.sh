@@ -66,7 +66,7 @@ fi
 if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then
   echo "No CUDA toolkit: only the device cpu is built. For the devices cuda and cuda-sim, install the toolkit (12.8 or newer,"
   echo "with cuBLAS) from NVIDIA's repository for your distribution: https://docs.nvidia.com/cuda/cuda-installation-guide-linux/"
-elif ! find /usr/include /usr/local/include /usr/local/cuda*/include ${CUDNN_PATH:+"$CUDNN_PATH"} -name cudnn.h 2>/dev/null | grep -q .; then
+elif [ -z "$(find /usr/include /usr/local/include /usr/local/cuda*/include ${CUDNN_PATH:+"$CUDNN_PATH"} -name cudnn.h -print -quit 2>/dev/null)" ]; then
   echo "No cuDNN: the devices cuda and cuda-sim are built without convolution. To have it, install cuDNN 9 from NVIDIA's repository"
   echo "(package cudnn9-cuda-12 or -13), or set CUDNN_PATH to its folder."
 fi
