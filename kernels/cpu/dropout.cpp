@@ -14,7 +14,7 @@ constexpr int kVectors = kVectorRegisters == 32 ? 4 : 2;
 constexpr int kBlocks = kVectors * kLanes<std::uint64_t>;
 
 /// The bits of the blocks from `position` on, in their order: Philox::at() for a vector of blocks per step.
-void random_bits(const Philox& philox, std::uint64_t position, std::uint64_t index, std::uint64_t (&bits)[2 * kBlocks]) {
+void random_bits(const Philox& philox, std::uint64_t position, std::uint64_t index, std::uint32_t (&words)[4 * kBlocks]) {
   Words c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
   for (int v = 0; v < kVectors; ++v) {
     for (int lane = 0; lane < kLanes<std::uint64_t>; ++lane)
@@ -41,7 +41,9 @@ void random_bits(const Philox& philox, std::uint64_t position, std::uint64_t ind
     store_vector(halves[0] + v * kLanes<std::uint64_t>, (c0[v] & low) | (c1[v] << 32));
     store_vector(halves[1] + v * kLanes<std::uint64_t>, (c2[v] & low) | (c3[v] << 32));
   }
-  for (int block = 0; block < kBlocks; ++block) bits[2 * block] = halves[0][block], bits[2 * block + 1] = halves[1][block];
+  for (int block = 0; block < kBlocks; ++block)
+    for (int half = 0; half < 2; ++half)
+      std::memcpy(words + 4 * block + 2 * half, &halves[half][block], sizeof halves[half][block]);
 }
 
 }  // namespace
@@ -57,11 +59,9 @@ void CpuBackend::dropout(const In& x, double probability, const RandomPlace& pla
     // Element i is word (shift + i) % 4 of block first_block + (shift + i) / 4.
     const std::int64_t count = x.shape.count(), first_block = place.first / 4, shift = place.first % 4;
     for_pieces(pool_, ceil_divide(shift + count, 4), 4096, 20, [&](std::int64_t begin, std::int64_t end) {
-      std::uint64_t bits[2 * kBlocks];
       std::uint32_t words[4 * kBlocks];
       for (std::int64_t block = begin; block < end; block += kBlocks) {
-        random_bits(philox, static_cast<std::uint64_t>(first_block + block), step, bits);
-        std::memcpy(words, bits, sizeof words);
+        random_bits(philox, static_cast<std::uint64_t>(first_block + block), step, words);
         const std::int64_t first = 4 * block - shift, last = std::min(count, 4 * std::min(block + kBlocks, end) - shift);
 #pragma GCC ivdep
         for (std::int64_t i = std::max<std::int64_t>(first, 0); i < last; ++i) {
