@@ -37,68 +37,64 @@ struct Gradient {
   }
 };
 
-/// The first `count` lanes where Part, else all.
-template <bool Part>
-inline V load_lanes(const float* source, std::int64_t count) {
-  if constexpr (Part) return load_part(source, count);
-  return load_vector(source);
-}
-
-/// Adds one part of the lanes of one block. x is the element under the first tap of the first output, in channel 0 of
-/// `In`; channel k of dy is at dy + at[k].
-template <int Taps, int In, bool Part>
-__attribute__((always_inline)) inline void add_part(V (&sum)[In * Taps][kOut], const float* x, std::int64_t x_plane,
-                                                    const float* dy, const std::int64_t (&at)[kOut], std::int64_t row,
-                                                    std::int64_t rows, std::int64_t columns, std::int64_t count) {
+/// Adds `Parts` parts of the lanes of one block, of which all lanes count, or the first `count`. x is the element under the
+/// first tap of the first output, in channel 0 of `In`; channel k of dy is at dy + at[k].
+template <int Taps, int In, int Parts, class Load>
+__attribute__((always_inline)) inline void add_parts(V (&sum)[In * Taps][kOut], const float* x, std::int64_t x_plane,
+                                                     const float* dy, const std::int64_t (&at)[kOut], std::int64_t row,
+                                                     std::int64_t rows, std::int64_t columns, const Load& load) {
   for (std::int64_t i = 0; i < rows; ++i, x += row, dy += row)
-    for (std::int64_t j = 0; j < columns; ++j) {
-      V values[In * Taps];
+    for (std::int64_t j = 0; j < columns; ++j)
+#pragma GCC unroll 4
+      for (std::int64_t part = 0; part < Parts; ++part) {  // inside, so that a line of the cache is read at once
+        const std::int64_t element = j * kImageLanes + part * kLanes<float>;
+        V values[In * Taps];
 #pragma GCC unroll 8
-      for (int t = 0; t < In * Taps; ++t)
-        values[t] = load_lanes<Part>(x + t / Taps * x_plane + (j + t % Taps) * kImageLanes, count);
+        for (int t = 0; t < In * Taps; ++t) values[t] = load(x + t / Taps * x_plane + t % Taps * kImageLanes + element);
 #pragma GCC unroll 8
-      for (int k = 0; k < kOut; ++k) {
-        const V slope = load_lanes<Part>(dy + at[k] + j * kImageLanes, count);
+        for (int k = 0; k < kOut; ++k) {
+          const V slope = load(dy + at[k] + element);
 #pragma GCC unroll 8
-        for (int t = 0; t < In * Taps; ++t) sum[t][k] += values[t] * slope;
+          for (int t = 0; t < In * Taps; ++t) sum[t][k] += values[t] * slope;
+        }
       }
-    }
 }
 
-/// Adds the sums of a band for kernel row r, output channels from k on and In input channels from c on to total.
-template <int Taps, int In>
+/// Adds the sums of a band for kernel row r, output channels from k on and In input channels from c on to total. Blocks that
+/// are not whole have a function of their own: the masks of their loads would cost the other ones a register.
+template <int Taps, int In, bool Whole>
 void tile(const Gradient& g, const Band& band, std::int64_t r, std::int64_t k, std::int64_t c, float* total) {
   V sum[In * Taps][kOut] = {};
   std::int64_t at[kOut];
   // Channels beyond the last are it again; nobody reads their sums.
   for (int i = 0; i < kOut; ++i) at[i] = std::min<std::int64_t>(k + i, g.dy.c - 1) * g.dy.plane() + g.dy.inside();
   const std::int64_t row = g.x.row(), first = band.begin * row, start = (Taps == 1 ? g.x.inside() : r * row) + first;
+  const std::int64_t rows = band.end - band.begin;
   for (std::int64_t block = band.first_block; block < band.end_block; ++block) {
-    const std::int64_t lanes = g.x.lanes(block);
-    for (int part = 0; part < kLaneParts; ++part) {
-      const float* x = g.from_x + block * g.x.block() + c * g.x.plane() + start + part * kLanes<float>;
-      const float* dy = g.from_dy + block * g.dy.block() + first + part * kLanes<float>;
-      const std::int64_t count = lanes_of_part(lanes, part);
-      if (count == kLanes<float>) {
-        add_part<Taps, In, false>(sum, x, g.x.plane(), dy, at, row, band.end - band.begin, g.x.w, count);
-      } else if (count > 0) {
-        add_part<Taps, In, true>(sum, x, g.x.plane(), dy, at, row, band.end - band.begin, g.x.w, count);
-      }
+    const float* x = g.from_x + block * g.x.block() + c * g.x.plane() + start;
+    const float* dy = g.from_dy + block * g.dy.block() + first;
+    if constexpr (Whole) {
+      add_parts<Taps, In, kLaneParts>(sum, x, g.x.plane(), dy, at, row, rows, g.x.w, load_vector<float>);
+    } else {
+      for (int part = 0; part < kLaneParts; ++part)
+        if (const std::int64_t count = lanes_of_part(g.x.lanes(block), part); count > 0)
+          add_parts<Taps, In, 1>(sum, x + part * kLanes<float>, g.x.plane(), dy + part * kLanes<float>, at, row, rows, g.x.w,
+                                 [=](const float* source) { return load_part(source, count); });
     }
   }
   constexpr int n = kLanes<float>;
 #pragma GCC unroll 16
   for (int vector = 0; vector * n < In * Taps * kOut; ++vector) {
-    V rows[n];
+    V lanes[n];
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i)
-      rows[i] = vector * n + i < In * Taps * kOut ? sum[(vector * n + i) / kOut][(vector * n + i) % kOut] : V{};
-    store_vector(total + vector * n, load_vector(total + vector * n) + sum_each<float>(rows));
+      lanes[i] = vector * n + i < In * Taps * kOut ? sum[(vector * n + i) / kOut][(vector * n + i) % kOut] : V{};
+    store_vector(total + vector * n, load_vector(total + vector * n) + sum_each<float>(lanes));
   }
 }
 
 /// Adds all sums of a band.
-template <int Taps>
+template <int Taps, bool Whole>
 void add_band(const Gradient& g, const Band& band, float* sums) {
   for (std::int64_t group = 0; group < g.x.c; group += kGroup)
     for (std::int64_t k = 0; k < g.dy.c; k += kOut)
@@ -106,9 +102,9 @@ void add_band(const Gradient& g, const Band& band, float* sums) {
         for (std::int64_t r = 0; r < Taps; ++r) {
           float* total = sums + ((k / kOut * g.in_blocks() + c / kIn) * Taps + r) * kTileSums<Taps>;
           if (c + kIn <= g.x.c) {
-            tile<Taps, kIn>(g, band, r, k, c, total);
+            tile<Taps, kIn, Whole>(g, band, r, k, c, total);
           } else {
-            tile<Taps, 1>(g, band, r, k, c, total);
+            tile<Taps, 1, Whole>(g, band, r, k, c, total);
           }
         }
 }
@@ -145,10 +141,12 @@ void weight_gradient(ThreadPool* pool, Workspace& workspace, const Gradient& g, 
     double* own_bias = bias_sums + begin / together * outputs;
     std::fill_n(own, sums, 0.0f);
     std::fill_n(own_bias, outputs, 0.0);
+    const std::int64_t whole = std::min(end, g.x.n / kImageLanes);
     for (std::int64_t row = 0; row < g.x.h; row += band) {
-      const Band rows{begin, end, row, std::min(g.x.h, row + band)};
-      if (dbias != nullptr) add_bias(g, rows, own_bias);
-      add_band<Taps>(g, rows, own);
+      const std::int64_t last = std::min(g.x.h, row + band);
+      if (dbias != nullptr) add_bias(g, {begin, end, row, last}, own_bias);
+      if (begin < whole) add_band<Taps, true>(g, {begin, whole, row, last}, own);
+      if (whole < end) add_band<Taps, false>(g, {whole, end, row, last}, own);
     }
   });
   for (std::int64_t k = 0; k < outputs; ++k)
