@@ -32,6 +32,12 @@ Tensor uniform_parameter(Context& context, const Shape& shape, double bound, Ran
   return tensor.set_requires_grad(true);
 }
 
+std::unique_ptr<Module> redrawn(const Module& module, std::int64_t outputs, RandomStream& init) {
+  const auto* redrawable = dynamic_cast<const Redrawable*>(&module);
+  if (redrawable == nullptr) fail("[redrawn] a module of type ", module.structure().at("type"), " cannot be drawn anew");
+  return redrawable->redrawn(outputs, init);
+}
+
 Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype)
     : in_(in), out_(out), relu_(relu) {
   if (in < 1 || out < 1) fail("[linear] sizes must be at least 1, got in = ", in, ", out = ", out);
@@ -42,6 +48,7 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
 
 Linear::Linear(const Linear& other, Context& context)
     : Module(),
+      Redrawable(),
       in_(other.in_),
       out_(other.out_),
       weight_(clone_state(other.weight_, context)),
@@ -69,6 +76,10 @@ void Linear::visit(const Visitor& visitor, const std::string& prefix) {
 }
 
 std::unique_ptr<Module> Linear::clone(Context& context) const { return std::unique_ptr<Module>(new Linear(*this, context)); }
+
+std::unique_ptr<Module> Linear::redrawn(std::int64_t outputs, RandomStream& init) const {
+  return std::make_unique<Linear>(weight_.context(), in_, outputs, relu_, init, weight_.dtype());
+}
 
 Tensor Sequential::forward(const Tensor& x, Pass& pass) {
   Tensor y = x;

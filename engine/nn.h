@@ -16,8 +16,18 @@ Tensor stack(std::span<Tensor* const> members);
 /// A parameter with values drawn from U(-bound, bound).
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
 
+/// A module that can make one of its kind on the same inputs, with any number of outputs and new random weights: the gate of
+/// a mixture whose experts split, for instance.
+class Redrawable {
+ public:
+  virtual ~Redrawable() = default;
+  virtual std::unique_ptr<Module> redrawn(std::int64_t outputs, RandomStream& init) const = 0;
+};
+/// The same of a module that must be redrawable; throws Error if it is not.
+std::unique_ptr<Module> redrawn(const Module& module, std::int64_t outputs, RandomStream& init);
+
 /// y = x weight^T + bias, optionally followed by ReLU. weight [out, in], bias [out].
-class Linear final : public Module {
+class Linear final : public Module, public Redrawable {
  public:
   static constexpr const char* type = "linear";
   /// PyTorch's default initialisation: kaiming-uniform with a = sqrt 5, which is U(-1/sqrt(in), 1/sqrt(in)), for both; drawn
@@ -28,6 +38,7 @@ class Linear final : public Module {
   void visit(const Visitor& visitor, const std::string& prefix) override;
   nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
+  std::unique_ptr<Module> redrawn(std::int64_t outputs, RandomStream& init) const override;
 
  private:
   Linear(const Linear& other, Context& context);

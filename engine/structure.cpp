@@ -1,6 +1,5 @@
 #include "engine/structure.h"
 
-#include <limits>
 #include <set>
 
 namespace alma {
@@ -43,14 +42,14 @@ const nlohmann::json& Structure::list(const char* key) const {
   return all;
 }
 
-std::int64_t Structure::size(const char* key) const {
-  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+std::int64_t Structure::integer(const char* key, std::int64_t least, std::int64_t most) const {
   const nlohmann::json& value = at(key);
-  const bool fits = value.is_number_unsigned()
-                        ? value.get<std::uint64_t>() - 1 < std::uint64_t{most}
-                        : value.is_number_integer() && value.get<std::int64_t>() >= 1 && value.get<std::int64_t>() <= most;
+  const bool fits = value.is_number_unsigned() ? value.get<std::uint64_t>() >= static_cast<std::uint64_t>(least) &&
+                                                     value.get<std::uint64_t>() <= static_cast<std::uint64_t>(most)
+                                               : value.is_number_integer() && value.get<std::int64_t>() >= least &&
+                                                     value.get<std::int64_t>() <= most;
   if (!fits)
-    refuse("\"", key, "\" must be a whole number from 1 to ", most, ", found ",
+    refuse("\"", key, "\" must be a whole number from ", least, " to ", most, ", found ",
            value.is_number() ? value.dump() : value.type_name());
   return value.get<std::int64_t>();
 }
@@ -77,13 +76,20 @@ std::vector<std::unique_ptr<Module>> Structure::children(const char* key) const 
   return modules;
 }
 
+std::vector<Structure> Structure::objects(const char* key) const {
+  std::vector<Structure> all;
+  for (const nlohmann::json& json : list(key)) {
+    const Structure entry(making_, json, path_ + "." + key + "." + std::to_string(all.size()), level_);
+    if (!json.is_object()) entry.refuse("must be an object, found ", json.type_name());
+    all.push_back(entry);
+  }
+  return all;
+}
+
 std::vector<std::pair<std::string, std::unique_ptr<Module>>> Structure::named_children(const char* key) const {
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> modules;
   std::set<std::string> names;
-  for (const nlohmann::json& json : list(key)) {
-    const auto place = std::string(key) + "." + std::to_string(modules.size());
-    const Structure entry(making_, json, path_ + "." + place, level_);
-    if (!json.is_object()) entry.refuse("must be an object, found ", json.type_name());
+  for (const Structure& entry : objects(key)) {
     const nlohmann::json& name = entry.at("name");
     if (!name.is_string() || name.get_ref<const std::string&>().empty())
       entry.refuse("\"name\" must be a string that is not empty");

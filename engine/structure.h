@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -40,13 +41,18 @@ class Structure {
   /// The deepest nesting of modules.
   static constexpr int most_levels = 64;
 
+  bool has(const char* key) const { return json_.contains(key); }
   /// A whole number from 1 to 2^31 - 1.
-  std::int64_t size(const char* key) const;
+  std::int64_t size(const char* key) const { return integer(key, 1, std::numeric_limits<std::int32_t>::max()); }
+  /// A whole number from `least` to `most`, neither of which is negative.
+  std::int64_t integer(const char* key, std::int64_t least, std::int64_t most) const;
   bool flag(const char* key) const;
   /// f32 or f64, under "dtype".
   DType dtype() const;
   std::unique_ptr<Module> child(const char* key) const;
   std::vector<std::unique_ptr<Module>> children(const char* key) const;
+  /// The objects of an array, which are not modules themselves.
+  std::vector<Structure> objects(const char* key) const;
   /// Named children, whose names are distinct.
   std::vector<std::pair<std::string, std::unique_ptr<Module>>> named_children(const char* key) const;
 

@@ -32,7 +32,7 @@ Tensor regrouped(const Tensor& x, std::int64_t a, std::int64_t b) {
 
 /// The gate: one score per image and expert, from a Linear on the image averaged to 4 x 4. A stack gives [n * members,
 /// experts], the members of one image next to one another, as mix() expects.
-class ImageGate final : public Module {
+class ImageGate final : public Module, public Redrawable {
  public:
   static constexpr const char* type = "image_gate";
   explicit ImageGate(std::unique_ptr<Module> linear) : linear_(std::move(linear)) {}
@@ -50,6 +50,9 @@ class ImageGate final : public Module {
   nlohmann::json structure() const override { return {{"type", type}, {"linear", linear_->structure()}}; }
   std::unique_ptr<Module> clone(Context& context) const override {
     return std::make_unique<ImageGate>(linear_->clone(context));
+  }
+  std::unique_ptr<Module> redrawn(std::int64_t outputs, RandomStream& init) const override {
+    return std::make_unique<ImageGate>(alma::redrawn(*linear_, outputs, init));
   }
 
  private:

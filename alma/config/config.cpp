@@ -21,12 +21,13 @@ namespace {
 // The part of a configuration that has been read so far.
 struct Reading {
   Config config;
-  bool members_given = false;
+  bool members_given = false, experts_given = false;
 };
 
 void read_key(Reading& reading, const std::string& full_name, const toml::node& node, const std::string& where) {
   read_value(reading.config, find_key(full_name, where), node, where);
   if (full_name == "learner.members") reading.members_given = true;
+  if (full_name == "model.experts") reading.experts_given = true;
 }
 
 void read_file(Reading& reading, std::string_view text, const std::string& name) {
@@ -81,7 +82,9 @@ Config parse_unchecked(std::string_view text, const std::string& name, const std
   Reading reading;
   read_file(reading, text, name);
   for (const std::string& set : sets) apply_set(reading, set);
-  if (!reading.members_given) reading.config.learner.members = learner_kind(reading.config).members;
+  const LearnerKind& kind = learner_kind(reading.config);
+  if (!reading.members_given) reading.config.learner.members = kind.members;
+  if (!reading.experts_given) reading.config.model.experts = kind.experts;
   return reading.config;
 }
 

@@ -126,6 +126,15 @@ std::vector<Key> learner_keys() {
              "for gens)."),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
              "Number of updates from one growth step to the next; in between, the newest models are trained further."),
+      text("learner", "split", learner<&Learner::split>,
+           "Rule for the expert that a growth step splits in every layer, judged on the validation data that has arrived.",
+           {{"usage", "the one with the largest sum of gate scores, as in the paper's figures"},
+            {"loss", "the one with the largest sum of losses, weighted by the gate scores, as in the paper's text"},
+            {"random", "any, as a control"}}),
+      number("learner", "split_into", learner<&Learner::split_into>, 2, 16,
+             "Number of experts, copies at first, that a split makes of one (official code: 2)."),
+      number("learner", "most_experts", learner<&Learner::most_experts>, 2, 1024,
+             "Largest number of experts of a layer; a layer without room for another split no longer grows."),
       text(
           "learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
           {{"figures",
@@ -148,10 +157,11 @@ std::vector<Key> model_keys() {
       number("model", "width", model<&Model::width>, 1, 65536,
              "h, the number of units in a hidden layer or of channels in a convolution (paper: 4, 16, 32, 64, 128, 256). "
              "switch: the size of the embedding (paper: 512, 768)."),
-      number("model", "experts", model<&Model::experts>, 1, 16,
-             "Number of experts. Above 1, each hidden layer of an mlp and each of the blocks 2 to 5 of a vgg19 is a soft "
-             "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too). switch: experts per "
-             "layer (paper: 4, 8, 12). gmoe: experts per layer before it grows."),
+      number(
+          "model", "experts", model<&Model::experts>, 1, 16,
+          "Number of experts. Above 1, each hidden layer of an mlp and each of the blocks 2 to 5 of a vgg19 is a soft "
+          "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too). switch: experts per "
+          "layer (paper: 4, 8, 12). gmoe: experts per layer before it grows, at least 2, which is its default (paper: 2)."),
   };
 }
 

@@ -71,4 +71,9 @@ std::int64_t count_models(const Config& config, std::int64_t updates) {
   return kind.models ? kind.models(config, updates) : 0;
 }
 
+std::int64_t count_growths(const Config& config, std::int64_t update) {
+  const LearnerKind& kind = learner_kind(config);
+  return kind.growths ? kind.growths(config, update) : 0;
+}
+
 }  // namespace alma

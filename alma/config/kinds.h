@@ -42,7 +42,11 @@ struct LearnerKind : Kind {
   std::function<std::string(const Config&)> label = {};
   // The number of models that the learner has after a number of updates. Empty, or 0: unknown.
   std::function<std::int64_t(const Config&, std::int64_t updates)> models = {};
+  // The number of growth steps of the model's structure by the time of update number `update`, counted from 0. Empty: it
+  // does not grow.
+  std::function<std::int64_t(const Config&, std::int64_t update)> growths = {};
   std::int64_t members = Config::Learner{}.members;  // the default of learner.members
+  std::int64_t experts = Config::Model{}.experts;    // the default of model.experts
   std::function<std::unique_ptr<Learner>(const LearnerRequest&)> make = {};
 };
 
@@ -90,6 +94,8 @@ std::string model_size(const Config& config);
 
 /// LearnerKind::models, or 0 if it is unknown.
 std::int64_t count_models(const Config& config, std::int64_t updates);
+/// LearnerKind::growths, or 0 if the model does not grow.
+std::int64_t count_growths(const Config& config, std::int64_t update);
 
 // The rows that come with the program (alma/learn/kinds.cpp).
 std::deque<LearnerKind> built_in_learners();

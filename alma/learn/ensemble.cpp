@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
+#include "models/mixture.h"
 #include "models/module_types.h"
 
 namespace alma {
@@ -63,7 +64,7 @@ class Ensemble final : public Learner {
 
   FitResult update(std::int64_t update, const Samples& samples, const MegaBatch& data,
                    const AfterStep& after_step) override {
-    if (!pending_ && update > 0) grow(update);
+    if (!pending_ && update > 0) grow(update, samples, data);
     const Leave leave{*this};
     begin_fits(update, samples, data);
     while (step()) after_step(progress());
@@ -108,6 +109,13 @@ class Ensemble final : public Learner {
     std::int64_t count = 0;
     for (const auto& model : models_) count += count_parameters(*model);
     return count;
+  }
+
+  std::optional<std::int64_t> experts() override {
+    if (!settings_.grow_model) return std::nullopt;
+    const std::vector<Mixture*> mixtures = mixtures_of(*models_[0]);
+    if (mixtures.empty()) return std::nullopt;
+    return mixtures[0]->experts();
   }
 
   Count macs_per_sample(const Samples& samples) override {
@@ -253,9 +261,10 @@ class Ensemble final : public Learner {
   }
 
   // Changes the members before an update other than the first.
-  void grow(std::int64_t update) {
+  void grow(std::int64_t update, const Samples& samples, const MegaBatch& data) {
+    const bool grows = update % settings_.grow_every == 0;
     if (settings_.growing) {
-      if (update % settings_.grow_every != 0) return;
+      if (!grows) return;
       const std::int64_t before = first_trained();
       add_members(update);
       for (std::int64_t i = 0; i < settings_.members && !settings_.from_scratch; ++i)
@@ -265,6 +274,9 @@ class Ensemble final : public Learner {
       macs_.clear();
       for (std::size_t i = 0; i < models_.size(); ++i) models_[i] = fresh_model(static_cast<std::int64_t>(i), update);
     }
+    if (!settings_.grow_model || !grows) return;
+    macs_.clear();
+    settings_.grow_model(*models_[0], update, samples, data);
   }
 
   /// Makes the fits of the members that train: one each, or one for their stack where that is possible.

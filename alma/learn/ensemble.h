@@ -14,7 +14,7 @@ using MakeModel = std::function<std::unique_ptr<Module>(Context& context, const 
 
 /// The learners that consist of independent models, each trained by a fit of its own. SM is one model; Ens is `members`
 /// models that all train at every update; gEns (growing) adds `members` new models every `grow_every` updates, and only the
-/// newest train. UMix is SM whose model is a UniformMixture.
+/// newest train. UMix is SM whose model is a UniformMixture, gMoE is SM whose model grows by experts.
 struct EnsembleSettings {
   FitSettings fit;
   std::uint64_t seed = 0;
@@ -24,6 +24,9 @@ struct EnsembleSettings {
   // Not growing: each update starts from new random models instead of the last ones. Growing: new members start from random
   // weights instead of copies of the newest members ("warm-started", as in the official code).
   bool from_scratch = false;
+  // If set, grows the structure of the model that trains, at every `grow_every`-th update but the first; gMoE does so. For
+  // one member.
+  std::function<void(Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data)> grow_model;
   bool bagging = false;  // each member trains on a bootstrap sample of the update's data
   Combine combine = Combine::probabilities;
 };

@@ -7,6 +7,7 @@
 
 #include "alma/config/config.h"
 #include "alma/learn/ensemble.h"
+#include "alma/learn/expert_growth.h"
 #include "alma/learn/image_samples.h"
 #include "base/json.h"
 #include "data/catalogue.h"
@@ -188,11 +189,43 @@ LearnerKind growing_ensemble() {
   return kind;
 }
 
+SplitRule split_rule(const Config::Learner& learner) {
+  if (learner.split == "usage") return SplitRule::usage;
+  return learner.split == "loss" ? SplitRule::loss : SplitRule::random;
+}
+
 LearnerKind growing_experts() {
-  LearnerKind kind{{"gmoe", "one mixture-of-experts model whose layers grow by new experts"}};
-  kind.keys = {"learner.grow_every"};
-  kind.available = Available::report_only;
+  LearnerKind kind{{"gmoe", "one mixture-of-experts model whose layers grow by splits of their experts"}};
+  kind.keys = {"learner.grow_every", "learner.split", "learner.split_into", "learner.most_experts"};
+  kind.experts = 2;  // as in the paper's figures
+  kind.check = [](const Config& config, const std::string& where) {
+    if (config.model.experts < 2)
+      fail(ErrorKind::usage, "model.experts = ", config.model.experts, " does not go with learner.method = \"gmoe\", whose ",
+           "layers are mixtures from the start; expected 2 or more (", where, ')');
+    if (config.learner.from_scratch)
+      fail(ErrorKind::usage,
+           "learner.from_scratch = true does not go with learner.method = \"gmoe\", which keeps what it has ", "grown (",
+           where, ')');
+  };
   kind.label = one_model_name("gMoE");
+  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.growths = [](const Config& config, std::int64_t update) {
+    const Config::Learner& learner = config.learner;
+    const std::int64_t most = (learner.most_experts - config.model.experts) / (learner.split_into - 1);
+    return std::min(update / learner.grow_every, std::max<std::int64_t>(0, most));
+  };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.grow_every = learner.grow_every;
+    settings.grow_model = [growth = ExpertGrowth{split_rule(learner), learner.split_into, learner.most_experts},
+                           seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
+                                                 const MegaBatch& data) {
+      RandomStream init(seed, "growth", static_cast<std::uint64_t>(update));
+      grow_experts(model, samples, data, growth, init);
+    };
+    return make_ensemble_of(request, settings);
+  };
   return kind;
 }
 

@@ -2,6 +2,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <vector>
 
 #include "alma/learn/progress.h"
@@ -32,6 +33,8 @@ class Learner {
   /// The probabilities [rows, classes] for inputs x, such as those of a batch of samples.
   virtual Tensor predict(const Tensor& x) = 0;
   virtual std::int64_t parameters() = 0;
+  /// The number of experts per layer, summed over the models, if it changes with the updates.
+  virtual std::optional<std::int64_t> experts() { return std::nullopt; }
   /// The forward multiply-adds of a prediction for one sample, counted as in the paper.
   virtual Count macs_per_sample(const Samples& samples) = 0;
 

@@ -24,8 +24,8 @@ struct MegaBatchRecord {
   std::optional<double> val_accuracy;  // best of this update, in [0, 1]; null without one
   double seconds = 0;                  // since the run began, interruptions excluded
   std::optional<double> ppl{};         // a language model's test perplexity, at least 1; replaces the error
-  // The number of experts per layer of a language model, summed over all members; recorded if it grows with the data (gMoE),
-  // absent if the configuration gives it.
+  // The number of experts per layer, summed over all members; recorded if it grows with the data (gMoE), absent if the
+  // configuration gives it.
   std::optional<std::int64_t> experts{};
 };
 

@@ -53,13 +53,15 @@ std::vector<CurvePoint> curve_of(const RunGroup& group) {
   return thinned(std::move(points));
 }
 
-/// The experts per layer at each mega-batch, summed over all models; 0 where unknown.
+/// The experts per layer at each mega-batch, summed over all models; 0 where unknown, as of a model that grows and whose
+/// records do not say it.
 std::vector<double> experts_of(const RunRecord& run) {
   std::vector<double> experts;
+  const bool grows = static_cast<bool>(learner_kind(run.config).growths);
   std::int64_t updates = 0;
   for (const MegaBatchRecord& record : run.records) {
     updates += record.updated;
-    const std::int64_t configured = run.config.model.experts * count_models(run.config, updates);
+    const std::int64_t configured = grows ? 0 : run.config.model.experts * count_models(run.config, updates);
     experts.push_back(static_cast<double>(record.experts.value_or(configured)));
   }
   return experts;

@@ -189,6 +189,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     judge(update + 1, console);
   }
   record.params = learner_->parameters();
+  record.experts = learner_->experts();
   record.inference_macs = learner_->macs_per_sample(*train_);
   record.train_macs = cost_.macs;
   record.train_flops = cost_.flops;

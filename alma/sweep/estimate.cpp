@@ -18,6 +18,7 @@ constexpr std::int64_t kSteps = 3;  // least number of steps; the first is not t
 
 struct Enough {};
 
+// What an update costs, from its first steps.
 double seconds_to_train(Learner& learner, const Samples& samples, const MegaBatch& data) {
   std::int64_t steps = 0, first_samples = 0;
   double seconds_per_sample = 0;
@@ -38,6 +39,14 @@ double seconds_to_train(Learner& learner, const Samples& samples, const MegaBatc
   return seconds_per_sample;
 }
 
+// Grows the learner as its second update would.
+void grow(Learner& learner, const Samples& samples, const MegaBatch& data) {
+  try {
+    learner.update(1, samples, data, [](const FitProgress&) { throw Enough{}; });
+  } catch (const Enough&) {
+  }
+}
+
 double peak_bytes() {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
@@ -46,7 +55,9 @@ double peak_bytes() {
 
 }  // namespace
 
-Probe probe(const Config& config, const std::string& device, int threads) {
+Probe probe(const Config& configured, const std::string& device, int threads) {
+  Config config = configured;
+  config.learner.grow_every = 1;
   Context context(device, threads);
   const Task task = image_task(config, load_data(config));
   const auto train = task.train(context), test = task.test(context);
@@ -67,6 +78,11 @@ Probe probe(const Config& config, const std::string& device, int threads) {
   evaluate({});
   result.seconds_to_test = (steady_seconds() - start) / static_cast<double>(tested);
   result.bytes = peak_bytes();
+  if (count_growths(config, 1) > 0) {
+    grow(*learner, *train, some);
+    result.macs_per_growth = learner->macs_per_sample(*train) - result.macs_per_sample;
+    result.parameters_per_growth = learner->parameters() - result.parameters;
+  }
   return result;
 }
 
@@ -92,24 +108,32 @@ std::string probe_key(const Config& config) {
 Estimate estimate(const Config& config, const Probe& probe) {
   const std::int64_t batches = config.stream.mega_batches;
   const Schedule schedule(batches, config.learner.wait);
-  double trained = 0, tested = static_cast<double>(schedule.updates() * probe.test_samples);  // samples
+  Estimate result;
   for (std::int64_t u = 0; u < schedule.updates(); ++u) {
+    std::int64_t trained = 0, tested = 0;  // samples
     const auto [first, last] = schedule[u];
     for (std::int64_t t = config.learner.replay ? 0 : first; t < last; ++t) {
       const std::int64_t size = probe.train_samples / batches + (t < probe.train_samples % batches ? 1 : 0);
       const auto validated = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
-      trained += static_cast<double>((size - validated) * config.train.max_epochs);
-      tested += static_cast<double>(validated * config.train.max_epochs);
+      trained += (size - validated) * config.train.max_epochs;
+      tested += validated * config.train.max_epochs;
     }
+    const Count macs = probe.macs_per_sample + static_cast<Count>(count_growths(config, u)) * probe.macs_per_growth;
+    // A model that has grown takes longer in proportion to its multiply-adds.
+    const double slower =
+        probe.macs_per_growth == 0 ? 1 : static_cast<double>(macs) / static_cast<double>(probe.macs_per_sample);
+    result.train_macs += static_cast<Count>(trained) * macs;
+    result.seconds += slower * (static_cast<double>(trained) * probe.seconds_to_train +
+                                static_cast<double>(tested + probe.test_samples) * probe.seconds_to_test);
   }
-  Estimate result;
-  result.train_macs = static_cast<Count>(trained) * probe.macs_per_sample;
-  result.seconds = trained * probe.seconds_to_train + tested * probe.seconds_to_test;
   result.bytes = probe.bytes;
   const std::int64_t first = count_models(config, 0), last = count_models(config, schedule.updates());
   if (last > first)  // each new model has as many parameters as the first ones
     result.bytes += static_cast<double>(last - first) / static_cast<double>(first) * static_cast<double>(probe.parameters) *
                     sizeof(float);
+  // Weights, gradients, the optimizer's two states, the best weights.
+  result.bytes +=
+      static_cast<double>(count_growths(config, schedule.updates() - 1) * probe.parameters_per_growth) * 5 * sizeof(float);
   return result;
 }
 

@@ -12,6 +12,9 @@ struct Probe {
   std::int64_t train_samples = 0, test_samples = 0;  // of the data set
   Count macs_per_sample = 0;                         // per training sample, counted as in the paper
   std::int64_t parameters = 0;                       // before any growth
+  // What a growth step adds to a model that grows (LearnerKind::growths); the same at each.
+  Count macs_per_growth = 0;
+  std::int64_t parameters_per_growth = 0;
   double seconds_to_train = 0, seconds_to_test = 0;  // per sample
   double bytes = 0;                                  // peak resident memory
 };

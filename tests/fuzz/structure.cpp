@@ -38,7 +38,11 @@ std::vector<std::string> seeds() {
   std::vector<Module*> alike;
   const auto a = make_mlp(context(), {3, 2, 2, 2, 1}, init), b = a->clone(context());
   alike = {a.get(), b.get()};
+  const auto grown = make_mlp(context(), {3, 2, 2, 2, 1}, init);
+  mixtures_of(*grown)[0]->split(1, 3, init);
+  mixtures_of(*grown)[0]->split(3, 2, init);
   return {make_mlp(context(), {3, 2, 2, 2, 2}, init)->structure().dump(),
+          grown->structure().dump(),
           make_vgg19(context(), {1, 1, 2, 1}, init)->structure().dump(),
           make_vgg19(context(), {1, 1, 2, 2}, init, DType::f64)->structure().dump(),
           UniformMixture(std::move(pair), true).structure().dump(),

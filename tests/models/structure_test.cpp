@@ -73,6 +73,13 @@ TEST(Structure, OfEveryModelMakesItAgain) {
     const auto vgg = make_vgg19(cpu(), {3, 4, 10, experts}, init_of(0), DType::f64);
     expect_round_trip<double>(*vgg, images, "vgg19");
   }
+  RandomStream init = init_of(3);
+  const auto grown = mlp(2);
+  for (Mixture* mixture : mixtures_of(*grown)) {
+    mixture->split(1, 3, init);
+    mixture->split(3, 2, init);
+  }
+  expect_round_trip<double>(*grown, rows, "mlp of grown mixtures");
   for (const bool average : {false, true}) {
     std::vector<std::unique_ptr<Module>> members;
     for (const std::int64_t experts : {1, 2}) members.push_back(mlp(experts));  // not alike
@@ -154,6 +161,24 @@ TEST(Structure, ThatIsNoneIsRefused) {
   expect_refused({{"type", "sequential"}, {"modules", 3}}, {"\"modules\" must be an array, found number"});
   expect_refused({{"type", "mixture"}, {"gate", {{"type", "max_pool"}}}, {"experts", json::array()}},
                  {"1 to 16 experts, found 0"});
+  const json one = {{"type", "linear"}, {"in", 2}, {"out", 2}, {"relu", false}, {"dtype", "f32"}};
+  const auto split_mixture = [&](json splits, int experts) {
+    return json{
+        {"type", "mixture"}, {"gate", one}, {"experts", std::vector<json>(experts, one)}, {"splits", std::move(splits)}};
+  };
+  const auto split = [&](const json& expert, const json& into) {
+    return json{{"expert", expert}, {"into", into}, {"gate", one}};
+  };
+  expect_refused(split_mixture({split(2, 2)}, 3), {"structure: a split of expert 2 where there are 2"});
+  expect_refused(split_mixture({split(0, 2), split(2, 2), split(4, 2)}, 5), {"a split of expert 4 where there are 4"});
+  expect_refused(split_mixture({split(0, 3)}, 2), {"1 to 16 experts before the splits, found 0"});
+  expect_refused(split_mixture({split(0, 2)}, 18), {"1 to 16 experts before the splits, found 17"});
+  expect_refused(split_mixture({split(0, 1)}, 2),
+                 {"structure.splits.0: \"into\" must be a whole number from 2 to 16, found 1"});
+  expect_refused(split_mixture({split(-1, 2)}, 3), {"\"expert\" must be a whole number from 0 to 1023, found -1"});
+  expect_refused(split_mixture({split(0, 1e300)}, 3), {"\"into\" must be a whole number"});
+  expect_refused(split_mixture(one, 3), {"\"splits\" must be an array, found object"});
+  expect_refused(split_mixture({"split"}, 3), {"structure.splits.0: must be an object, found string"});
   expect_refused({{"type", "uniform_mixture"}, {"members", json::array()}, {"average", true}}, {"no members"});
   const json pool = {{"type", "max_pool"}}, named = {{"name", "a"}, {"module", pool}};
   expect_refused({{"type", "sequential"}, {"modules", {named, named}}}, {"structure.modules.1", "\"a\"", "twice"});

@@ -30,7 +30,7 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"ens", 11, true, true, 5, 6, "vote", true};
+  config.learner = {"ens", 11, true, true, 5, 6, "usage", 3, 7, "vote", true};
   config.model = {"vgg19", 3, 16};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
@@ -50,6 +50,9 @@ TEST(Config, DefaultsAreThoseOfTheContract) {
   EXPECT_FALSE(config.learner.from_scratch);
   EXPECT_EQ(config.learner.members, 4);
   EXPECT_EQ(config.learner.grow_every, 1);
+  EXPECT_EQ(config.learner.split, "usage");
+  EXPECT_EQ(config.learner.split_into, 2);
+  EXPECT_EQ(config.learner.most_experts, 64);
   EXPECT_EQ(config.learner.combine, "figures");
   EXPECT_FALSE(config.learner.bagging);
   EXPECT_EQ(config.model.architecture, "mlp");
@@ -93,8 +96,8 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_FALSE(key.doc.empty()) << key.full_name();
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
-  // unusual() differs from the default in every key but these, which know one name only.
-  const std::set<std::string> single = {"train.math"};
+  // unusual() differs from the default in every key but these: one knows one name only, the other goes with another method.
+  const std::set<std::string> single = {"train.math", "learner.split"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -257,13 +260,24 @@ TEST(Config, LanguageModelsAreReadAndNotTrained) {
                {"stream.dataset = \"text\" can be neither trained nor evaluated by this version",
                 "expected mnist | fashion-mnist | cifar10 | idx | synthetic-images", "alma report DIR"},
                [&] { check_trainable(config); });
-  expect_error(ErrorKind::usage, {"learner.method = \"gmoe\" can be neither", "expected sm | ens | umix | gens"},
-               [] { check_trainable(parse_config("learner.method = \"gmoe\"", "x")); });
   const std::string docs = write_config({}, true);
-  for (const Word& word : {Word{"text", data_kind(config).doc}, Word{"switch", architecture_kind(config).doc},
-                           Word{"gmoe", learner_kind(with({"learner.method=gmoe"})).doc}})
+  for (const Word& word : {Word{"text", data_kind(config).doc}, Word{"switch", architecture_kind(config).doc}})
     EXPECT_NE(docs.find("#   " + word.name + ": " + word.doc + "; this version cannot train it"), std::string::npos)
         << word.name << docs;
+}
+
+TEST(Config, AGrowingMixtureStartsWithTwoExperts) {
+  EXPECT_EQ(parse_config("learner.method = \"gmoe\"", "x").model.experts, 2);
+  EXPECT_EQ(parse_config("learner.method = \"gmoe\"\nmodel.experts = 3", "x").model.experts, 3);
+  EXPECT_EQ(parse_config("", "x").model.experts, 1);
+  expect_usage_error("learner.method = \"gmoe\"\nmodel.experts = 1",
+                     {"model.experts = 1 does not go with learner.method = \"gmoe\"", "expected 2 or more (x.toml)"});
+  expect_usage_error("learner.method = \"gmoe\"\nlearner.replay = true\nlearner.from_scratch = true",
+                     {"learner.from_scratch = true does not go with learner.method = \"gmoe\""});
+  expect_usage_error("learner.method = \"gmoe\"\nlearner.split = \"loses\"",
+                     {"learner.split = \"loses\" is not known, expected usage | loss | random"});
+  expect_usage_error("learner.split = \"loss\"",
+                     {"learner.split = \"loss\" does not go with learner.method = \"sm\"", "learner.method = gmoe"});
 }
 
 TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {

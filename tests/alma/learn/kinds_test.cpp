@@ -93,7 +93,7 @@ TEST_F(Kinds, ARowIsReadCheckedAndPrinted) {
                [] { parse_config("learner.method = \"test-more\"\nlearner.members = 13", "x"); });
   expect_error(ErrorKind::usage, {"learner.combine = \"vote\" does not go with learner.method = \"test-more\""},
                [] { parse_config("learner.method = \"test-more\"\nlearner.combine = \"vote\"", "x"); });
-  expect_error(ErrorKind::usage, {"\"test-mroe\" is not known", "gens | test-more", "did you mean test-more?"},
+  expect_error(ErrorKind::usage, {"\"test-mroe\" is not known", "gmoe | test-more", "did you mean test-more?"},
                [] { parse_config("learner.method = \"test-mroe\"", "x"); });
 }
 
@@ -175,13 +175,11 @@ TEST_F(Kinds, AnUnknownNameIsAnErrorEverywhere) {
 // What runs may be reported of, and what a later version will have, is not made either.
 TEST_F(Kinds, WhatIsNotAvailableIsNotMade) {
   Context context;
-  for (const char* method : {"gmoe", "ff"}) {
-    Config config = small_config();
-    config.learner.method = method;
-    expect_error(ErrorKind::usage, {std::string("learner.method = \"") + method + "\" can be neither trained"}, [&] {
-      make_learner(config, context, {1, 28, 28, 10, {}, {}});
-    });
-  }
+  Config config = small_config();
+  config.learner.method = "ff";
+  expect_error(ErrorKind::usage, {"learner.method = \"ff\" can be neither trained"}, [&] {
+    make_learner(config, context, {1, 28, 28, 10, {}, {}});
+  });
 }
 
 }  // namespace

@@ -108,6 +108,12 @@ class ResumeStacked : public Resume {
 TEST_F(ResumeStacked, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(3); }
 TEST_F(ResumeGEns, KilledAtRandomMomentsEndsInTheSameBits) { kill_at_random_moments(8); }
 
+class ResumeGmoe : public Resume {
+ protected:
+  ResumeGmoe() : Resume({.method = "gmoe"}) {}
+};
+TEST_F(ResumeGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
   ASSERT_EQ(run(start("straight")).code, 0);
   Program program(folder_.path(), start("interrupted"));

@@ -218,6 +218,27 @@ TEST(Estimate, IsThePapersComputeToTheUnit) {
   EXPECT_TRUE(estimate(config, probe).train_macs * 2 == Count{42'768'000'000u} * 51);
 }
 
+// gMoE, w = 50, 10 and 25: the figures' .158, .668 and .285 TFLOP (paper.md 6.4).
+TEST(Estimate, OfAModelThatGrowsIsThePapersCompute) {
+  Config config;
+  config.learner.method = "gmoe";
+  config.model.experts = 2;
+  config.stream.mega_batches = 500;
+  Probe probe;
+  probe.train_samples = 60'000;
+  probe.macs_per_sample = 7920;                         // h = 4
+  probe.macs_per_growth = 784 * (4 + 2) + 4 * (4 + 2);  // an expert and a gate of two scores in both layers
+  probe.seconds_to_train = 1e-6;
+  for (const auto& [wait, teraflops] : {std::pair{50, 0.158}, std::pair{10, 0.668}, std::pair{25, 0.285}}) {
+    config.learner.wait = wait;
+    const Estimate e = estimate(config, probe);
+    EXPECT_NEAR(static_cast<double>(e.train_macs) * 1e-12, teraflops, 0.0005) << wait;
+    EXPECT_NEAR(e.seconds, static_cast<double>(e.train_macs) / 7920 * 1e-6, 1e-9) << wait;
+  }
+  config.learner.most_experts = 2;
+  EXPECT_TRUE(estimate(config, probe).train_macs == 42'768'000'000u) << "no room to grow";
+}
+
 TEST(Estimate, AGrowingLearnerNeedsRoomForItsMembers) {
   Config config;
   config.learner.method = "gens";
