@@ -3,6 +3,7 @@
 #include "engine/deferred_images.h"
 #include "engine/ops_check.h"
 #include "engine/ops_conv.h"
+#include "engine/ops_shape.h"
 
 namespace alma {
 
@@ -33,7 +34,8 @@ Batch empty_batch(Context& context, const Shape& shape, DType dtype, Layout layo
 }
 
 // Without the cost.
-void gather(const DeviceImages& images, const Tensor& indices, const ImageAugmentation& augmentation, const Batch& batch) {
+void gather_into(const Batch& batch, const DeviceImages& images, const Tensor& indices,
+                 const ImageAugmentation& augmentation) {
   indices.backend().gather_images(images.pixels, images.labels, indices, images.scale, batch.x.out(), batch.y.out(),
                                   augmentation);
 }
@@ -54,8 +56,8 @@ Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::spa
   const std::int64_t n = shape[0] / static_cast<std::int64_t>(augmentations.size());
   std::int64_t first = 0;
   for (const ImageAugmentation& augmentation : augmentations) {
-    gather(images, indices.part(first, {n}), augmentation,
-           {batch.x.part(first * shape[1], {n, shape[1]}), batch.y.part(first, {n})});
+    gather_into({batch.x.part(first * shape[1], {n, shape[1]}), batch.y.part(first, {n})}, images, indices.part(first, {n}),
+                augmentation);
     first += n;
   }
   indices.context().add_cost({0, 2 * static_cast<Count>(batch.x.count()), gathered_bytes(indices, batch)});
@@ -67,7 +69,7 @@ Batch gather_eagerly(const DeviceImages& images, const Tensor& indices, std::spa
 // No FLOPs: the cost of a training step does not depend on whether its device normalises pixels in a separate pass.
 Tensor DeferredImages::gather(const Shape& shape, Layout layout) const {
   const Batch batch = empty_batch(indices.context(), shape, DType::f32, layout);
-  alma::gather({pixels, labels, scale}, indices, augmentation, batch);
+  gather_into(batch, {pixels, labels, scale}, indices, augmentation);
   indices.context().add_cost({0, 0, gathered_bytes(indices, batch)});
   return batch.x;
 }
@@ -125,6 +127,25 @@ Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, st
     wrong(x.shape());
   const Tensor images = x.layout() == Layout::row_major ? x.view(shape) : x.detach();
   return to_layout(images, x.dtype() == DType::f32 ? x.backend().image_layout() : Layout::row_major);
+}
+
+Tensor select_rows(const Tensor& x, const Tensor& indices) {
+  require_rank("select_rows", "indices", indices, 1);
+  require_dtype("select_rows", "indices", indices, DType::i32);
+  if (const DeferredImages* deferred = deferred_images(x); deferred != nullptr && !deferred->augmentation) {
+    const std::int64_t n = x.dim(0), m = indices.dim(0);
+    const Tensor rows = Tensor::empty(indices.context(), {m}, DType::i32);
+    indices.backend().gather_rows(deferred->indices.view({n, 1}), indices, rows.view({m, 1}).out());
+    indices.context().add_cost({0, 0, bytes_of(indices, rows, rows)});
+    auto floats =
+        std::make_shared<DeferredImages>(deferred->pixels, deferred->labels, rows, deferred->scale, deferred->augmentation);
+    return Tensor::deferred(std::move(floats), rows_of(deferred->pixels, rows), DType::f32);
+  }
+  const Tensor all = dense(x);
+  if (all.shape().rank() == 2) return gather(all, indices);
+  require_rank("select_rows", "x", all, 4);
+  const Tensor rows = gather(reshape(to_layout(all, Layout::row_major), {all.dim(0), all.count() / all.dim(0)}), indices);
+  return to_layout(reshape(rows, {indices.dim(0), all.dim(1), all.dim(2), all.dim(3)}), all.layout());
 }
 
 }  // namespace alma

@@ -34,4 +34,8 @@ Batch batch_of_images(const DeviceImages& images, const Tensor& indices, std::sp
 /// Throws Error if x has other sizes.
 Tensor images_of(const Tensor& x, std::int64_t channels, std::int64_t height, std::int64_t width);
 
+/// The rows of x, or its images, that `indices` (i32 [m]) select, in the layout of x; deferred images stay deferred unless
+/// they are augmented. Gradients of equal indices add up, in order.
+Tensor select_rows(const Tensor& x, const Tensor& indices);
+
 }  // namespace alma

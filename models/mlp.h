@@ -1,7 +1,7 @@
 #pragma once
 #include <memory>
 
-#include "engine/nn.h"
+#include "models/mixture.h"
 
 namespace alma {
 
@@ -14,6 +14,7 @@ struct MlpSettings {
   std::int64_t classes = 10;
   std::int64_t experts = 1;
   int hidden = 2;
+  Gating gating = Gating::soft;
 };
 
 /// Draws all parameters from `init`, layer by layer from the input: gate first, then the experts.

@@ -7,7 +7,6 @@
 #include "engine/ops_images.h"
 #include "engine/ops_shape.h"
 #include "engine/structure.h"
-#include "models/mixture.h"
 
 namespace alma {
 
@@ -122,8 +121,9 @@ std::unique_ptr<Module> make_vgg19(Context& context, const VggSettings& settings
     std::vector<std::unique_ptr<Module>> experts;
     for (std::int64_t k = 1; k < settings.experts; ++k) experts.push_back(expert->clone(context));
     experts.push_back(std::move(expert));
-    auto gate = std::make_unique<Linear>(context, kGateSize * kGateSize * h, settings.experts, false, init, dtype);
-    return std::make_unique<Mixture>(std::make_unique<ImageGate>(std::move(gate)), std::move(experts));
+    auto gate = std::make_unique<Linear>(context, kGateSize * kGateSize * h, gate_outputs(settings.experts, settings.gating),
+                                         false, init, dtype);
+    return std::make_unique<Mixture>(std::make_unique<ImageGate>(std::move(gate)), std::move(experts), settings.gating);
   };
   auto blocks = std::make_unique<Sequential>();
   constexpr std::array convolutions{2, 2, 4, 4, 4};

@@ -1,7 +1,7 @@
 #pragma once
 #include <memory>
 
-#include "engine/nn.h"
+#include "models/mixture.h"
 
 namespace alma {
 
@@ -17,6 +17,7 @@ struct VggSettings {
   std::int64_t width = 64;
   std::int64_t classes = 10;
   std::int64_t experts = 1;
+  Gating gating = Gating::soft;
 };
 
 /// Adds the module types of which it consists.

@@ -131,6 +131,11 @@ std::vector<Key> learner_keys() {
            {{"usage", "the one with the largest sum of gate scores, as in the paper's figures"},
             {"loss", "the one with the largest sum of losses, weighted by the gate scores, as in the paper's text"},
             {"random", "any, as a control"}}),
+      text("learner", "gate", learner<&Learner::gate>, "How a layer uses the scores of its gates.",
+           {{"soft", "all experts run, weighted by the scores, as in the paper's figures"},
+            {"hard",
+             "each sample goes to one expert, so that its cost does not grow with their number, as in the paper's text; the "
+             "gates learn by a straight-through gradient"}}),
       number("learner", "split_into", learner<&Learner::split_into>, 2, 16,
              "Number of experts, copies at first, that a split makes of one (official code: 2)."),
       number("learner", "most_experts", learner<&Learner::most_experts>, 2, 1024,

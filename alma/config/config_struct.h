@@ -27,7 +27,7 @@ struct Config {
     bool from_scratch = false;
     std::int64_t members = 4;  // if not given, the learning method's default: LearnerKind::members
     std::int64_t grow_every = 1;
-    std::string split = "usage";
+    std::string split = "usage", gate = "soft";
     std::int64_t split_into = 2;
     std::int64_t most_experts = 64;
     std::string combine = "figures";

@@ -21,7 +21,8 @@ struct LearnerRequest;    // alma/learn/kinds.h
 
 // The words of learner.method, model.architecture and stream.dataset: each is a row that holds everything particular to it.
 // The schema, `alma run --print-config`, the estimate of a sweep, the report and the labels of its figures read the rows; no
-// other code compares the words. The program's own rows are in alma/learn/kinds.cpp.
+// other code compares the words. The program's own rows are in
+// alma/learn/learner_kinds.cpp and alma/learn/kinds.cpp.
 
 /// The fields that all rows have.
 struct Kind {
@@ -97,7 +98,7 @@ std::int64_t count_models(const Config& config, std::int64_t updates);
 /// LearnerKind::growths, or 0 if the model does not grow.
 std::int64_t count_growths(const Config& config, std::int64_t update);
 
-// The rows that come with the program (alma/learn/kinds.cpp).
+// The rows that come with the program.
 std::deque<LearnerKind> built_in_learners();
 std::deque<ArchitectureKind> built_in_architectures();
 std::deque<DataKind> built_in_data();

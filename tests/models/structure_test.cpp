@@ -74,12 +74,14 @@ TEST(Structure, OfEveryModelMakesItAgain) {
     expect_round_trip<double>(*vgg, images, "vgg19");
   }
   RandomStream init = init_of(3);
-  const auto grown = mlp(2);
-  for (Mixture* mixture : mixtures_of(*grown)) {
-    mixture->split(1, 3, init);
-    mixture->split(3, 2, init);
+  for (const Gating gating : {Gating::soft, Gating::hard}) {
+    const auto grown = make_mlp(cpu(), {7, 5, 3, 2, 2, gating}, init_of(0), DType::f64);
+    for (Mixture* mixture : mixtures_of(*grown)) {
+      mixture->split(1, 3, init);
+      mixture->split(3, 2, init);
+    }
+    expect_round_trip<double>(*grown, rows, "mlp of grown mixtures");
   }
-  expect_round_trip<double>(*grown, rows, "mlp of grown mixtures");
   for (const bool average : {false, true}) {
     std::vector<std::unique_ptr<Module>> members;
     for (const std::int64_t experts : {1, 2}) members.push_back(mlp(experts));  // not alike

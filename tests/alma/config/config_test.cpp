@@ -30,7 +30,7 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"ens", 11, true, true, 5, 6, "usage", 3, 7, "vote", true};
+  config.learner = {"ens", 11, true, true, 5, 6, "usage", "soft", 3, 7, "vote", true};
   config.model = {"vgg19", 3, 16};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
@@ -51,6 +51,7 @@ TEST(Config, DefaultsAreThoseOfTheContract) {
   EXPECT_EQ(config.learner.members, 4);
   EXPECT_EQ(config.learner.grow_every, 1);
   EXPECT_EQ(config.learner.split, "usage");
+  EXPECT_EQ(config.learner.gate, "soft");
   EXPECT_EQ(config.learner.split_into, 2);
   EXPECT_EQ(config.learner.most_experts, 64);
   EXPECT_EQ(config.learner.combine, "figures");
@@ -96,8 +97,8 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_FALSE(key.doc.empty()) << key.full_name();
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
-  // unusual() differs from the default in every key but these: one knows one name only, the other goes with another method.
-  const std::set<std::string> single = {"train.math", "learner.split"};
+  // unusual() differs from the default in every key but these: one knows one name only, the others go with another method.
+  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -276,6 +277,9 @@ TEST(Config, AGrowingMixtureStartsWithTwoExperts) {
                      {"learner.from_scratch = true does not go with learner.method = \"gmoe\""});
   expect_usage_error("learner.method = \"gmoe\"\nlearner.split = \"loses\"",
                      {"learner.split = \"loses\" is not known, expected usage | loss | random"});
+  expect_usage_error("learner.method = \"gmoe\"\nlearner.gate = \"hard\"\ntrain.graph = true",
+                     {"train.graph = true does not go with learner.gate = \"hard\""});
+  EXPECT_EQ(learner_name(parse_config("learner.method = \"gmoe\"\nlearner.gate = \"hard\"", "x")), "gMoE hard");
   expect_usage_error("learner.split = \"loss\"",
                      {"learner.split = \"loss\" does not go with learner.method = \"sm\"", "learner.method = gmoe"});
 }

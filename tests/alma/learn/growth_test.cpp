@@ -263,9 +263,32 @@ TEST(Gmoe, OnTheCpuAndInTheSimulatorGrowTheSame) {
   config.learner.wait = 5;
   config.learner.grow_every = 1;
   config.train.max_epochs = 1;
-  const Trained here = run_to_end(config, cpu), there = run_to_end(config, *sim);
-  ASSERT_EQ(here.tensors.size(), there.tensors.size());
-  for (std::size_t i = 0; i < here.records.size(); ++i) EXPECT_EQ(here.records[i].params, there.records[i].params);
+  for (const char* gate : {"soft", "hard"}) {
+    config.learner.gate = gate;
+    const Trained here = run_to_end(config, cpu), there = run_to_end(config, *sim);
+    ASSERT_EQ(here.tensors.size(), there.tensors.size());
+    for (std::size_t i = 0; i < here.records.size(); ++i) {
+      EXPECT_EQ(here.records[i].params, there.records[i].params);
+      EXPECT_NEAR(here.records[i].error, there.records[i].error, 0.05);  // of 100 images
+    }
+  }
+}
+
+// However many experts there are, a sample goes to one; and it learns.
+TEST(Gmoe, WithHardGatesASampleCostsTheGatesOnItsWay) {
+  Context context("cpu");
+  Config config = gmoe_config();
+  config.learner.gate = "hard";
+  config.learner.grow_every = 1;
+  config.train.max_epochs = 20;
+  const Trained run = run_to_end(config, context);
+  constexpr std::int64_t h = 8, least = 784 * (1 + h) + h * (1 + h) + 10 * h, gate = 784 + h;
+  for (const MegaBatchRecord& r : run.records) {
+    EXPECT_EQ(r.experts, 2 + std::max<std::int64_t>(0, r.t / 2 - 1));
+    EXPECT_GE(static_cast<double>(r.inference_macs), least);
+    EXPECT_LE(static_cast<double>(r.inference_macs), least + 4 * gate);
+  }
+  EXPECT_LT(run.records.back().error, 0.5 * run.records.front().error);
 }
 
 }  // namespace

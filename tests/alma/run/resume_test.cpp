@@ -112,6 +112,11 @@ class ResumeGmoe : public Resume {
  protected:
   ResumeGmoe() : Resume({.method = "gmoe"}) {}
 };
+class ResumeHardGmoe : public Resume {
+ protected:
+  ResumeHardGmoe() : Resume({.method = "gmoe", .split = "loss", .gate = "hard"}, 1, "cpu", 200) {}
+};
+TEST_F(ResumeHardGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {

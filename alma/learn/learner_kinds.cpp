@@ -1,0 +1,202 @@
+// The rows of learner.method.
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "alma/config/config.h"
+#include "alma/learn/ensemble.h"
+#include "alma/learn/expert_growth.h"
+#include "alma/learn/kinds.h"
+#include "models/umix.h"
+
+namespace alma {
+
+namespace {
+
+using Label = std::function<std::string(const Config&)>;
+
+// The paper's names. A language model's name includes the number of experts per layer, as in the paper's Fig. 5.
+Label one_model_name(const std::string& name) {
+  return [name](const Config& config) {
+    return name + (data_kind(config).input == Input::text ? std::to_string(config.model.experts) : "");
+  };
+}
+Label many_models_name(const std::string& name) {
+  return [name](const Config& config) {
+    const std::string members = std::to_string(config.learner.members);
+    const bool language = data_kind(config).input == Input::text;
+    return name + (language ? std::to_string(config.model.experts) + "@" + members : members);
+  };
+}
+
+/// learner.combine must be "figures" or one of these.
+void check_combine(const Config& config, const std::string& where, std::initializer_list<std::string_view> others) {
+  const std::string& combine = config.learner.combine;
+  if (combine == "figures" || std::find(others.begin(), others.end(), combine) != others.end()) return;
+  std::string allowed = "figures";
+  for (const std::string_view other : others) allowed += " | " + std::string(other);
+  fail(ErrorKind::usage, "learner.combine = \"", combine, "\" does not go with learner.method = \"", config.learner.method,
+       "\"; expected ", allowed, " (", where, ')');
+}
+
+/// The rule that combines models that are trained separately; `figures` is the rule of the paper's figures.
+Combine combine_models(const Config::Learner& learner, Combine figures) {
+  if (learner.combine == "figures") return figures;
+  if (learner.combine == "vote") return Combine::vote;
+  return learner.combine == "logits" ? Combine::logits : Combine::probabilities;
+}
+
+/// Settings of one model that is trained further at each update; the other ensembles change what their rows name.
+EnsembleSettings single_model_settings(const Config& config) {
+  EnsembleSettings settings;
+  settings.fit = fit_settings(config.train);
+  settings.seed = static_cast<std::uint64_t>(config.seed);
+  settings.from_scratch = config.learner.from_scratch;
+  return settings;
+}
+
+MakeModel model_maker(const LearnerRequest& request) {
+  return
+      [config = request.config, input = request.input](Context& context, const std::string& purpose, std::uint64_t index) {
+        return make_model(config, input, context, purpose, index);
+      };
+}
+
+std::unique_ptr<Learner> make_ensemble_of(const LearnerRequest& request, const EnsembleSettings& settings) {
+  return make_ensemble(request.context, settings, model_maker(request));
+}
+
+LearnerKind single_model() {
+  LearnerKind kind{{"sm", "one model, trained further at each update"}};
+  kind.label = one_model_name("SM");
+  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.make = [](const LearnerRequest& request) { return make_ensemble_of(request, single_model_settings(request.config)); };
+  return kind;
+}
+
+LearnerKind ensemble() {
+  LearnerKind kind{{"ens", "independent models, all trained further at each update"}};
+  kind.keys = {"learner.members", "learner.combine", "learner.bagging"};
+  kind.check = [](const Config& config, const std::string& where) {
+    check_combine(config, where, {"probabilities", "logits", "vote"});
+    if (config.learner.combine == "vote" && config.learner.members == 1)
+      fail(ErrorKind::usage, "learner.combine = \"vote\" with learner.members = 1: a vote needs at least 2 models (", where,
+           ')');
+  };
+  kind.label = many_models_name("Ens");
+  kind.models = [](const Config& config, std::int64_t) { return config.learner.members; };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.members = learner.members;
+    settings.bagging = learner.bagging;
+    settings.combine = combine_models(learner, Combine::probabilities);
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind uniform_mixture() {
+  LearnerKind kind{{"umix", "models trained jointly by one loss on their combined logits"}};
+  kind.keys = {"learner.members", "learner.combine"};
+  kind.check = [](const Config& config, const std::string& where) { check_combine(config, where, {"sum", "mean"}); };
+  kind.label = many_models_name("UMix");
+  kind.models = [](const Config& config, std::int64_t) { return config.learner.members; };
+  kind.make = [](const LearnerRequest& request) {
+    const std::int64_t members = request.config.learner.members;
+    const bool average = request.config.learner.combine == "mean";
+    const auto make_mixture = [=, make_member = model_maker(request)](Context& context, const std::string& purpose,
+                                                                      std::uint64_t index) {
+      std::vector<std::unique_ptr<Module>> models;
+      for (std::int64_t k = 0; k < members; ++k)
+        models.push_back(make_member(context, purpose + ", part " + std::to_string(k + 1), index));
+      return std::make_unique<UniformMixture>(std::move(models), average);
+    };
+    return make_ensemble(request.context, single_model_settings(request.config), make_mixture);
+  };
+  return kind;
+}
+
+LearnerKind growing_ensemble() {
+  LearnerKind kind{{"gens", "an ensemble that grows by new models; only the newest are trained"}};
+  kind.keys = {"learner.members", "learner.grow_every", "learner.combine"};
+  kind.check = [](const Config& config, const std::string& where) {
+    check_combine(config, where, {"probabilities", "logits", "vote"});
+  };
+  kind.label = [](const Config& config) {
+    return config.learner.members == 1 ? one_model_name("gEns")(config) : many_models_name("gEns")(config);
+  };
+  kind.members = 1;                                               // per growth, as in the paper
+  kind.models = [](const Config& config, std::int64_t updates) {  // the first are there before any update
+    return config.learner.members * (1 + std::max<std::int64_t>(0, updates - 1) / config.learner.grow_every);
+  };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.members = learner.members;
+    settings.growing = true;
+    settings.grow_every = learner.grow_every;
+    settings.combine = combine_models(learner, Combine::logits);
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+SplitRule split_rule(const Config::Learner& learner) {
+  if (learner.split == "usage") return SplitRule::usage;
+  return learner.split == "loss" ? SplitRule::loss : SplitRule::random;
+}
+
+LearnerKind growing_experts() {
+  LearnerKind kind{{"gmoe", "one mixture-of-experts model whose layers grow by splits of their experts"}};
+  kind.keys = {"learner.grow_every", "learner.split", "learner.gate", "learner.split_into", "learner.most_experts"};
+  kind.experts = 2;  // as in the paper's figures
+  kind.check = [](const Config& config, const std::string& where) {
+    if (config.model.experts < 2)
+      fail(ErrorKind::usage, "model.experts = ", config.model.experts, " does not go with learner.method = \"gmoe\", whose ",
+           "layers are mixtures from the start; expected 2 or more (", where, ')');
+    if (config.learner.gate == "hard" && config.train.graph)
+      fail(ErrorKind::usage,
+           "train.graph = true does not go with learner.gate = \"hard\", whose steps wait for the device (", where, ')');
+    if (config.learner.from_scratch)
+      fail(ErrorKind::usage,
+           "learner.from_scratch = true does not go with learner.method = \"gmoe\", which keeps what it has ", "grown (",
+           where, ')');
+  };
+  kind.label = [](const Config& config) {
+    return one_model_name("gMoE")(config) + (config.learner.gate == "hard" ? " hard" : "");
+  };
+  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.growths = [](const Config& config, std::int64_t update) {
+    const Config::Learner& learner = config.learner;
+    const std::int64_t most = (learner.most_experts - config.model.experts) / (learner.split_into - 1);
+    return std::min(update / learner.grow_every, std::max<std::int64_t>(0, most));
+  };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.grow_every = learner.grow_every;
+    settings.grow_model = [growth = ExpertGrowth{split_rule(learner), learner.split_into, learner.most_experts},
+                           seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
+                                                 const MegaBatch& data) {
+      RandomStream init(seed, "growth", static_cast<std::uint64_t>(update));
+      grow_experts(model, samples, data, growth, init);
+    };
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind firefly() {
+  LearnerKind kind{{"ff", "one model that grows by new neurons where they help most"}};
+  kind.available = Available::planned;
+  return kind;
+}
+
+}  // namespace
+
+std::deque<LearnerKind> built_in_learners() {
+  return {single_model(), ensemble(), uniform_mixture(), growing_ensemble(), growing_experts(), firefly()};
+}
+
+}  // namespace alma
