@@ -52,6 +52,7 @@ MegaBatch collect(const MegaBatchStream& stream, std::int64_t first, std::int64_
   for (std::int64_t t = replay ? 0 : first; t < last; ++t) {
     append(all.train, stream[t].train);
     append(all.validation, stream[t].validation);
+    if (t >= first) all.arrived += static_cast<std::int64_t>(stream[t].train.size());
   }
   return all;
 }

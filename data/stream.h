@@ -8,6 +8,8 @@ namespace alma {
 struct MegaBatch {
   std::vector<std::int32_t> train;
   std::vector<std::int32_t> validation;  // never trained on; may be empty (int(fraction * size) of a small mega-batch is 0)
+  // Of an update's data: how many of `train`, the last ones, are new, the others being replayed. 0: all are new.
+  std::int64_t arrived = 0;
 };
 
 /// A training set split into B mega-batches (Caccia et al. 2022, section 3): one random permutation of all samples, split

@@ -152,6 +152,20 @@ std::vector<Key> learner_keys() {
            {"mean", "umix: the mean of the logits"}}),
       flag("learner", "bagging", learner<&Learner::bagging>,
            "Whether each model trains on a bootstrap sample: as many samples as the update has, drawn with replacement."),
+      number("learner", "shrink", learner<&Learner::shrink>, 0, 1,
+             "Factor of the weights at the start of an update (Ash & Adams 2020: .4)."),
+      number("learner", "perturb", learner<&Learner::perturb>, 0, 1,
+             "Factor of newly initialised weights that are then added (Ash & Adams 2020: .1)."),
+      number("learner", "dash_alpha", learner<&Learner::dash_alpha>, 0, 1,
+             "Share of the newest gradient in the moving average of gradients (Shin et al. 2024: .3)."),
+      number("learner", "dash_lambda", learner<&Learner::dash_lambda>, 0, 1,
+             "Smallest factor by which weights shrink (Shin et al. 2024: .3)."),
+      text("learner", "average", learner<&Learner::average>, "Average of the weights at the ends of the updates.",
+           {{"mean", "of all updates so far"}, {"moving", "exponential, with average_decay"}}),
+      number("learner", "average_decay", learner<&Learner::average_decay>, 0, 0.9999,
+             "Share of the average so far in the next moving average (Lee & Storkey 2023: .95)."),
+      number("learner", "memory", learner<&Learner::memory>, 1, 1e7,
+             "Largest number of old training samples that are kept and trained on again."),
   };
 }
 

@@ -32,6 +32,11 @@ struct Config {
     std::int64_t most_experts = 64;
     std::string combine = "figures";
     bool bagging = false;
+    double shrink = 0.4, perturb = 0.1;
+    double dash_alpha = 0.3, dash_lambda = 0.3;
+    std::string average = "mean";
+    double average_decay = 0.95;
+    std::int64_t memory = 1000;
   };
   struct Model {
     std::string architecture = "mlp";

@@ -76,4 +76,10 @@ std::int64_t count_growths(const Config& config, std::int64_t update) {
   return kind.growths ? kind.growths(config, update) : 0;
 }
 
+std::int64_t epoch_samples(const Config& config, std::int64_t before, std::int64_t arrived) {
+  const LearnerKind& kind = learner_kind(config);
+  if (kind.epoch_samples) return kind.epoch_samples(config, before, arrived);
+  return config.learner.replay ? before + arrived : arrived;
+}
+
 }  // namespace alma

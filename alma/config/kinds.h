@@ -46,6 +46,9 @@ struct LearnerKind : Kind {
   // The number of growth steps of the model's structure by the time of update number `update`, counted from 0. Empty: it
   // does not grow.
   std::function<std::int64_t(const Config&, std::int64_t update)> growths = {};
+  // The training samples in an epoch of an update, for the cost of a sweep: of `arrived` new ones after `before` others.
+  // Empty: the new ones, and with learner.replay the others too.
+  std::function<std::int64_t(const Config&, std::int64_t before, std::int64_t arrived)> epoch_samples = {};
   std::int64_t members = Config::Learner{}.members;  // the default of learner.members
   std::int64_t experts = Config::Model{}.experts;    // the default of model.experts
   std::function<std::unique_ptr<Learner>(const LearnerRequest&)> make = {};
@@ -95,6 +98,8 @@ std::string model_size(const Config& config);
 
 /// LearnerKind::models, or 0 if it is unknown.
 std::int64_t count_models(const Config& config, std::int64_t updates);
+/// LearnerKind::epoch_samples, or its default.
+std::int64_t epoch_samples(const Config& config, std::int64_t before, std::int64_t arrived);
 /// LearnerKind::growths, or 0 if the model does not grow.
 std::int64_t count_growths(const Config& config, std::int64_t update);
 

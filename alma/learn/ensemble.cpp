@@ -71,8 +71,8 @@ class Ensemble final : public Learner {
     return finish();
   }
 
-  std::int64_t planned_samples(std::int64_t samples) const override {
-    const Course course(samples, settings_.fit);
+  std::int64_t planned_samples(std::int64_t samples, std::int64_t before) const override {
+    const Course course(samples, fit_settings(samples > before ? samples - before : samples));
     return course.samples_of(course.steps());
   }
 
@@ -112,7 +112,7 @@ class Ensemble final : public Learner {
   }
 
   std::optional<std::int64_t> experts() override {
-    if (!settings_.grow_model) return std::nullopt;
+    if (!settings_.grows_experts) return std::nullopt;
     const std::vector<Mixture*> mixtures = mixtures_of(*models_[0]);
     if (mixtures.empty()) return std::nullopt;
     return mixtures[0]->experts();
@@ -274,9 +274,19 @@ class Ensemble final : public Learner {
       macs_.clear();
       for (std::size_t i = 0; i < models_.size(); ++i) models_[i] = fresh_model(static_cast<std::int64_t>(i), update);
     }
-    if (!settings_.grow_model || !grows) return;
+    if (!settings_.prepare || !grows) return;
     macs_.clear();
-    settings_.grow_model(*models_[0], update, samples, data);
+    settings_.prepare(*models_[0], update, samples, data);
+  }
+
+  /// The settings of a fit on data of which so many samples are new.
+  FitSettings fit_settings(std::int64_t arrived) const {
+    FitSettings fit = settings_.fit;
+    if (!settings_.steps_of_arrived) return fit;
+    const Course course(arrived, fit);
+    fit.max_steps = course.steps();
+    fit.validate_every = course.steps_per_epoch();
+    return fit;
   }
 
   /// Makes the fits of the members that train: one each, or one for their stack where that is possible.
@@ -285,14 +295,15 @@ class Ensemble final : public Learner {
     for (std::int64_t member = first_trained(); member < first_trained() + settings_.members; ++member)
       trainees.push_back({*models_[static_cast<std::size_t>(member)], data_of(member, update, data),
                           name_of(member, "update " + std::to_string(update + 1))});
+    const FitSettings fit = fit_settings(data.arrived > 0 ? data.arrived : static_cast<std::int64_t>(data.train.size()));
     if (settings_.members > 1 && !context_.backend().info().shareable) {
-      fits_.push_back(std::make_unique<Fit>(trainees, samples, settings_.fit, settings_.seed));
+      fits_.push_back(std::make_unique<Fit>(trainees, samples, fit, settings_.seed));
       restore_fits();
       if (!fits_[0]->in_step()) fits_.clear();
     }
     if (fits_.empty()) {
       for (const Trainee& trainee : trainees)
-        fits_.push_back(std::make_unique<Fit>(std::vector{trainee}, samples, settings_.fit, settings_.seed));
+        fits_.push_back(std::make_unique<Fit>(std::vector{trainee}, samples, fit, settings_.seed));
       restore_fits();
     }
     pending_.reset();

@@ -24,9 +24,13 @@ struct EnsembleSettings {
   // Not growing: each update starts from new random models instead of the last ones. Growing: new members start from random
   // weights instead of copies of the newest members ("warm-started", as in the official code).
   bool from_scratch = false;
-  // If set, grows the structure of the model that trains, at every `grow_every`-th update but the first; gMoE does so. For
+  // If set, changes the model that trains before every `grow_every`-th update but the first; gMoE grows its structure. For
   // one member.
-  std::function<void(Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data)> grow_model;
+  std::function<void(Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data)> prepare;
+  bool grows_experts = false;  // prepare() splits experts
+  // An update takes as many steps as on the samples that are new to it, and is validated as often; its mini-batches are of
+  // all its data.
+  bool steps_of_arrived = false;
   bool bagging = false;  // each member trains on a bootstrap sample of the update's data
   Combine combine = Combine::probabilities;
 };

@@ -21,8 +21,9 @@ class Learner {
   /// state within an update, continues that update.
   virtual FitResult update(std::int64_t update, const Samples& samples, const MegaBatch& data,
                            const AfterStep& after_step) = 0;
-  /// The largest number of samples, repetitions included, that an update on a data set of that size trains a model on.
-  virtual std::int64_t planned_samples(std::int64_t samples) const = 0;
+  /// The largest number of samples, repetitions included, that an update trains a model on: one on a data set of `samples`
+  /// training samples, after `before` training samples have arrived for earlier updates.
+  virtual std::int64_t planned_samples(std::int64_t samples, std::int64_t before) const = 0;
   /// Returns a function that evaluates a copy of the learner, in its present state, on the samples that `indices` selects.
   /// The copy, the samples and the indices are in `context`; the function may run on another thread while this learner
   /// continues. The predictions of members that no longer train are kept from one evaluation to the next, so evaluations of

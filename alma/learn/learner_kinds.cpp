@@ -7,6 +7,7 @@
 #include "alma/learn/ensemble.h"
 #include "alma/learn/expert_growth.h"
 #include "alma/learn/kinds.h"
+#include "alma/learn/later_learners.h"
 #include "models/umix.h"
 
 namespace alma {
@@ -55,6 +56,8 @@ EnsembleSettings single_model_settings(const Config& config) {
   return settings;
 }
 
+std::int64_t one_model(const Config&, std::int64_t) { return 1; }
+
 MakeModel model_maker(const LearnerRequest& request) {
   return
       [config = request.config, input = request.input](Context& context, const std::string& purpose, std::uint64_t index) {
@@ -69,7 +72,7 @@ std::unique_ptr<Learner> make_ensemble_of(const LearnerRequest& request, const E
 LearnerKind single_model() {
   LearnerKind kind{{"sm", "one model, trained further at each update"}};
   kind.label = one_model_name("SM");
-  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.models = one_model;
   kind.make = [](const LearnerRequest& request) { return make_ensemble_of(request, single_model_settings(request.config)); };
   return kind;
 }
@@ -142,6 +145,13 @@ LearnerKind growing_ensemble() {
   return kind;
 }
 
+/// For learners whose updates start from what there is.
+void check_goes_on(const Config& config, const std::string& where) {
+  if (config.learner.from_scratch)
+    fail(ErrorKind::usage, "learner.from_scratch = true does not go with learner.method = \"", config.learner.method,
+         "\", which goes on from the last weights (", where, ')');
+}
+
 SplitRule split_rule(const Config::Learner& learner) {
   if (learner.split == "usage") return SplitRule::usage;
   return learner.split == "loss" ? SplitRule::loss : SplitRule::random;
@@ -158,15 +168,12 @@ LearnerKind growing_experts() {
     if (config.learner.gate == "hard" && config.train.graph)
       fail(ErrorKind::usage,
            "train.graph = true does not go with learner.gate = \"hard\", whose steps wait for the device (", where, ')');
-    if (config.learner.from_scratch)
-      fail(ErrorKind::usage,
-           "learner.from_scratch = true does not go with learner.method = \"gmoe\", which keeps what it has ", "grown (",
-           where, ')');
+    check_goes_on(config, where);
   };
   kind.label = [](const Config& config) {
     return one_model_name("gMoE")(config) + (config.learner.gate == "hard" ? " hard" : "");
   };
-  kind.models = [](const Config&, std::int64_t) { return std::int64_t{1}; };
+  kind.models = one_model;
   kind.growths = [](const Config& config, std::int64_t update) {
     const Config::Learner& learner = config.learner;
     const std::int64_t most = (learner.most_experts - config.model.experts) / (learner.split_into - 1);
@@ -176,13 +183,107 @@ LearnerKind growing_experts() {
     const Config::Learner& learner = request.config.learner;
     EnsembleSettings settings = single_model_settings(request.config);
     settings.grow_every = learner.grow_every;
-    settings.grow_model = [growth = ExpertGrowth{split_rule(learner), learner.split_into, learner.most_experts},
-                           seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
-                                                 const MegaBatch& data) {
+    settings.grows_experts = true;
+    settings.prepare = [growth = ExpertGrowth{split_rule(learner), learner.split_into, learner.most_experts},
+                        seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
+                                              const MegaBatch& data) {
       RandomStream init(seed, "growth", static_cast<std::uint64_t>(update));
       grow_experts(model, samples, data, growth, init);
     };
     return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+// ---- later baselines ----
+
+Label fixed_name(const std::string& name) {
+  return [name](const Config&) { return name; };
+}
+
+LearnerKind uniform_replay() {
+  LearnerKind kind{{"uniform-replay", "sm that replays at no cost: as many steps as without replay, on all data so far"}};
+  kind.check = [](const Config& config, const std::string& where) {
+    if (!config.learner.replay)
+      fail(ErrorKind::usage, "learner.method = \"uniform-replay\" draws from all data that has arrived; expected ",
+           "learner.replay = true (", where, ')');
+  };
+  kind.label = fixed_name("Replay at equal steps");
+  kind.models = one_model;
+  kind.epoch_samples = [](const Config&, std::int64_t, std::int64_t arrived) { return arrived; };
+  kind.make = [](const LearnerRequest& request) {
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.steps_of_arrived = true;
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind shrink_perturb() {
+  LearnerKind kind{{"shrink-perturb", "sm that starts each update from shrunk weights and some noise"}};
+  kind.keys = {"learner.shrink", "learner.perturb"};
+  kind.check = check_goes_on;
+  kind.label = fixed_name("Shrink-perturb");
+  kind.models = one_model;
+  kind.make = [](const LearnerRequest& request) {
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.prepare = [&context = request.context, fresh = model_maker(request), shrink = request.config.learner.shrink,
+                        perturb = request.config.learner.perturb](Module& model, std::int64_t update, const Samples&,
+                                                                  const MegaBatch&) {
+      shrink_and_perturb(model, *fresh(context, "perturbation", static_cast<std::uint64_t>(update)), shrink, perturb);
+    };
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind dash() {
+  LearnerKind kind{{"dash", "sm that shrinks, before each update, the weights that point away from where the loss falls"}};
+  kind.keys = {"learner.dash_alpha", "learner.dash_lambda"};
+  kind.check = check_goes_on;
+  kind.label = fixed_name("DASH");
+  kind.models = one_model;
+  kind.make = [](const LearnerRequest& request) {
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.prepare = [dash = DashSettings{request.config.learner.dash_alpha, request.config.learner.dash_lambda}](
+                           Module& model, std::int64_t, const Samples& samples, const MegaBatch& data) {
+      shrink_by_direction(model, samples, data, dash);
+    };
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
+LearnerKind averaged() {
+  LearnerKind kind{{"average", "sm that is tested with the average of its weights at the ends of the updates"}};
+  kind.keys = {"learner.average", "learner.average_decay"};
+  kind.label = fixed_name("SM averaged");
+  kind.models = one_model;
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    return make_averaged(make_ensemble_of(request, single_model_settings(request.config)),
+                         model_maker(request)(request.context, "initialisation", 0),
+                         {learner.average == "moving", learner.average_decay});
+  };
+  return kind;
+}
+
+LearnerKind reservoir() {
+  LearnerKind kind{{"reservoir", "sm that keeps a bounded number of old samples and trains on them again"}};
+  kind.keys = {"learner.memory"};
+  kind.check = [](const Config& config, const std::string& where) {
+    if (config.learner.replay)
+      fail(ErrorKind::usage, "learner.replay = true keeps all data and does not go with learner.method = \"reservoir\"; ",
+           "expected replay = false, or another method (", where, ')');
+  };
+  kind.label = [](const Config& config) { return "Reservoir" + std::to_string(config.learner.memory); };
+  kind.models = one_model;
+  kind.epoch_samples = [](const Config& config, std::int64_t before, std::int64_t arrived) {
+    return arrived + std::min(before, config.learner.memory);
+  };
+  kind.make = [](const LearnerRequest& request) {
+    return make_reservoir(make_ensemble_of(request, single_model_settings(request.config)), request.config.learner.memory,
+                          static_cast<std::uint64_t>(request.config.seed));
   };
   return kind;
 }
@@ -196,7 +297,9 @@ LearnerKind firefly() {
 }  // namespace
 
 std::deque<LearnerKind> built_in_learners() {
-  return {single_model(), ensemble(), uniform_mixture(), growing_ensemble(), growing_experts(), firefly()};
+  return {
+      single_model(),   ensemble(), uniform_mixture(), growing_ensemble(), growing_experts(), firefly(), uniform_replay(),
+      shrink_perturb(), dash(),     averaged(),        reservoir()};
 }
 
 }  // namespace alma

@@ -39,10 +39,10 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
 
 double AnytimeRun::planned_samples(std::int64_t update) const {
   const UpdateSpan span = schedule_[update];
-  std::int64_t samples = 0;
-  for (std::int64_t t = config_.learner.replay ? 0 : span.first; t < span.last; ++t)
-    samples += static_cast<std::int64_t>(stream_[t].train.size());
-  return static_cast<double>(learner_->planned_samples(samples));
+  std::int64_t before = 0, arrived = 0;
+  for (std::int64_t t = 0; t < span.last; ++t)
+    (t < span.first ? before : arrived) += static_cast<std::int64_t>(stream_[t].train.size());
+  return static_cast<double>(learner_->planned_samples(config_.learner.replay ? before + arrived : arrived, before));
 }
 
 RunFacts AnytimeRun::facts() {

@@ -110,14 +110,16 @@ Estimate estimate(const Config& config, const Probe& probe) {
   const Schedule schedule(batches, config.learner.wait);
   Estimate result;
   for (std::int64_t u = 0; u < schedule.updates(); ++u) {
-    std::int64_t trained = 0, tested = 0;  // samples
+    std::int64_t before = 0, arrived = 0, validated = 0;  // samples
     const auto [first, last] = schedule[u];
-    for (std::int64_t t = config.learner.replay ? 0 : first; t < last; ++t) {
+    for (std::int64_t t = 0; t < last; ++t) {
       const std::int64_t size = probe.train_samples / batches + (t < probe.train_samples % batches ? 1 : 0);
-      const auto validated = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
-      trained += (size - validated) * config.train.max_epochs;
-      tested += validated * config.train.max_epochs;
+      const auto held_out = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
+      (t < first ? before : arrived) += size - held_out;
+      if (t >= first || config.learner.replay) validated += held_out;
     }
+    const std::int64_t trained = epoch_samples(config, before, arrived) * config.train.max_epochs;
+    const std::int64_t tested = validated * config.train.max_epochs;
     const Count macs = probe.macs_per_sample + static_cast<Count>(count_growths(config, u)) * probe.macs_per_growth;
     // A model that has grown takes longer in proportion to its multiply-adds.
     const double slower =

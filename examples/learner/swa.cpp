@@ -58,7 +58,7 @@ class AveragedModel final : public Learner {
     return result;
   }
 
-  std::int64_t planned_samples(std::int64_t samples) const override {
+  std::int64_t planned_samples(std::int64_t samples, std::int64_t /*before*/) const override {
     const Course course(samples, settings_);
     return course.samples_of(course.steps());
   }

@@ -30,7 +30,8 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"ens", 11, true, true, 5, 6, "usage", "soft", 3, 7, "vote", true};
+  config.learner = {"ens",  11,   true, true, 5,    6,     "usage", "soft", 3, 7,
+                    "vote", true, 0.5,  0.25, 0.75, 0.125, "mean",  0.5,    12};
   config.model = {"vgg19", 3, 16};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
@@ -98,7 +99,7 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
   // unusual() differs from the default in every key but these: one knows one name only, the others go with another method.
-  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate"};
+  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate", "learner.average"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -282,6 +283,20 @@ TEST(Config, AGrowingMixtureStartsWithTwoExperts) {
   EXPECT_EQ(learner_name(parse_config("learner.method = \"gmoe\"\nlearner.gate = \"hard\"", "x")), "gMoE hard");
   expect_usage_error("learner.split = \"loss\"",
                      {"learner.split = \"loss\" does not go with learner.method = \"sm\"", "learner.method = gmoe"});
+}
+
+TEST(Config, WhatGoesOnDoesNotStartFromScratch) {
+  for (const std::string method : {"gmoe", "shrink-perturb", "dash"})
+    expect_usage_error("learner.method = \"" + method + "\"\nlearner.from_scratch = true",
+                       {"learner.from_scratch = true does not go with learner.method = \"" + method + "\"", "(x.toml)"});
+}
+
+TEST(Config, ReplayIsWhatAMethodNeedsIt) {
+  expect_usage_error("learner.method = \"uniform-replay\"", {"expected learner.replay = true (x.toml)"});
+  expect_usage_error("learner.method = \"reservoir\"\nlearner.replay = true",
+                     {"does not go with learner.method = \"reservoir\"", "expected replay = false"});
+  expect_usage_error("learner.average = \"moving\"", {"learner.average = \"moving\" does not go with", "method = average"});
+  EXPECT_EQ(learner_name(parse_config("learner.method = \"reservoir\"\nlearner.memory = 500", "x")), "Reservoir500");
 }
 
 TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {

@@ -9,12 +9,12 @@
 
 #include "alma/learn/expert_growth.h"
 #include "alma/learn/kinds.h"
-#include "engine/ops_shape.h"
 #include "engine/optim.h"
 #include "models/mixture.h"
 #include "models/mlp.h"
 #include "models/vgg.h"
 #include "tests/alma/learn/training.h"
+#include "tests/alma/learn/waves.h"
 #include "tests/engine/gradient_check.h"
 #include "tests/engine/passes.h"
 #include "tests/simulator.h"
@@ -23,54 +23,8 @@
 namespace alma::test {
 namespace {
 
-std::vector<float> wave(std::int64_t count, double phase, double scale = 1) {
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < count; ++i)
-    values.push_back(static_cast<float>(scale * std::sin(0.7 * static_cast<double>(i) + phase)));
-  return values;
-}
-
-/// The batches of growth.py: sample 8 t + i is row i of batch t.
-class Waves final : public Samples {
- public:
-  static constexpr std::int64_t kBatches = 256, kRows = 8, kInputs = 6, kClasses = 3;
-  explicit Waves(Context& context) {
-    std::vector<float> x;
-    std::vector<std::int32_t> y;
-    for (std::int32_t t = 0; t < kBatches; ++t) {
-      for (const float value : wave(kRows * kInputs, 0.2 * t)) x.push_back(value);
-      for (std::int32_t i = 0; i < kRows; ++i) y.push_back((i + t) % kClasses);
-    }
-    x_ = Tensor::from(context, {kBatches * kRows, kInputs}, x);
-    y_ = Tensor::from(context, {kBatches * kRows, 1}, y);
-  }
-  std::int64_t count() const override { return kBatches * kRows; }
-  std::int64_t classes() const override { return kClasses; }
-  Measure measure() const override { return Measure::error; }
-  Batch batch(const Tensor& indices, const Draw&) const override {
-    Batch batch{gather(x_, indices), Tensor::empty(indices.context(), {indices.count()}, DType::i32)};
-    indices.backend().gather_rows(y_, indices, batch.y.view({indices.count(), 1}).out());
-    return batch;
-  }
-  Tensor example(Context& context) const override { return Tensor::zeros(context, {1, kInputs}, DType::f32); }
-  std::int64_t evaluation_batch() const override { return 5; }  // of 8: the last batch is another size
-
- private:
-  Tensor x_, y_;
-};
-
-std::vector<std::int32_t> batch_number(std::int32_t t) {
-  std::vector<std::int32_t> samples;
-  for (std::int32_t i = 0; i < 8; ++i) samples.push_back(8 * t + i);
-  return samples;
-}
-
 Batch batch_of(const Samples& samples, Context& context, std::int32_t t) {
   return samples.batch(Tensor::from(context, {8}, batch_number(t)), {});
-}
-
-void fill(const NamedTensor& parameter, double phase) {
-  parameter.second.assign(std::span<const float>(wave(parameter.second.count(), phase, 0.5)));
 }
 
 // Three growths of the 2-expert MLP, and five steps of Adadelta before, between and after them.

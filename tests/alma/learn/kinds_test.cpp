@@ -93,7 +93,7 @@ TEST_F(Kinds, ARowIsReadCheckedAndPrinted) {
                [] { parse_config("learner.method = \"test-more\"\nlearner.members = 13", "x"); });
   expect_error(ErrorKind::usage, {"learner.combine = \"vote\" does not go with learner.method = \"test-more\""},
                [] { parse_config("learner.method = \"test-more\"\nlearner.combine = \"vote\"", "x"); });
-  expect_error(ErrorKind::usage, {"\"test-mroe\" is not known", "gmoe | test-more", "did you mean test-more?"},
+  expect_error(ErrorKind::usage, {"\"test-mroe\" is not known", "reservoir | test-more", "did you mean test-more?"},
                [] { parse_config("learner.method = \"test-mroe\"", "x"); });
 }
 

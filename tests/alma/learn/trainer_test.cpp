@@ -275,7 +275,7 @@ TEST_F(FitOfPoints, AnEnsembleLearnsThemToo) {
   int batches = 0;
   const Score before = learner->evaluator(context_, points, indices)([&] { ++batches; });
   EXPECT_EQ(batches, (60 + points->evaluation_batch() - 1) / points->evaluation_batch());
-  EXPECT_EQ(learner->planned_samples(40), 400);
+  EXPECT_EQ(learner->planned_samples(40, 0), 400);
   learner->update(0, *points, data_, [](const FitProgress&) {});
   EXPECT_LT(learner->evaluator(context_, points, indices)({}).loss(), before.loss());
   EXPECT_TRUE(learner->macs_per_sample(*points) == 2 * 9);

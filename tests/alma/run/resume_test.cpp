@@ -119,6 +119,32 @@ class ResumeHardGmoe : public Resume {
 TEST_F(ResumeHardGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
+class ResumeUniformReplay : public Resume {
+ protected:
+  ResumeUniformReplay() : Resume({.method = "uniform-replay", .replay = true}) {}
+};
+class ResumeShrinkPerturb : public Resume {
+ protected:
+  ResumeShrinkPerturb() : Resume({.method = "shrink-perturb", .replay = true}, 1, "cpu", 200) {}
+};
+class ResumeDash : public Resume {
+ protected:
+  ResumeDash() : Resume({.method = "dash", .replay = true}, 1, "cpu", 200) {}
+};
+class ResumeAveraged : public Resume {
+ protected:
+  ResumeAveraged() : Resume({.method = "average"}) {}
+};
+class ResumeReservoir : public Resume {
+ protected:
+  ResumeReservoir() : Resume({.method = "reservoir", .memory = 40}) {}
+};
+TEST_F(ResumeUniformReplay, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+TEST_F(ResumeShrinkPerturb, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+TEST_F(ResumeDash, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+TEST_F(ResumeAveraged, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+TEST_F(ResumeReservoir, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
   ASSERT_EQ(run(start("straight")).code, 0);
   Program program(folder_.path(), start("interrupted"));
