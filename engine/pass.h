@@ -17,6 +17,8 @@ enum class Purpose {
 struct Usage {
   const Module* layer;
   Tensor scores;  // [rows, experts]: the gate's scores, which add up to 1 in each row; off the tape
+  // Of a layer that has grown by a hard gate: what its newest gate computes of the rows that come to it, [rows, scores].
+  Tensor newest_gate = {};
 };
 
 /// One pass through a model: its purpose, and the model's results besides the output. The caller makes one for each call of

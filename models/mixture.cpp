@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/autograd.h"
 #include "engine/ops_conv.h"
 #include "engine/ops_elementwise.h"
 #include "engine/ops_images.h"
@@ -38,6 +39,7 @@ class Mixture::Routing {
   Tensor output() const;
   /// 1 for the expert of each row, else 0: [rows, experts].
   Tensor weights() const;
+  Tensor newest_gate() const { return newest_gate_; }
 
  private:
   using Rows = std::vector<std::int32_t>;
@@ -61,6 +63,7 @@ class Mixture::Routing {
   std::vector<std::int64_t> experts_;  // of these rows
   Shape shape_;                        // of an output
   Layout layout_ = Layout::row_major;
+  Tensor newest_gate_;
 };
 
 // The group comes to an expert, or to the gate of the expert's next split.
@@ -87,6 +90,7 @@ void Mixture::Routing::arrive(std::int64_t expert, Group group) {
 void Mixture::Routing::descend(Module& gate, std::int64_t branches, std::int64_t expert, std::int64_t first_other,
                                const Group& group) {
   const Tensor other_scores = gate.forward(group.x, pass_);
+  if (!mixture_.splits_.empty() && &gate == mixture_.splits_.back().gate.get()) newest_gate_ = other_scores.detach();
   const Tensor first_score = Tensor::zeros(other_scores.context(), {other_scores.dim(0), 1}, other_scores.dtype());
   const Tensor scores = softmax(concat({first_score, other_scores}, 1));
   const std::vector<std::int32_t> branch_of = argmax(scores).to_vector<std::int32_t>();
@@ -141,7 +145,7 @@ Tensor Mixture::forward(const Tensor& x, Pass& pass) {
 Tensor Mixture::forward_hard(const Tensor& x, Pass& pass) {
   if (pass.members != 0) fail("[mixture] a stack cannot have a mixture with hard gates");
   const Routing routing(*this, x, pass);
-  if (pass.wants_usage) pass.usage.push_back({this, routing.weights()});
+  if (pass.wants_usage) pass.usage.push_back({this, routing.weights(), routing.newest_gate()});
   return routing.output();
 }
 
@@ -152,7 +156,7 @@ Tensor Mixture::forward_soft(const Tensor& x, Pass& pass) {
   const Tensor first_scores = softmax(gate_->forward(x, pass));
   std::vector<Tensor> scores;
   for (const Split& split : splits_) scores.push_back(softmax(split.gate->forward(x, pass)));
-  if (pass.wants_usage) pass.usage.push_back({this, weights(first_scores, scores)});
+  if (pass.wants_usage) pass.usage.push_back({this, weights(first_scores, scores), {}});
   // The last split is at the bottom of the tree: its expert and the last outputs become one output, and so on upwards.
   const std::int64_t gates_per_row = pass.in_channels ? pass.members : 1;
   for (std::size_t i = splits_.size(); i-- > 0;) {
@@ -188,6 +192,17 @@ void Mixture::split(std::int64_t expert, std::int64_t into, RandomStream& init) 
   Context& context = named_state(*gate_).at(0).second.context();
   for (std::int64_t k = 1; k < into; ++k) experts_.push_back(copied.clone(context));
   splits_.push_back({expert, into, std::move(gate)});
+}
+
+void Mixture::shift_newest_gate(const std::vector<float>& shift) {
+  if (splits_.empty()) fail("[mixture] no split whose gate could be shifted");
+  const NoGrad off;
+  const Tensor bias = named_parameters(*splits_.back().gate).back().second;
+  if (bias.count() != std::ssize(shift)) fail("[mixture] a shift of ", shift.size(), " scores for a gate of ", bias.count());
+  const Tensor change = bias.dtype() == DType::f64
+                            ? Tensor::from(bias.context(), bias.shape(), std::vector<double>(shift.begin(), shift.end()))
+                            : Tensor::from(bias.context(), bias.shape(), shift);
+  bias.copy_from(bias + change);
 }
 
 void Mixture::children(const ChildVisitor& visitor) {

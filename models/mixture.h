@@ -50,6 +50,9 @@ class Mixture final : public Module {
   /// of their gate are drawn from `init` as those of a new Linear. The function stays the same, up to rounding, since the
   /// scores of the gate add up to 1. Throws Error if the first gate is not Redrawable, or beyond most_experts.
   void split(std::int64_t expert, std::int64_t into, RandomStream& init);
+  /// Adds to the bias of the gate of the last split, [scores]. Throws Error without a split.
+  void shift_newest_gate(const std::vector<float>& shift);
+  Gating gating() const { return gating_; }
 
  private:
   struct Split {

@@ -23,8 +23,8 @@ struct ExpertGrowth {
 
 /// Splits one expert in every mixture of the model. Experts are compared on the validation samples of `data`, as in the
 /// official code, or on its training samples if it has no others; among equal ones the first is split. `init` draws the
-/// choices of SplitRule::random and the weights of the new gates, mixture by mixture. Throws Error if the model has no
-/// mixture.
+/// choices of SplitRule::random and the weights of the new gates, mixture by mixture; the bias of a hard gate is then such
+/// that half of the samples go each way. Throws Error if the model has no mixture.
 void grow_experts(Module& model, const Samples& samples, const MegaBatch& data, const ExpertGrowth& growth,
                   RandomStream& init);
 

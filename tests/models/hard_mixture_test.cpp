@@ -263,6 +263,30 @@ TEST(HardMixture, AStepCostsAsMuchWithTwelveExpertsAsWithTwo) {
   EXPECT_GT(twelve, two);
 }
 
+TEST(HardMixture, SaysWhatItsNewestGateComputesAndCanShiftIt) {
+  const auto tree = grown();
+  const State state = state_of(*tree);
+  const Tensor x = random_tensor({kRows, kIn}, 3, -2, 2);
+  const auto rows = x.to_vector<double>();
+  std::vector<double> expected;  // of the rows that come to the last split, the third gate on their way
+  for (std::size_t r = 0; r < kRows; ++r)
+    if (const Way way = way_of(state, rows.data() + r * kIn); way.gates.size() == 3)
+      for (const double score : linear(state, "split.1.gate", rows.data() + r * kIn)) expected.push_back(score);
+  ASSERT_FALSE(expected.empty());
+  const auto newest = [&] {
+    Pass pass{.wants_usage = true};
+    tree->forward(x, pass);
+    return pass.usage.at(0).newest_gate.to_vector<double>();
+  };
+  const auto before = newest();
+  ASSERT_EQ(before.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(before[i], expected[i], 1e-14);
+  expect_error([&] { tree->shift_newest_gate({1}); }, {"a shift of 1 scores for a gate of 2"});
+  tree->shift_newest_gate({0.5f, -0.25f});
+  const auto after = newest();
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(after[i], expected[i] + (i % 2 == 0 ? 0.5 : -0.25), 1e-14);
+}
+
 TEST(HardMixture, RefusesWhatItCannotDo) {
   RandomStream init(5, "test");
   std::vector<std::unique_ptr<Module>> one;

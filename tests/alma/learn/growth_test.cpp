@@ -156,6 +156,39 @@ TEST(ExpertGrowth, OfAModelWithoutMixturesIsRefused) {
   expect_error([&] { grow_experts(*model, samples, {{}, batch_number(0)}, {}, init); }, {"no mixture of experts"});
 }
 
+// Of the samples that come to a new hard gate half go each way, so that both copies have something to learn.
+TEST(ExpertGrowth, ANewHardGateSendsHalfOfItsSamplesEachWay) {
+  Context context("cpu");
+  const Waves samples(context);
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    const auto model = make_mlp(context, {6, 8, 3, 2, 2, Gating::hard}, RandomStream(seed, "test"));
+    MegaBatch data;
+    for (std::int32_t i = 0; i < 60; ++i) data.validation.push_back(17 * i);
+    const auto visits = [&] {  // of the experts of each layer
+      std::vector<std::vector<float>> all;
+      Pass pass{.wants_usage = true};
+      model->forward(samples.batch(Tensor::from(context, {60}, data.validation), {}).x, pass);
+      for (const Usage& used : pass.usage) {
+        all.emplace_back(static_cast<std::size_t>(used.scores.dim(1)));
+        const auto weights = used.scores.to_vector<float>();
+        for (std::size_t i = 0; i < weights.size(); ++i) all.back()[i % all.back().size()] += weights[i];
+      }
+      return all;
+    };
+    RandomStream init(seed, "growth");
+    for (int growth = 0; growth < 3; ++growth) {
+      const auto before = visits();
+      grow_experts(*model, samples, data, {}, init);
+      const auto after = visits();
+      for (std::size_t layer = 0; layer < 2; ++layer) {
+        const float most = *std::max_element(before[layer].begin(), before[layer].end()), half = after[layer].back();
+        EXPECT_GE(half, std::floor(most / 2) - 1) << seed << ", " << growth;
+        EXPECT_LE(half, std::ceil(most / 2)) << seed << ", " << growth;
+      }
+    }
+  }
+}
+
 // ---- the learner ----
 
 Config gmoe_config() {
