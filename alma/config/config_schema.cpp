@@ -140,16 +140,16 @@ std::vector<Key> learner_keys() {
              "Number of experts, copies at first, that a split makes of one (official code: 2)."),
       number("learner", "most_experts", learner<&Learner::most_experts>, 2, 1024,
              "Largest number of experts of a layer; a layer without room for another split no longer grows."),
-      text(
-          "learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
-          {{"figures",
-            "as in the paper's figures: probabilities for ens, sum for umix (its text says mean), logits for gens (its text "
-            "says probabilities)"},
-           {"probabilities", "ens, gens: the mean of the probabilities"},
-           {"logits", "ens, gens: the mean of the logits"},
-           {"vote", "ens, gens: one vote per model; the larger mean probability breaks a tie"},
-           {"sum", "umix: the sum of the logits"},
-           {"mean", "umix: the mean of the logits"}}),
+      text("learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
+           {{"figures",
+             "as in the paper's figures and code: probabilities for ens, sum for umix (its text says mean), logits for gens "
+             "(its "
+             "text says probabilities) and boost"},
+            {"probabilities", "ens, gens, boost: the mean of the probabilities"},
+            {"logits", "ens, gens, boost: the mean of the logits"},
+            {"vote", "ens, gens, boost: one vote per model; the larger mean probability breaks a tie"},
+            {"sum", "umix: the sum of the logits"},
+            {"mean", "umix: the mean of the logits"}}),
       flag("learner", "bagging", learner<&Learner::bagging>,
            "Whether each model trains on a bootstrap sample: as many samples as the update has, drawn with replacement."),
       number("learner", "shrink", learner<&Learner::shrink>, 0, 1,

@@ -19,22 +19,25 @@ enum class Combine {
 class CommitteeSum {
  public:
   explicit CommitteeSum(Combine combine) : combine_(combine) {}
-  void add(Module& model, const Tensor& x);
+  /// `weight` of the model in the sum, at least 0.
+  void add(Module& model, const Tensor& x, double weight = 1);
   /// Logits [rows, classes], whose softmax is the prediction; with one model, its own logits. Throws Error without models.
   /// The probabilities of a vote are (votes + mean probability / 2) / (models + 1/2): the shares of the votes, with half a
-  /// vote for the mean probability, which breaks ties.
+  /// vote for the mean probability, which breaks ties. Models with weights count as so many; all weights 0 are all 1.
   Tensor logits() const;
 
  private:
-  void count_in(const Tensor& logits);
+  void count_in(const Tensor& logits, double weight);
 
   Combine combine_;
   std::size_t models_ = 0;
-  Tensor first_;                  // logits; enters the sums with the second
-  Tensor sum_, votes_, ballots_;  // ballots: row c is a vote for class c
+  double weight_ = 0, first_weight_ = 0;  // of all models; of the first
+  Tensor first_;                          // logits; enters the sums with the second
+  Tensor sum_, votes_, ballots_;          // ballots: row c is a vote for class c
 };
 
-/// The combined logits of all `models`.
-Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, Combine combine, const Tensor& x);
+/// The combined logits of all `models`, one weight for each.
+Tensor committee_logits(std::span<const std::unique_ptr<Module>> models, std::span<const double> weights, Combine combine,
+                        const Tensor& x);
 
 }  // namespace alma

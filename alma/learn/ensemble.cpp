@@ -1,13 +1,12 @@
 #include "alma/learn/ensemble.h"
 
-#include <chrono>
-#include <deque>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "alma/learn/boosting.h"
 #include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
+#include "alma/learn/side_by_side.h"
 #include "base/json.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
@@ -17,37 +16,6 @@
 namespace alma {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-// Members that train in parallel stop together at this interval, so that the run can be saved. A thread works on one member
-// for the whole slice, so that the member's working set stays in its caches.
-constexpr std::chrono::milliseconds kRound{100}, kSlice{5};
-
-/// Does steps of the unfinished fits on all threads of the pool.
-void train_side_by_side(ThreadPool& pool, const std::vector<Fit*>& fits) {
-  std::deque<Fit*> waiting(fits.begin(), fits.end());
-  std::mutex mutex;
-  const auto next = [&]() -> Fit* {
-    const std::lock_guard lock(mutex);
-    if (waiting.empty()) return nullptr;
-    Fit* fit = waiting.front();
-    waiting.pop_front();
-    return fit;
-  };
-  const Clock::time_point end = Clock::now() + kRound;
-  pool.run(std::min<std::int64_t>(pool.threads(), static_cast<std::int64_t>(fits.size())), [&](std::int64_t) {
-    while (Clock::now() < end) {
-      Fit* fit = next();
-      if (fit == nullptr) return;
-      const Clock::time_point slice_end = std::min(end, Clock::now() + kSlice);
-      do fit->step();
-      while (!fit->done() && Clock::now() < slice_end);
-      if (fit->done()) continue;
-      const std::lock_guard lock(mutex);
-      waiting.push_back(fit);
-    }
-  });
-}
 
 class Ensemble final : public Learner {
  public:
@@ -68,7 +36,9 @@ class Ensemble final : public Learner {
     const Leave leave{*this};
     begin_fits(update, samples, data);
     while (step()) after_step(progress());
-    return finish();
+    const FitResult result = finish();
+    if (settings_.boosting) weigh_newest(samples, data);
+    return result;
   }
 
   std::int64_t planned_samples(std::int64_t samples, std::int64_t before) const override {
@@ -82,15 +52,16 @@ class Ensemble final : public Learner {
     const std::size_t newly_frozen = static_cast<std::size_t>(first_trained()) - known;
     auto models = std::make_shared<std::vector<std::unique_ptr<Module>>>();
     for (std::size_t i = known; i < models_.size(); ++i) models->push_back(models_[i]->clone(context));
+    const std::vector<double> shares(weights_.begin() + static_cast<std::ptrdiff_t>(known), weights_.end());
     return [=, sums = frozen_, combine = settings_.combine](const std::function<void()>& after_batch) {
       std::size_t batch = 0;
       const Score score = evaluate(
           [&](const Tensor& x) {
             if (batch == sums->batches.size()) sums->batches.emplace_back(combine);
             CommitteeSum& frozen = sums->batches[batch++];
-            for (std::size_t i = 0; i < newly_frozen; ++i) frozen.add(*(*models)[i], x);
+            for (std::size_t i = 0; i < newly_frozen; ++i) frozen.add(*(*models)[i], x, shares[i]);
             CommitteeSum all = frozen;
-            for (std::size_t i = newly_frozen; i < models->size(); ++i) all.add(*(*models)[i], x);
+            for (std::size_t i = newly_frozen; i < models->size(); ++i) all.add(*(*models)[i], x, shares[i]);
             if (after_batch) after_batch();
             return all.logits();
           },
@@ -102,7 +73,7 @@ class Ensemble final : public Learner {
 
   Tensor predict(const Tensor& x) override {
     const NoGrad off;
-    return softmax(committee_logits(models_, settings_.combine, x));
+    return softmax(committee_logits(models_, weights_, settings_.combine, x));
   }
 
   std::int64_t parameters() override {
@@ -150,6 +121,7 @@ class Ensemble final : public Learner {
 
   nlohmann::json state() override {
     nlohmann::json state = {{"members", models_.size()}, {"models", nlohmann::json::array()}};
+    if (settings_.boosting) state["weights"] = weights_;
     for (const auto& model : models_) {
       nlohmann::json& groups = state["models"];  // groups of consecutive models of equal structure
       nlohmann::json structure = model->structure();
@@ -180,6 +152,8 @@ class Ensemble final : public Learner {
       while (std::ssize(models_) < members) add_members(0);
       fill(models_, tensors);
     }
+    weights_.assign(models_.size(), 1);
+    if (settings_.boosting) load_weights(state);
     if (state.contains("fits")) pending_ = Pending{std::move(tensors), state.at("fits")};
   }
 
@@ -225,6 +199,7 @@ class Ensemble final : public Learner {
   void add_members(std::int64_t update) {
     for (std::int64_t i = 0; i < settings_.members; ++i)
       models_.push_back(fresh_model(static_cast<std::int64_t>(models_.size()), update));
+    weights_.resize(models_.size(), 1);
   }
 
   // Models of the structures in a saved state, which may not be larger together than its tensors.
@@ -295,6 +270,8 @@ class Ensemble final : public Learner {
     for (std::int64_t member = first_trained(); member < first_trained() + settings_.members; ++member)
       trainees.push_back({*models_[static_cast<std::size_t>(member)], data_of(member, update, data),
                           name_of(member, "update " + std::to_string(update + 1))});
+    if (settings_.boosting && first_trained() > 0)
+      trainees[0].weights = boost(trained_before(), samples, data.train).samples;
     const FitSettings fit = fit_settings(data.arrived > 0 ? data.arrived : static_cast<std::int64_t>(data.train.size()));
     if (settings_.members > 1 && !context_.backend().info().shareable) {
       fits_.push_back(std::make_unique<Fit>(trainees, samples, fit, settings_.seed));
@@ -307,6 +284,26 @@ class Ensemble final : public Learner {
       restore_fits();
     }
     pending_.reset();
+  }
+
+  // The models before the newest, whose mistakes decide what it is trained on.
+  std::vector<Module*> trained_before() const {
+    std::vector<Module*> models;
+    for (std::int64_t i = 0; i < first_trained(); ++i) models.push_back(models_[static_cast<std::size_t>(i)].get());
+    return models;
+  }
+
+  void weigh_newest(const Samples& samples, const MegaBatch& data) {
+    std::vector<Module*> models = trained_before();
+    models.push_back(models_.back().get());
+    weights_.back() = boost(models, samples, data.validation.empty() ? data.train : data.validation).models.back();
+  }
+
+  void load_weights(const nlohmann::json& state) {
+    const nlohmann::json& saved = json_member(state, "weights");
+    if (!saved.is_array() || saved.size() != models_.size())
+      fail(ErrorKind::data, "damaged checkpoint: \"weights\" must be an array of ", models_.size(), ", one for each model");
+    for (std::size_t i = 0; i < saved.size(); ++i) weights_[i] = to_number(saved[i], "weights");
   }
 
   /// The fit of a model that trains, and the model's number in it.
@@ -376,6 +373,7 @@ class Ensemble final : public Learner {
   MakeModel make_model_;
   std::vector<std::unique_ptr<Context>> contexts_;  // of the members if they train in parallel; else they share context_
   std::vector<std::unique_ptr<Module>> models_;     // the last settings_.members train
+  std::vector<double> weights_;                     // of the models in the prediction
   std::vector<std::unique_ptr<Fit>> fits_;          // of the current update: one for each model that trains, or one for all
   std::optional<Pending> pending_;
   std::shared_ptr<FrozenSums> frozen_;

@@ -31,6 +31,10 @@ struct EnsembleSettings {
   // An update takes as many steps as on the samples that are new to it, and is validated as often; its mini-batches are of
   // all its data.
   bool steps_of_arrived = false;
+  // Growing, one member: each new model is trained on what the others get wrong, and models have weights in the prediction,
+  // by AdaBoost.SAMME. The weight of a model is that on the validation samples of its own update, or on the training samples
+  // without such; the official code weighs all models anew at every update.
+  bool boosting = false;
   bool bagging = false;  // each member trains on a bootstrap sample of the update's data
   Combine combine = Combine::probabilities;
 };

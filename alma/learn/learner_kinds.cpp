@@ -152,6 +152,26 @@ void check_goes_on(const Config& config, const std::string& where) {
          "\", which goes on from the last weights (", where, ')');
 }
 
+LearnerKind boosted_ensemble() {
+  LearnerKind kind{{"boost", "an ensemble that grows by new models, trained on what the others get wrong (AdaBoost.SAMME)"}};
+  kind.keys = {"learner.grow_every", "learner.combine"};
+  kind.check = [](const Config& config, const std::string& where) {
+    check_combine(config, where, {"probabilities", "logits", "vote"});
+  };
+  kind.label = one_model_name("Boost");
+  kind.models = [](const Config& config, std::int64_t updates) {
+    return 1 + std::max<std::int64_t>(0, updates - 1) / config.learner.grow_every;
+  };
+  kind.make = [](const LearnerRequest& request) {
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.growing = settings.boosting = true;
+    settings.grow_every = request.config.learner.grow_every;
+    settings.combine = combine_models(request.config.learner, Combine::logits);
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
 SplitRule split_rule(const Config::Learner& learner) {
   if (learner.split == "usage") return SplitRule::usage;
   return learner.split == "loss" ? SplitRule::loss : SplitRule::random;
@@ -297,9 +317,9 @@ LearnerKind firefly() {
 }  // namespace
 
 std::deque<LearnerKind> built_in_learners() {
-  return {
-      single_model(),   ensemble(), uniform_mixture(), growing_ensemble(), growing_experts(), firefly(), uniform_replay(),
-      shrink_perturb(), dash(),     averaged(),        reservoir()};
+  return {single_model(),    ensemble(), uniform_mixture(), growing_ensemble(), boosted_ensemble(),
+          growing_experts(), firefly(),  uniform_replay(),  shrink_perturb(),   dash(),
+          averaged(),        reservoir()};
 }
 
 }  // namespace alma

@@ -1,6 +1,8 @@
 #include "alma/learn/member.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "base/json.h"
 #include "base/random.h"
@@ -13,7 +15,9 @@ Member::Member(const Trainee& trainee, const Course& course, Measure measure, do
       measure_(measure),
       patience_delta_(patience_delta),
       train_(trainee.data.train),
+      cumulative_(trainee.weights.size()),
       model_(named_state(trainee.model)) {
+  std::partial_sum(trainee.weights.begin(), trainee.weights.end(), cumulative_.begin());
   for (const auto& [name, tensor] : model_) best_.emplace_back(name, tensor.clone());
 }
 
@@ -23,7 +27,15 @@ FitProgress Member::progress() const {
 
 std::vector<std::int32_t> Member::order(std::uint64_t seed) const {
   std::vector<std::int32_t> order = train_;
-  RandomStream(seed, "shuffle, " + name_, static_cast<std::uint64_t>(progress().epoch)).shuffle(order);
+  RandomStream random(seed, "shuffle, " + name_, static_cast<std::uint64_t>(progress().epoch));
+  if (cumulative_.empty()) {
+    random.shuffle(order);
+    return order;
+  }
+  for (std::int32_t& sample : order) {
+    const auto drawn = std::ranges::upper_bound(cumulative_, random.uniform(0, cumulative_.back()));
+    sample = train_[std::min(train_.size() - 1, static_cast<std::size_t>(drawn - cumulative_.begin()))];
+  }
   return order;
 }
 

@@ -17,6 +17,8 @@ struct Trainee {
   Module& model;
   MegaBatch data;
   std::string name;
+  // Of the training samples, if not empty: each epoch draws as many samples as there are by these weights, with replacement.
+  std::vector<double> weights = {};
 };
 
 /// The state of one model during a fit: its steps, best weights, patience and cost.
@@ -51,6 +53,7 @@ class Member {
   Measure measure_;
   double patience_delta_;
   std::vector<std::int32_t> train_;
+  std::vector<double> cumulative_;         // weights of train_, if it has weights
   std::vector<NamedTensor> model_, best_;  // the model's state: current and best
   std::int64_t steps_ = 0;
   std::int64_t stale_ = 0;  // validations since the best

@@ -305,7 +305,7 @@ TEST(Config, WhatDoesNotGoWithAMethodIsRefused) {
   };
   refused("members = 0", {"learner.members = 0 is out of range, expected 1 .. 1024"});
   refused("combine = \"vote\"", {"learner.combine = \"vote\" does not go with learner.method = \"sm\"",
-                                 "expected \"figures\", or learner.method = ens, umix or gens"});
+                                 "expected \"figures\", or learner.method = ens, umix, gens or boost"});
   refused("method = \"umix\"\ncombine = \"vote\"", {"\"umix\"", "expected figures | sum | mean"});
   refused("method = \"ens\"\ncombine = \"sum\"", {"\"ens\"", "expected figures | probabilities | logits | vote"});
   refused("method = \"gens\"\ncombine = \"mean\"", {"\"gens\"", "expected figures | probabilities"});

@@ -25,7 +25,9 @@ class Constant final : public Module {
 class Committee : public ::testing::Test {
  protected:
   // Each member: the probabilities of one sample.
-  std::vector<float> predict(const std::vector<std::vector<double>>& members, Combine combine) {
+  std::vector<float> predict(const std::vector<std::vector<double>>& members, Combine combine,
+                             std::vector<double> weights = {}) {
+    if (weights.empty()) weights.assign(members.size(), 1);
     std::vector<std::unique_ptr<Module>> models;
     for (const std::vector<double>& probabilities : members) {
       std::vector<float> logits;
@@ -33,7 +35,7 @@ class Committee : public ::testing::Test {
       models.push_back(
           std::make_unique<Constant>(Tensor::from(context_, {1, static_cast<std::int64_t>(logits.size())}, logits)));
     }
-    return softmax(committee_logits(models, combine, Tensor())).to_vector<float>();
+    return softmax(committee_logits(models, weights, combine, Tensor())).to_vector<float>();
   }
   static void expect_near(const std::vector<float>& found, const std::vector<double>& expected) {
     ASSERT_EQ(found.size(), expected.size());
@@ -49,6 +51,17 @@ TEST_F(Committee, AveragesProbabilities) {
 TEST_F(Committee, AveragesLogitsAsAGeometricMean) {
   const double a = std::sqrt(.7 * .1), b = std::sqrt(.2 * .5), c = std::sqrt(.1 * .4), all = a + b + c;
   expect_near(predict({{.7, .2, .1}, {.1, .5, .4}}, Combine::logits), {a / all, b / all, c / all});
+}
+
+TEST_F(Committee, WeightsCountAsSoManyModels) {
+  const std::vector<std::vector<double>> two{{.7, .2, .1}, {.1, .5, .4}}, four{two[0], two[1], two[1], two[1]};
+  for (const Combine combine : {Combine::probabilities, Combine::logits, Combine::vote}) {
+    const auto expected = predict(four, combine);
+    expect_near(predict(two, combine, {1, 3}), {expected.begin(), expected.end()});
+  }
+  expect_near(predict(two, Combine::probabilities, {0, 2}), {.1, .5, .4});
+  expect_near(predict(two, Combine::probabilities, {0, 0}), {.4, .35, .25});
+  expect_near(predict({two[0]}, Combine::probabilities, {0.25}), two[0]);
 }
 
 TEST_F(Committee, AMajorityOfVotesBeatsAnyConfidence) {

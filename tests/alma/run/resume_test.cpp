@@ -119,6 +119,11 @@ class ResumeHardGmoe : public Resume {
 TEST_F(ResumeHardGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
+class ResumeBoost : public Resume {
+ protected:
+  ResumeBoost() : Resume({.method = "boost"}) {}
+};
+TEST_F(ResumeBoost, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 class ResumeUniformReplay : public Resume {
  protected:
   ResumeUniformReplay() : Resume({.method = "uniform-replay", .replay = true}) {}
