@@ -77,6 +77,15 @@ void Linear::visit(const Visitor& visitor, const std::string& prefix) {
 
 std::unique_ptr<Module> Linear::clone(Context& context) const { return std::unique_ptr<Module>(new Linear(*this, context)); }
 
+void Linear::resize(const Tensor& weight, const Tensor& bias) {
+  require_rank("linear", "weight", weight, 2);
+  require_shape("linear", "bias", bias, {weight.dim(0)});
+  out_ = weight.dim(0);
+  in_ = weight.dim(1);
+  weight_ = weight.detach().set_requires_grad(true);
+  bias_ = bias.detach().set_requires_grad(true);
+}
+
 std::unique_ptr<Module> Linear::redrawn(std::int64_t outputs, RandomStream& init) const {
   return std::make_unique<Linear>(weight_.context(), in_, outputs, relu_, init, weight_.dtype());
 }

@@ -40,6 +40,12 @@ class Linear final : public Module, public Redrawable {
   std::unique_ptr<Module> clone(Context& context) const override;
   std::unique_ptr<Module> redrawn(std::int64_t outputs, RandomStream& init) const override;
 
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
+  bool relu() const { return relu_; }
+  /// Gives the layer other parameters, weight [out, in] and bias [out] of any sizes.
+  void resize(const Tensor& weight, const Tensor& bias);
+
  private:
   Linear(const Linear& other, Context& context);
   std::int64_t in_, out_;

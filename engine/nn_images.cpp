@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/ops_check.h"
 #include "engine/ops_conv.h"
 #include "engine/ops_shape.h"
 #include "engine/structure.h"
@@ -56,11 +57,25 @@ nlohmann::json Conv2d::structure() const {
 
 Tensor Conv2d::forward(const Tensor& x, Pass& pass) {
   require_channels("conv2d", pass);
-  const std::int64_t padding = (kernel_ - 1) / 2;
-  ConvGeometry geometry{.padding_h = padding, .padding_w = padding};
-  if (pass.members == 0) return conv2d(x, weight_, bias_, geometry);
+  if (pass.members == 0) return conv2d(x, weight_, bias_, geometry());
+  ConvGeometry geometry = this->geometry();
   geometry.groups = pass.members;
   return conv2d(x, reshape(weight_, {-1, in_, kernel_, kernel_}), channels(bias_, pass), geometry);
+}
+
+ConvGeometry Conv2d::geometry() const {
+  const std::int64_t padding = (kernel_ - 1) / 2;
+  return {.padding_h = padding, .padding_w = padding};
+}
+
+void Conv2d::resize(const Tensor& weight, const Tensor& bias) {
+  require_shape("conv2d", "weight", weight, {weight.dim(0), weight.dim(1), kernel_, kernel_});
+  if (bias.defined() != bias_.defined()) fail("[conv2d] a layer keeps or lacks its bias");
+  if (bias.defined()) require_shape("conv2d", "bias", bias, {weight.dim(0)});
+  out_ = weight.dim(0);
+  in_ = weight.dim(1);
+  weight_ = weight.detach().set_requires_grad(true);
+  if (bias.defined()) bias_ = bias.detach().set_requires_grad(true);
 }
 
 void Conv2d::visit(const Visitor& visitor, const std::string& prefix) {
@@ -103,6 +118,15 @@ Tensor BatchNorm2d::forward(const Tensor& x, Pass& pass) {
   require_channels("batch_norm", pass);
   return (pass.training() ? batch_norm : batch_norm_inference)(x, channels(weight_, pass), channels(bias_, pass), rule_,
                                                                channels(running_mean_, pass), channels(running_var_, pass));
+}
+
+void BatchNorm2d::resize(const std::array<Tensor, 4>& tensors) {
+  for (const Tensor& tensor : tensors) require_shape("batch_norm", "every tensor", tensor, {tensors[0].count()});
+  channels_ = tensors[0].count();
+  weight_ = tensors[0].detach().set_requires_grad(true);
+  bias_ = tensors[1].detach().set_requires_grad(true);
+  running_mean_ = tensors[2].detach();
+  running_var_ = tensors[3].detach();
 }
 
 void BatchNorm2d::visit(const Visitor& visitor, const std::string& prefix) {

@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+
 #include "engine/nn.h"
 
 namespace alma {
@@ -21,6 +23,13 @@ class Conv2d final : public Module {
   nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
 
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }  // undefined if there is none
+  /// The geometry that keeps the size of images.
+  ConvGeometry geometry() const;
+  /// Gives the layer other parameters, weight [out, in, kernel, kernel] and bias [out] of any sizes; a bias as before.
+  void resize(const Tensor& weight, const Tensor& bias);
+
  private:
   Conv2d(const Conv2d& other, Context& context);
   std::int64_t in_, out_, kernel_;
@@ -40,6 +49,12 @@ class BatchNorm2d final : public Module {
   void visit(const Visitor& visitor, const std::string& prefix) override;
   nlohmann::json structure() const override;
   std::unique_ptr<Module> clone(Context& context) const override;
+
+  const BatchNormRule& rule() const { return rule_; }
+  /// weight, bias, running_mean and running_var.
+  std::array<Tensor, 4> tensors() const { return {weight_, bias_, running_mean_, running_var_}; }
+  /// Gives the layer others, [channels] of any number.
+  void resize(const std::array<Tensor, 4>& tensors);
 
  private:
   BatchNorm2d(const BatchNorm2d& other, Context& context);

@@ -18,6 +18,7 @@ struct VggSettings {
   std::int64_t classes = 10;
   std::int64_t experts = 1;
   Gating gating = Gating::soft;
+  bool conv_bias = true;
 };
 
 /// Adds the module types of which it consists.

@@ -140,6 +140,14 @@ std::vector<Key> learner_keys() {
              "Number of experts, copies at first, that a split makes of one (official code: 2)."),
       number("learner", "most_experts", learner<&Learner::most_experts>, 2, 1024,
              "Largest number of experts of a layer; a layer without room for another split no longer grows."),
+      text("learner", "grow_by", learner<&Learner::grow_by>, "Rule for the neurons by which a network grows.",
+           {{"scores", "those that lower the loss most (Firefly)"}, {"random", "any, untrained, as a control"}}),
+      number("learner", "grow_ratio", learner<&Learner::grow_ratio>, 0, 10,
+             "Neurons that are added per update, as a share of the first ones: at update t there are about 1 + grow_ratio t "
+             "times as many (paper: .6)."),
+      number("learner", "candidates", learner<&Learner::candidates>, 1, 4096,
+             "Number of new neurons that each layer is offered at a growth step, beside splits of its own (official code: "
+             "70)."),
       text("learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
            {{"figures",
              "as in the paper's figures and code: probabilities for ens, sum for umix (its text says mean), logits for gens "
@@ -181,6 +189,8 @@ std::vector<Key> model_keys() {
           "Number of experts. Above 1, each hidden layer of an mlp and each of the blocks 2 to 5 of a vgg19 is a soft "
           "mixture of that many (the paper's text says 1 for MNIST, its figures use 2, for SM too). switch: experts per "
           "layer (paper: 4, 8, 12). gmoe: experts per layer before it grows, at least 2, which is its default (paper: 2)."),
+      flag("model", "conv_bias", model<&Model::conv_bias>,
+           "Whether convolutions have a bias. The paper's Firefly networks have none."),
   };
 }
 

@@ -30,6 +30,9 @@ struct Config {
     std::string split = "usage", gate = "soft";
     std::int64_t split_into = 2;
     std::int64_t most_experts = 64;
+    std::string grow_by = "scores";
+    double grow_ratio = 0.6;
+    std::int64_t candidates = 70;
     std::string combine = "figures";
     bool bagging = false;
     double shrink = 0.4, perturb = 0.1;
@@ -42,6 +45,7 @@ struct Config {
     std::string architecture = "mlp";
     std::int64_t width = 64;
     std::int64_t experts = 1;
+    bool conv_bias = true;
   };
   struct Train {
     std::string optimizer = "adadelta";

@@ -82,4 +82,9 @@ std::int64_t epoch_samples(const Config& config, std::int64_t before, std::int64
   return config.learner.replay ? before + arrived : arrived;
 }
 
+double width_factor(const Config& config, std::int64_t update) {
+  const LearnerKind& kind = learner_kind(config);
+  return kind.width ? kind.width(config, update) : 1;
+}
+
 }  // namespace alma

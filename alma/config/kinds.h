@@ -46,6 +46,8 @@ struct LearnerKind : Kind {
   // The number of growth steps of the model's structure by the time of update number `update`, counted from 0. Empty: it
   // does not grow.
   std::function<std::int64_t(const Config&, std::int64_t update)> growths = {};
+  // By what the width of the network has grown by the time of an update, as a multiple of the first. Empty: it does not.
+  std::function<double(const Config&, std::int64_t update)> width = {};
   // The training samples in an epoch of an update, for the cost of a sweep: of `arrived` new ones after `before` others.
   // Empty: the new ones, and with learner.replay the others too.
   std::function<std::int64_t(const Config&, std::int64_t before, std::int64_t arrived)> epoch_samples = {};
@@ -102,6 +104,8 @@ std::int64_t count_models(const Config& config, std::int64_t updates);
 std::int64_t epoch_samples(const Config& config, std::int64_t before, std::int64_t arrived);
 /// LearnerKind::growths, or 0 if the model does not grow.
 std::int64_t count_growths(const Config& config, std::int64_t update);
+/// LearnerKind::width, or 1.
+double width_factor(const Config& config, std::int64_t update);
 
 // The rows that come with the program.
 std::deque<LearnerKind> built_in_learners();

@@ -252,6 +252,7 @@ class Ensemble final : public Learner {
     if (!settings_.prepare || !grows) return;
     macs_.clear();
     settings_.prepare(*models_[0], update, samples, data);
+    context_of(0).allocator().trim();  // blocks of sizes that do not come again
   }
 
   /// The settings of a fit on data of which so many samples are new.

@@ -72,13 +72,16 @@ ArchitectureKind mlp() {
 ArchitectureKind vgg19() {
   ArchitectureKind kind{
       {"vgg19", "16 convolutions of equal width with batch normalisation, for images of 32 x 32 (CIFAR-10)"}};
+  kind.keys = {"model.conv_bias"};
   kind.label = width_label;
   kind.make = [](Context& context, const Config& config, const InputDescription& input, RandomStream init) {
     if (input.height != 32 || input.width != 32)
       fail(ErrorKind::usage, "model.architecture = \"vgg19\" takes images of 32 x 32 (cifar10), found ", input.channels,
            " x ", input.height, " x ", input.width, " (stream.dataset = \"", config.stream.dataset, "\")");
-    return make_vgg19(context, {input.channels, config.model.width, input.classes, config.model.experts, gating(config)},
-                      init);
+    return make_vgg19(
+        context,
+        {input.channels, config.model.width, input.classes, config.model.experts, gating(config), config.model.conv_bias},
+        init);
   };
   return kind;
 }

@@ -8,6 +8,7 @@
 #include "alma/learn/expert_growth.h"
 #include "alma/learn/kinds.h"
 #include "alma/learn/later_learners.h"
+#include "alma/learn/neuron_growth.h"
 #include "models/umix.h"
 
 namespace alma {
@@ -215,6 +216,39 @@ LearnerKind growing_experts() {
   return kind;
 }
 
+LearnerKind firefly() {
+  LearnerKind kind{{"ff", "one model that grows by new neurons where they lower the loss most (Firefly)"}};
+  kind.keys = {"learner.grow_every", "learner.grow_by", "learner.grow_ratio", "learner.candidates"};
+  kind.check = [](const Config& config, const std::string& where) {
+    if (config.model.experts != 1)
+      fail(ErrorKind::usage, "model.experts = ", config.model.experts,
+           " does not go with learner.method = \"ff\", which grows ", "plain networks; expected 1 (", where, ')');
+    check_goes_on(config, where);
+  };
+  kind.label = [](const Config& config) { return config.learner.grow_by == "random" ? "FF random" : "FF"; };
+  kind.models = one_model;
+  kind.width = [](const Config& config, std::int64_t update) {
+    double width = 1;
+    for (std::int64_t t = config.learner.grow_every; t <= update; t += config.learner.grow_every)
+      width *= 1 + growth_ratio({.ratio = config.learner.grow_ratio}, t);
+    return width;
+  };
+  kind.make = [](const LearnerRequest& request) {
+    const Config::Learner& learner = request.config.learner;
+    EnsembleSettings settings = single_model_settings(request.config);
+    settings.grow_every = learner.grow_every;
+    settings.prepare = [growth = NeuronGrowth{learner.grow_ratio, learner.candidates, learner.grow_by == "random",
+                                              request.config.train.batch_size},
+                        seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
+                                              const MegaBatch& data) {
+      RandomStream random(seed, "growth", static_cast<std::uint64_t>(update));
+      grow_neurons(model, samples, data, growth, update, random);
+    };
+    return make_ensemble_of(request, settings);
+  };
+  return kind;
+}
+
 // ---- later baselines ----
 
 Label fixed_name(const std::string& name) {
@@ -305,12 +339,6 @@ LearnerKind reservoir() {
     return make_reservoir(make_ensemble_of(request, single_model_settings(request.config)), request.config.learner.memory,
                           static_cast<std::uint64_t>(request.config.seed));
   };
-  return kind;
-}
-
-LearnerKind firefly() {
-  LearnerKind kind{{"ff", "one model that grows by new neurons where they help most"}};
-  kind.available = Available::planned;
   return kind;
 }
 

@@ -14,6 +14,7 @@ namespace alma {
 namespace {
 
 constexpr double kSeconds = 0.5;
+constexpr std::size_t kGrowthSamples = 256;
 constexpr std::int64_t kSteps = 3;  // least number of steps; the first is not timed
 
 struct Enough {};
@@ -78,8 +79,11 @@ Probe probe(const Config& configured, const std::string& device, int threads) {
   evaluate({});
   result.seconds_to_test = (steady_seconds() - start) / static_cast<double>(tested);
   result.bytes = peak_bytes();
-  if (count_growths(config, 1) > 0) {
+  if (count_growths(config, 1) > 0 || width_factor(config, 1) > 1) {
+    some.train.resize(std::min<std::size_t>(some.train.size(), kGrowthSamples));
+    const double begin = steady_seconds();
     grow(*learner, *train, some);
+    result.seconds_to_grow = (steady_seconds() - begin) / static_cast<double>(some.train.size());
     result.macs_per_growth = learner->macs_per_sample(*train) - result.macs_per_sample;
     result.parameters_per_growth = learner->parameters() - result.parameters;
   }
@@ -105,6 +109,23 @@ std::string probe_key(const Config& config) {
   return write_config(reduced);
 }
 
+namespace {
+
+/// What a model that has grown takes, as a multiple of what it took at first, if its first growth added `more` of it.
+/// Experts are added one by one. A layer's weights grow with its own width and that of the layer before; those of the first
+/// and last layers with one of them: of a width f, a f + b f^2.
+double grown(const Config& config, std::int64_t update, double more) {
+  if (more <= 0) return 1;
+  const double f = width_factor(config, update);
+  if (f == 1) return 1 + more * static_cast<double>(count_growths(config, update));
+  Config each = config;
+  each.learner.grow_every = 1;
+  const double f1 = width_factor(each, 1), b = (1 + more - f1) / (f1 * f1 - f1);
+  return (1 - b) * f + b * f * f;
+}
+
+}  // namespace
+
 Estimate estimate(const Config& config, const Probe& probe) {
   const std::int64_t batches = config.stream.mega_batches;
   const Schedule schedule(batches, config.learner.wait);
@@ -120,11 +141,17 @@ Estimate estimate(const Config& config, const Probe& probe) {
     }
     const std::int64_t trained = epoch_samples(config, before, arrived) * config.train.max_epochs;
     const std::int64_t tested = validated * config.train.max_epochs;
-    const Count macs = probe.macs_per_sample + static_cast<Count>(count_growths(config, u)) * probe.macs_per_growth;
+    const double more = probe.macs_per_sample == 0
+                            ? 0
+                            : static_cast<double>(probe.macs_per_growth) / static_cast<double>(probe.macs_per_sample);
     // A model that has grown takes longer in proportion to its multiply-adds.
-    const double slower =
-        probe.macs_per_growth == 0 ? 1 : static_cast<double>(macs) / static_cast<double>(probe.macs_per_sample);
-    result.train_macs += static_cast<Count>(trained) * macs;
+    const double slower = grown(config, u, more);
+    result.train_macs +=
+        slower == 1
+            ? static_cast<Count>(trained) * probe.macs_per_sample
+            : static_cast<Count>(static_cast<double>(trained) * slower * static_cast<double>(probe.macs_per_sample) + 0.5);
+    if (u > 0 && grown(config, u, more) > grown(config, u - 1, more))
+      result.seconds += static_cast<double>(trained) / static_cast<double>(config.train.max_epochs) * probe.seconds_to_grow;
     result.seconds += slower * (static_cast<double>(trained) * probe.seconds_to_train +
                                 static_cast<double>(tested + probe.test_samples) * probe.seconds_to_test);
   }
@@ -134,8 +161,11 @@ Estimate estimate(const Config& config, const Probe& probe) {
     result.bytes += static_cast<double>(last - first) / static_cast<double>(first) * static_cast<double>(probe.parameters) *
                     sizeof(float);
   // Weights, gradients, the optimizer's two states, the best weights.
-  result.bytes +=
-      static_cast<double>(count_growths(config, schedule.updates() - 1) * probe.parameters_per_growth) * 5 * sizeof(float);
+  const auto parameters = static_cast<double>(probe.parameters);
+  if (parameters > 0)
+    result.bytes +=
+        (grown(config, schedule.updates() - 1, static_cast<double>(probe.parameters_per_growth) / parameters) - 1) *
+        parameters * 5 * sizeof(float);
   return result;
 }
 

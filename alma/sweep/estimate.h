@@ -15,6 +15,7 @@ struct Probe {
   // What a growth step adds to a model that grows (LearnerKind::growths); the same at each.
   Count macs_per_growth = 0;
   std::int64_t parameters_per_growth = 0;
+  double seconds_to_grow = 0;                        // per training sample of the update, at the first growth
   double seconds_to_train = 0, seconds_to_test = 0;  // per sample
   double bytes = 0;                                  // peak resident memory
 };

@@ -83,7 +83,6 @@ TEST_F(Cli, LanguageModelsAreReportedAndNotTrained) {
   with_out.insert(with_out.end(), {"--out", "run"});
   expect_failure(run_with(with_out), 2, refusal);
   EXPECT_FALSE(fs::exists(folder_ / "run"));
-  expect_failure(run_with({"--set", "learner.method=ff"}), 2, {"learner.method = \"ff\" can be neither", "sm | ens"});
   expect_failure(run_with({"--set", "stream.dataset=text"}), 2, {"model.architecture = \"mlp\" does not go with"});
   std::ofstream(folder_ / "sweep.toml")
       << "[axes]\nseed = [0, 1]\n[[zip]]\nstream.dataset = [\"synthetic-images\", \"text\"]\n"

@@ -30,9 +30,9 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"ens",  11,   true, true, 5,    6,     "usage", "soft", 3, 7,
-                    "vote", true, 0.5,  0.25, 0.75, 0.125, "mean",  0.5,    12};
-  config.model = {"vgg19", 3, 16};
+  config.learner = {"ens", 11, true,   true, 5,   6,    "usage", "soft", 3,      7,   "scores",
+                    0.7,   8,  "vote", true, 0.5, 0.25, 0.75,    0.125,  "mean", 0.5, 12};
+  config.model = {"vgg19", 3, 16, false};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
 }
@@ -99,7 +99,7 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
   // unusual() differs from the default in every key but these: one knows one name only, the others go with another method.
-  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate", "learner.average"};
+  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate", "learner.average", "learner.grow_by"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -210,8 +210,6 @@ TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
   expect_set_error("stream.dataset=imagenet", {"is not known", "fashion-mnist"});
   expect_set_error("stream.dataset=fashion_mnist", {"is not known", "did you mean fashion-mnist?"});
   expect_set_error("stream.untrained=zero", {"chance | measured"});
-  expect_set_error("learner.method=ff",
-                   {"learner.method = \"ff\" is not available; this version has: sm | ens | umix | gens"});
   expect_set_error("train.math=tf32", {"is not available; this version has: f32"});
   expect_set_error("learner.wait=auto", {"learner.wait = \"auto\" is not available"});
 }
@@ -285,8 +283,18 @@ TEST(Config, AGrowingMixtureStartsWithTwoExperts) {
                      {"learner.split = \"loss\" does not go with learner.method = \"sm\"", "learner.method = gmoe"});
 }
 
+TEST(Config, FireflyGrowsPlainNetworks) {
+  const Config config =
+      parse_config("learner.method = \"ff\"\nmodel.architecture = \"vgg19\"\nmodel.conv_bias = false", "x");
+  EXPECT_FALSE(config.model.conv_bias);
+  EXPECT_EQ(learner_name(config), "FF");
+  expect_usage_error("learner.method = \"ff\"\nmodel.experts = 2",
+                     {"model.experts = 2 does not go with learner.method = \"ff\"", "expected 1 (x.toml)"});
+  expect_usage_error("model.conv_bias = false", {"model.conv_bias = false does not go with model.architecture = \"mlp\""});
+}
+
 TEST(Config, WhatGoesOnDoesNotStartFromScratch) {
-  for (const std::string method : {"gmoe", "shrink-perturb", "dash"})
+  for (const std::string method : {"gmoe", "ff", "shrink-perturb", "dash"})
     expect_usage_error("learner.method = \"" + method + "\"\nlearner.from_scratch = true",
                        {"learner.from_scratch = true does not go with learner.method = \"" + method + "\"", "(x.toml)"});
 }

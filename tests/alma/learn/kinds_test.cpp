@@ -176,10 +176,10 @@ TEST_F(Kinds, AnUnknownNameIsAnErrorEverywhere) {
 TEST_F(Kinds, WhatIsNotAvailableIsNotMade) {
   Context context;
   Config config = small_config();
-  config.learner.method = "ff";
-  expect_error(ErrorKind::usage, {"learner.method = \"ff\" can be neither trained"}, [&] {
-    make_learner(config, context, {1, 28, 28, 10, {}, {}});
-  });
+  config.stream.dataset = "text";
+  config.model.architecture = "switch";
+  expect_error(ErrorKind::usage, {"stream.dataset = \"text\" can be neither trained"},
+               [&] { make_learner(config, context, {1, 28, 28, 10, {}, {}}); });
 }
 
 }  // namespace

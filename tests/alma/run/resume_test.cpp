@@ -21,6 +21,7 @@ class Resume : public ::testing::Test {
     Config config = small_config();
     config.learner = learner;
     config.learner.wait = 2;
+    if (learner.method == "ff") config.model.experts = 1;
     config.train.max_epochs = epochs;        // long enough to be hit in the middle of an update
     config.train.checkpoint_seconds = 0.02;  // often enough to be hit in the middle of a save
     std::ofstream(file("config.toml")) << write_config(config);
@@ -119,6 +120,11 @@ class ResumeHardGmoe : public Resume {
 TEST_F(ResumeHardGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeGmoe, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
+class ResumeFirefly : public Resume {
+ protected:
+  ResumeFirefly() : Resume({.method = "ff", .candidates = 20}) {}
+};
+TEST_F(ResumeFirefly, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 class ResumeBoost : public Resume {
  protected:
   ResumeBoost() : Resume({.method = "boost"}) {}

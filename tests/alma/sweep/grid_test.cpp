@@ -239,6 +239,30 @@ TEST(Estimate, OfAModelThatGrowsIsThePapersCompute) {
   EXPECT_TRUE(estimate(config, probe).train_macs == 42'768'000'000u) << "no room to grow";
 }
 
+// VGG19 of width h costs 16,848 h^2 + 33,450 h, which is 403,368 at h = 4 and 4,848,288 at h = 16 (paper.md 5). Firefly at w
+// = 10 has the widths 4 (1 + .6 t), t = 0 .. 9: sums of 37 for f and 166.6 for f^2.
+TEST(Estimate, OfANetworkThatGrowsInWidth) {
+  Config config;
+  config.learner.method = "ff";
+  config.learner.wait = 10;
+  config.stream.mega_batches = 100;
+  Probe probe;
+  probe.train_samples = 50'000;
+  probe.macs_per_sample = 403'368;
+  probe.macs_per_growth = 904'174 - 403'368;  // h = 6.4
+  probe.seconds_to_train = 1e-6;
+  probe.seconds_to_grow = 1e-3;
+  const double sum = 16'848 * 16 * 166.6 + 33'450 * 4 * 37;
+  const Estimate e = estimate(config, probe);
+  EXPECT_NEAR(static_cast<double>(e.train_macs), sum * 450'000, 1e-5 * sum * 450'000);
+  EXPECT_NEAR(e.seconds, sum / 403'368 * 0.45 + 9 * 4.5, 1e-3);
+  config.learner.grow_every = 3;  // at updates 3, 6 and 9, by the ratios of these
+  const double f3 = 2.8 / 2.2, f6 = f3 * 4.6 / 4, f9 = f6 * 6.4 / 5.8;
+  const auto macs = [](double f) { return 16'848 * 16 * f * f + 33'450 * 4 * f; };
+  const double fewer = 450'000 * (3 * macs(1) + 3 * macs(f3) + 3 * macs(f6) + macs(f9));
+  EXPECT_NEAR(static_cast<double>(estimate(config, probe).train_macs), fewer, 1e-5 * fewer);
+}
+
 TEST(Estimate, AGrowingLearnerNeedsRoomForItsMembers) {
   Config config;
   config.learner.method = "gens";
