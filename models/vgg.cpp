@@ -111,7 +111,8 @@ std::unique_ptr<Module> make_vgg19(Context& context, const VggSettings& settings
   const auto make_block = [&](std::int64_t in, int convolutions) {
     auto block = std::make_unique<Sequential>();
     for (int i = 0; i < convolutions; ++i) {
-      block->add("conv." + std::to_string(i), std::make_unique<Conv2d>(context, i == 0 ? in : h, h, 3, settings.conv_bias, init, dtype));
+      block->add("conv." + std::to_string(i),
+                 std::make_unique<Conv2d>(context, i == 0 ? in : h, h, 3, settings.conv_bias, init, dtype));
       block->add("norm." + std::to_string(i), std::make_unique<BatchNorm2d>(context, h, true, dtype));
     }
     block->add("pool", std::make_unique<MaxPool>());
