@@ -27,7 +27,7 @@ std::vector<NamedTensor> layer_parameters(Module& model) {
 
 /// The gradients of the mean loss over these samples, of `parameters` of the model.
 std::vector<std::vector<float>> gradients(Module& model, const std::vector<NamedTensor>& parameters, const Samples& samples,
-                                          std::span<const std::int32_t> chosen) {
+                                          std::span<const std::int32_t> chosen, const std::function<void()>& after_batch) {
   for (const auto& [name, parameter] : named_parameters(model)) parameter.clear_grad();
   Context& context = parameters.at(0).second.context();
   for (std::size_t first = 0; first < chosen.size(); first += kRowsAtOnce) {
@@ -38,6 +38,7 @@ std::vector<std::vector<float>> gradients(Module& model, const std::vector<Named
     Pass pass{.purpose = Purpose::training};
     const std::int64_t predictions = batch.y.count() / rows * static_cast<std::int64_t>(chosen.size());
     softmax_cross_entropy(model.forward(batch.x, pass), batch.y, {predictions}).backward();
+    after_batch();
   }
   std::vector<std::vector<float>> all;
   for (const auto& [name, parameter] : parameters)
@@ -62,7 +63,8 @@ void shrink(std::span<float> weights, std::span<const double> direction, double 
 
 }  // namespace
 
-void shrink_by_direction(Module& model, const Samples& samples, const MegaBatch& data, const DashSettings& settings) {
+void shrink_by_direction(Module& model, const Samples& samples, const MegaBatch& data, const DashSettings& settings,
+                         const std::function<void()>& after_batch) {
   const std::vector<NamedTensor> parameters = layer_parameters(model);
   if (parameters.empty()) return;
   const auto copy = model.clone(parameters[0].second.context());
@@ -72,7 +74,8 @@ void shrink_by_direction(Module& model, const Samples& samples, const MegaBatch&
   const std::span<const std::int32_t> train = data.train;
   const std::size_t batch = data.arrived > 0 ? static_cast<std::size_t>(data.arrived) : train.size();
   for (std::size_t first = 0; first < train.size(); first += batch) {
-    const auto found = gradients(*copy, same, samples, train.subspan(first, std::min(batch, train.size() - first)));
+    const auto found =
+        gradients(*copy, same, samples, train.subspan(first, std::min(batch, train.size() - first)), after_batch);
     for (std::size_t p = 0; p < directions.size(); ++p)
       for (std::size_t i = 0; i < directions[p].size(); ++i)
         directions[p][i] = (1 - settings.alpha) * directions[p][i] - settings.alpha * static_cast<double>(found[p][i]);

@@ -32,7 +32,7 @@ class Ensemble final : public Learner {
 
   FitResult update(std::int64_t update, const Samples& samples, const MegaBatch& data,
                    const AfterStep& after_step) override {
-    if (!pending_ && update > 0) grow(update, samples, data);
+    if (!pending_ && update > 0) grow(update, samples, data, after_step);
     const Leave leave{*this};
     begin_fits(update, samples, data);
     while (step()) after_step(progress());
@@ -236,7 +236,7 @@ class Ensemble final : public Learner {
   }
 
   // Changes the members before an update other than the first.
-  void grow(std::int64_t update, const Samples& samples, const MegaBatch& data) {
+  void grow(std::int64_t update, const Samples& samples, const MegaBatch& data, const AfterStep& after_step) {
     const bool grows = update % settings_.grow_every == 0;
     if (settings_.growing) {
       if (!grows) return;
@@ -250,8 +250,9 @@ class Ensemble final : public Learner {
       for (std::size_t i = 0; i < models_.size(); ++i) models_[i] = fresh_model(static_cast<std::int64_t>(i), update);
     }
     if (!settings_.prepare || !grows) return;
+    const FitProgress none{0, settings_.fit.max_epochs, 0};
+    settings_.prepare(*models_[0], update, samples, data, [&] { after_step(none); });
     macs_.clear();
-    settings_.prepare(*models_[0], update, samples, data);
     context_of(0).allocator().trim();  // blocks of sizes that do not come again
   }
 

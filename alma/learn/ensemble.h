@@ -12,9 +12,13 @@ namespace alma {
 /// Makes a new model in `context`; purpose and index name the random stream from which its weights are drawn.
 using MakeModel = std::function<std::unique_ptr<Module>(Context& context, const std::string& purpose, std::uint64_t index)>;
 
+/// What changes a model before an update: growth, for instance. EnsembleSettings::prepare.
+using Prepare = std::function<void(Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data,
+                                   const std::function<void()>& after_batch)>;
+
 /// The learners that consist of independent models, each trained by a fit of its own. SM is one model; Ens is `members`
 /// models that all train at every update; gEns (growing) adds `members` new models every `grow_every` updates, and only the
-/// newest train. UMix is SM whose model is a UniformMixture, gMoE is SM whose model grows by experts.
+/// newest train. UMix is SM whose model is a UniformMixture; gMoE and Firefly are SM whose model grows before an update.
 struct EnsembleSettings {
   FitSettings fit;
   std::uint64_t seed = 0;
@@ -24,9 +28,9 @@ struct EnsembleSettings {
   // Not growing: each update starts from new random models instead of the last ones. Growing: new members start from random
   // weights instead of copies of the newest members ("warm-started", as in the official code).
   bool from_scratch = false;
-  // If set, changes the model that trains before every `grow_every`-th update but the first; gMoE grows its structure. For
-  // one member.
-  std::function<void(Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data)> prepare;
+  // If set, changes the model that trains before every `grow_every`-th update but the first. For one member. It may take
+  // long: it calls after_batch() as long as the model is as it was, which may save a checkpoint, or throw to end the run.
+  Prepare prepare;
   bool grows_experts = false;  // prepare() splits experts
   // An update takes as many steps as on the samples that are new to it, and is validated as often; its mini-batches are of
   // all its data.

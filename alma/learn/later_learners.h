@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 
 #include "alma/learn/learner.h"
@@ -26,7 +27,10 @@ struct DashSettings {
 /// its cosine with the average, clamped to lambda .. 1, and each bias by that of the whole vector. As in the authors' code
 /// (train_utils.py) the pass is one of training, and leaves the model's running statistics as they were; larger batches than
 /// 256 add up the gradients of parts, each with batch statistics of its own.
-void shrink_by_direction(Module& model, const Samples& samples, const MegaBatch& data, const DashSettings& settings);
+/// Calls after_batch() while the model is as it was.
+void shrink_by_direction(
+    Module& model, const Samples& samples, const MegaBatch& data, const DashSettings& settings,
+    const std::function<void()>& after_batch = [] {});
 
 /// How a learner averages its weights over the updates.
 struct AverageSettings {

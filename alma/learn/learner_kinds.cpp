@@ -207,7 +207,7 @@ LearnerKind growing_experts() {
     settings.grows_experts = true;
     settings.prepare = [growth = ExpertGrowth{split_rule(learner), learner.split_into, learner.most_experts},
                         seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
-                                              const MegaBatch& data) {
+                                              const MegaBatch& data, const std::function<void()>&) {
       RandomStream init(seed, "growth", static_cast<std::uint64_t>(update));
       grow_experts(model, samples, data, growth, init);
     };
@@ -240,9 +240,9 @@ LearnerKind firefly() {
     settings.prepare = [growth = NeuronGrowth{learner.grow_ratio, learner.candidates, learner.grow_by == "random",
                                               request.config.train.batch_size},
                         seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
-                                              const MegaBatch& data) {
+                                              const MegaBatch& data, const std::function<void()>& after_batch) {
       RandomStream random(seed, "growth", static_cast<std::uint64_t>(update));
-      grow_neurons(model, samples, data, growth, update, random);
+      grow_neurons(model, samples, data, growth, update, random, after_batch);
     };
     return make_ensemble_of(request, settings);
   };
@@ -283,7 +283,7 @@ LearnerKind shrink_perturb() {
     EnsembleSettings settings = single_model_settings(request.config);
     settings.prepare = [&context = request.context, fresh = model_maker(request), shrink = request.config.learner.shrink,
                         perturb = request.config.learner.perturb](Module& model, std::int64_t update, const Samples&,
-                                                                  const MegaBatch&) {
+                                                                  const MegaBatch&, const std::function<void()>&) {
       shrink_and_perturb(model, *fresh(context, "perturbation", static_cast<std::uint64_t>(update)), shrink, perturb);
     };
     return make_ensemble_of(request, settings);
@@ -300,8 +300,9 @@ LearnerKind dash() {
   kind.make = [](const LearnerRequest& request) {
     EnsembleSettings settings = single_model_settings(request.config);
     settings.prepare = [dash = DashSettings{request.config.learner.dash_alpha, request.config.learner.dash_lambda}](
-                           Module& model, std::int64_t, const Samples& samples, const MegaBatch& data) {
-      shrink_by_direction(model, samples, data, dash);
+                           Module& model, std::int64_t, const Samples& samples, const MegaBatch& data,
+                           const std::function<void()>& after_batch) {
+      shrink_by_direction(model, samples, data, dash, after_batch);
     };
     return make_ensemble_of(request, settings);
   };

@@ -35,7 +35,7 @@ double growth_ratio(const NeuronGrowth& growth, std::int64_t update) {
 }
 
 void grow_neurons(Module& model, const Samples& samples, const MegaBatch& data, const NeuronGrowth& growth,
-                  std::int64_t update, RandomStream& random) {
+                  std::int64_t update, RandomStream& random, const std::function<void()>& after_batch) {
   Context& context = named_state(model).at(0).second.context();
   Firefly firefly(model, {.candidates = growth.candidates}, random);
   std::vector<std::vector<double>> scores;
@@ -52,9 +52,12 @@ void grow_neurons(Module& model, const Samples& samples, const MegaBatch& data, 
     for_each_loss(firefly, context, samples, order, growth.batch_size, [&](const Tensor& loss) {
       (loss + firefly.penalty()).backward();
       optimizer.step();
+      after_batch();
     });
-    const std::int64_t batches =
-        for_each_loss(firefly, context, samples, order, growth.batch_size, [](const Tensor& loss) { loss.backward(); });
+    const std::int64_t batches = for_each_loss(firefly, context, samples, order, growth.batch_size, [&](const Tensor& loss) {
+      loss.backward();
+      after_batch();
+    });
     scores = firefly.scores(batches);
   }
   std::int64_t candidates = 0;

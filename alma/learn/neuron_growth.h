@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 
 #include "alma/learn/samples.h"
 #include "data/stream.h"
@@ -23,8 +24,10 @@ double growth_ratio(const NeuronGrowth& growth, std::int64_t update);
 /// Grows a network before an update: one pass over the training samples trains the candidates (RMSprop, learning rate 1e-3,
 /// alpha .9, momentum .1), a second one scores them, both without augmentation; then int(growth_ratio * neurons) + 1 of them
 /// become neurons, or all there are. `random` draws the candidates, the order of the samples and,
-/// for the control, the scores. Throws Error if the network cannot grow (Firefly).
-void grow_neurons(Module& model, const Samples& samples, const MegaBatch& data, const NeuronGrowth& growth,
-                  std::int64_t update, RandomStream& random);
+/// for the control, the scores. Calls after_batch() while the model is as it was. Throws Error if the network cannot grow
+/// (Firefly).
+void grow_neurons(
+    Module& model, const Samples& samples, const MegaBatch& data, const NeuronGrowth& growth, std::int64_t update,
+    RandomStream& random, const std::function<void()>& after_batch = [] {});
 
 }  // namespace alma

@@ -352,5 +352,39 @@ TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnVgg19) {
   });
 }
 
+// A run that is told to stop while its network grows saves what it was, and grows again.
+TEST(NeuronGrowth, CanBeInterrupted) {
+  Context context("cpu");
+  Config config = small_config();
+  config.model.experts = 1;
+  const ImageData data = load_data(config);
+  const auto samples = upload_samples(context, data.train, data.mean, data.std);
+  const MegaBatchStream stream(300, 10, 0.1, 432);
+  const auto batch = [&](std::int64_t update) { return collect(stream, 5 * update, 5 * update + 5, update == 1); };
+  struct Stop {};
+  for (const char* method : {"ff", "dash"}) {
+    config.learner.method = method;
+    const auto straight = make_learner(config, context, describe_input(data)),
+               stopped = make_learner(config, context, describe_input(data)),
+               resumed = make_learner(config, context, describe_input(data));
+    const auto go_on = [](const FitProgress&) {};
+    straight->update(0, *samples, batch(0), go_on);
+    stopped->update(0, *samples, batch(0), go_on);
+    const std::string before = bits(stopped->tensors());
+    int calls = 0;
+    EXPECT_THROW(stopped->update(1, *samples, batch(1),
+                                 [&](const FitProgress& fit) {
+                                   EXPECT_EQ(fit.samples, 0) << method;
+                                   if (++calls == 2) throw Stop{};
+                                 }),
+                 Stop);
+    EXPECT_EQ(bits(stopped->tensors()), before) << method;
+    resumed->load(stopped->tensors(), stopped->state());
+    straight->update(1, *samples, batch(1), go_on);
+    resumed->update(1, *samples, batch(1), go_on);
+    EXPECT_EQ(bits(resumed->tensors()), bits(straight->tensors())) << method;
+  }
+}
+
 }  // namespace
 }  // namespace alma::test
