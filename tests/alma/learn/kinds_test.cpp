@@ -178,8 +178,9 @@ TEST_F(Kinds, WhatIsNotAvailableIsNotMade) {
   Config config = small_config();
   config.stream.dataset = "text";
   config.model.architecture = "switch";
-  expect_error(ErrorKind::usage, {"stream.dataset = \"text\" can be neither trained"},
-               [&] { make_learner(config, context, {1, 28, 28, 10, {}, {}}); });
+  expect_error(ErrorKind::usage, {"stream.dataset = \"text\" can be neither trained"}, [&] {
+    make_learner(config, context, {1, 28, 28, 10, {}, {}});
+  });
 }
 
 }  // namespace
