@@ -66,7 +66,7 @@ TEST_F(Cli, WrongConfigurations) {
   expect_failure(run_with({"--set", "train.lr=-1"}), 2, {"train.lr = -1", "out of range"});
   expect_failure(run_with({"--set", "model.width=100000000"}), 2, {"model.width", "out of range"});
   expect_failure(run_with({"--set", "learner.wait=7"}), 2, {"learner.wait = 7", "stream.mega_batches = 6"});
-  expect_failure(run_with({"--set", "learner.method=ff"}), 2, {"not available", "sm"});
+  expect_failure(run_with({"--set", "train.math=tf32"}), 2, {"not available", "f32"});
   expect_failure(run_with({"--set", "learner.method=smm"}), 2, {"not known", "sm"});
   expect_failure(run_with({"--set", "learner.wait"}), 2, {"section.key=value"});
   std::ofstream(folder_ / "broken.toml") << "[stream\n";
