@@ -113,7 +113,10 @@ std::vector<Key> learner_keys() {
       number("learner", "wait", learner<&Learner::wait>, 1, 1e7,
              "w, the waiting time: the number of mega-batches that the learner collects before an update, at most B. The "
              "last update trains on those that remain.",
-             {planned("auto")}),
+             {{"auto",
+               "decided at each arrival: an update waits for (1 + b)^(1 / b) times as many samples as the last one, b being "
+               "the "
+               "exponent by which the learner's own validation error falls with them"}}),
       flag("learner", "replay", learner<&Learner::replay>,
            "Whether an update trains on all data that has arrived so far, not only on the new mega-batches; the validation "
            "data accumulates likewise."),

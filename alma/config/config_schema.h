@@ -18,7 +18,7 @@ struct Key {
   Field (*field)(Config&);
   std::string_view doc;                         // sentences
   double lowest = 0, highest = 0;               // limits of numbers, inclusive
-  std::vector<Word> fixed_words = {};           // allowed strings; empty: any text. For a number: planned words
+  std::vector<Word> fixed_words = {};           // allowed strings; empty: any text. Of a whole number: a word for 0
   std::vector<Word> (*kind_words)() = nullptr;  // in place of fixed_words, where the words are rows of alma/config/kinds.h
 
   std::vector<Word> words() const { return kind_words != nullptr ? kind_words() : fixed_words; }

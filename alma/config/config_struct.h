@@ -22,7 +22,7 @@ struct Config {
   };
   struct Learner {
     std::string method = "sm";
-    std::int64_t wait = 1;
+    std::int64_t wait = 1;  // 0: "auto"
     bool replay = false;
     bool from_scratch = false;
     std::int64_t members = 4;  // if not given, the learning method's default: LearnerKind::members

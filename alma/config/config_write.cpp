@@ -39,6 +39,7 @@ std::string allowed_values(const Key& key) {
   if (key.lowest != key.highest) {
     text.precision(16);
     text << key.lowest << " .. " << key.highest;
+    if (!key.words().empty()) text << " | ";
   }
   text << available_words(key.words());
   return text.str();
@@ -92,7 +93,12 @@ std::string documentation(const Key& key) {
 
 }  // namespace
 
-std::string value_of(const Key& key, Config config) { return std::visit(WriteValue{}, key.field(config)); }
+std::string value_of(const Key& key, Config config) {
+  const Field field = key.field(config);
+  if (const auto* number = std::get_if<std::int64_t*>(&field); number != nullptr && **number == 0 && !key.words().empty())
+    return toml_string(key.words()[0].name);
+  return std::visit(WriteValue{}, field);
+}
 
 std::string write_config(const Config& config, bool docs) {
   std::string text;

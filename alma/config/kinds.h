@@ -95,6 +95,9 @@ const DataKind& data_kind(const Config& config);
 /// "Ens4@2" (2 members with 4 experts each).
 std::string learner_name(const Config& config);
 
+/// The waiting time: "10", or "auto".
+std::string wait_name(const Config& config);
+
 /// The size of the network: "h=64".
 std::string model_size(const Config& config);
 

@@ -17,9 +17,7 @@ struct Found {
   [[noreturn]] void wrong(const std::string& what) const {
     fail(ErrorKind::usage, key.full_name(), ' ', what, " (", where, ')');
   }
-  [[noreturn]] void wrong_type(const char* expected) const {
-    wrong("must be " + std::string(expected) + ", found " + shown());
-  }
+  [[noreturn]] void wrong_type(const std::string& expected) const { wrong("must be " + expected + ", found " + shown()); }
   std::string shown() const {
     std::ostringstream text;
     if (const auto* value = node.as_string()) {
@@ -46,7 +44,6 @@ struct Found {
          << " is out of range, expected " << allowed_values(key);
     wrong(text.str());
   }
-  // A number's key may also have words, in later versions: learner.wait = "auto".
   void check_planned() const {
     const auto* name = node.as_string();
     if (name == nullptr) return;
@@ -75,8 +72,14 @@ struct ReadValue {
     *target = *value;
   }
   void operator()(std::int64_t* target) const {
+    const std::vector<Word> words = found.key.words();
+    const auto* name = found.node.as_string();
+    if (name != nullptr && find_word(words, name->get()) != nullptr) {
+      *target = 0;
+      return;
+    }
     const auto value = found.node.value_exact<std::int64_t>();
-    if (!value) found.wrong_type("an integer");
+    if (!value) found.wrong_type(words.empty() ? "an integer" : "an integer or " + toml_string(words[0].name));
     found.check_range(static_cast<double>(*value));
     *target = *value;
   }

@@ -112,7 +112,7 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
   // The paper's figures keep the last model for w steps, like every other one, take the mean over the B + w - 1 steps and
   // multiply it by 50 (the stages at w = 2), in percent.
   const auto batches = static_cast<std::int64_t>(records.size());
-  if (batches % wait == 0 && !sums.of_language()) {
+  if (wait > 0 && batches % wait == 0 && !sums.of_language()) {
     const auto held = static_cast<double>(wait - 1);
     sums.paper_cer = 100 * 50 * (sums.cer + held * sums.final_error) / (static_cast<double>(batches) + held);
   }

@@ -157,7 +157,7 @@ void label(std::vector<RunGroup>& groups) {
     const Config::Learner& learner = group.config().learner;
     const std::string model = model_name(group.config());
     group.label =
-        model + " w=" + std::to_string(learner.wait) + (learner.replay ? " replay" : "") + group.panel.substr(model.size());
+        model + " w=" + wait_name(group.config()) + (learner.replay ? " replay" : "") + group.panel.substr(model.size());
   }
 }
 
@@ -219,7 +219,7 @@ std::vector<UnionPair> union_pairs(std::span<const RunGroup> groups) {
     Config config = groups[i].config();
     const std::int64_t k = std::exchange(config.learner.wait, 1);
     const auto found = sequential.find(group_key(config));
-    if (k == 1 || !counts(groups[i]) || found == sequential.end()) continue;
+    if (k <= 1 || !counts(groups[i]) || found == sequential.end()) continue;
     const auto at = static_cast<std::size_t>(k - 1);
     pairs.push_back({found->second, i, k, measure_at(groups[found->second], at), measure_at(groups[i], at)});
   }

@@ -262,7 +262,7 @@ const PaperClaims kPapers[] = {{"mnist", mnist_claims}, {"cifar10", cifar10_clai
 Measured measure(std::span<const RunRecord> runs) {
   Measured measured;
   for (const RunRecord& run : runs) {
-    if (run.measures.of_language()) continue;
+    if (run.measures.of_language() || run.config.learner.wait == 0) continue;  // the paper has no "auto"
     const Config::Learner& learner = run.config.learner;
     const PaperPoint point{learner_name(run.config), run.config.model.width, learner.wait, learner.replay};
     MeasuredPoint& at = measured[point];

@@ -14,6 +14,10 @@ namespace alma {
 
 namespace {
 
+std::optional<double> validation_error(const MegaBatchRecord& record) {
+  return record.val_accuracy ? std::optional(1 - *record.val_accuracy) : std::nullopt;
+}
+
 // For a signal, while this thread waits for another.
 constexpr std::chrono::milliseconds kBetweenLooks{50};
 
@@ -31,14 +35,14 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
       test_indices_(all_indices(test_context_, test_->count())),
       stream_(train_->count(), config.stream.mega_batches, config.stream.validation,
               static_cast<std::uint64_t>(config.stream.seed)),
-      schedule_(config.stream.mega_batches, config.learner.wait),
+      updates_(stream_, config.learner.wait, config.learner.replay),
       learner_(make_learner(config, context, input_)) {
   judgement_.measured = chance(test_->measure(), test_->classes());
-  for (std::int64_t u = 0; u < schedule_.updates(); ++u) samples_planned_ += planned_samples(u);
+  for (const UpdateSpan span : expected_updates(config.stream.mega_batches, config.learner.wait))
+    samples_planned_ += planned_samples(span);
 }
 
-double AnytimeRun::planned_samples(std::int64_t update) const {
-  const UpdateSpan span = schedule_[update];
+double AnytimeRun::planned_samples(UpdateSpan span) const {
   std::int64_t before = 0, arrived = 0;
   for (std::int64_t t = 0; t < span.last; ++t)
     (t < span.first ? before : arrived) += static_cast<std::int64_t>(stream_[t].train.size());
@@ -68,7 +72,7 @@ void AnytimeRun::run(RunDirectory& directory, Console& console) {
     resume(directory, console);
   } else {
     directory.start_over();
-    if (config_.stream.untrained == "measured") judge(0, console);
+    if (config_.stream.untrained == "measured") judge(console);
     settle(directory, console);
   }
   const BackendInfo info = context_.backend().info();
@@ -103,7 +107,10 @@ void AnytimeRun::resume(RunDirectory& directory, Console& console) {
   require_takes(input_, *learner_, context_);
   // Records are removed last, once everything else has succeeded.
   records_ = directory.go_back_to(checkpoint.mark);
-  for (const MegaBatchRecord& record : records_) cer_ += judged_by(record);
+  for (const MegaBatchRecord& record : records_) {
+    cer_ += judged_by(record);
+    if (record.updated) updates_.has_happened(record.t, validation_error(record));
+  }
 }
 
 void AnytimeRun::require_same_data(const nlohmann::json& state) const {
@@ -115,7 +122,7 @@ void AnytimeRun::require_same_data(const nlohmann::json& state) const {
 }
 
 // Tests the learner in its present state, or starts a test whose result settle() collects.
-void AnytimeRun::judge(std::int64_t updates_done, Console& console) {
+void AnytimeRun::judge(Console& console) {
   struct TakeBack {
     Context& context;
     ~TakeBack() { context.lend_threads(0); }
@@ -129,7 +136,8 @@ void AnytimeRun::judge(std::int64_t updates_done, Console& console) {
   // The test runs at the same time as the next update if the update takes longer: a training sample costs about three
   // evaluations. Otherwise all threads test first.
   const auto tested = static_cast<double>(test_indices_.count());
-  if (beside_ && updates_done < schedule_.updates() && 3 * planned_samples(updates_done) >= 2 * tested) {
+  const UpdateSpan next = updates_.next();
+  if (beside_ && next.first < next.last && 3 * planned_samples(next) >= 2 * tested) {
     context_.lend_threads(1);
     try {
       judging_ = std::async(std::launch::async, work, nullptr);
@@ -175,18 +183,18 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
   };
   MegaBatchRecord record;
   record.t = t;
-  record.updated = schedule_.updates_at(t);
+  record.updated = updates_.happens_at(t);
   if (record.updated) {
-    const std::int64_t update = (t - 1) / schedule_.wait();
-    const UpdateSpan span = schedule_[update];
+    const UpdateSpan span = updates_.span(t);
     const MegaBatch data = collect(stream_, span.first, span.last, config_.learner.replay);
-    const FitResult fit = learner_->update(update, *train_, data, after_step);
+    const FitResult fit = learner_->update(updates_.count(), *train_, data, after_step);
     cost_ += fit.cost;
-    samples_ += planned_samples(update);
+    samples_ += planned_samples(span);
     record.epochs = fit.epochs;
     if (train_->measure() == Measure::error) record.val_accuracy = fit.best;
+    updates_.has_happened(t, validation_error(record));
     settle(directory, console);
-    judge(update + 1, console);
+    judge(console);
   }
   record.params = learner_->parameters();
   record.experts = learner_->experts();

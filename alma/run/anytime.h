@@ -8,6 +8,7 @@
 #include "alma/learn/metrics.h"
 #include "alma/run/checkpoint.h"
 #include "alma/run/run_directory.h"
+#include "alma/run/updates.h"
 #include "data/stream.h"
 
 namespace alma {
@@ -38,8 +39,8 @@ class AnytimeRun {
   void resume(RunDirectory& directory, Console& console);
   void require_same_data(const nlohmann::json& state) const;
   void arrive(std::int64_t t, RunDirectory& directory, Console& console);
-  double planned_samples(std::int64_t update) const;
-  void judge(std::int64_t updates_done, Console& console);
+  double planned_samples(UpdateSpan span) const;
+  void judge(Console& console);
   void take(const Score& test);
   void settle(RunDirectory& directory, Console& console);
   void answer_interrupt(Console& console);
@@ -61,7 +62,7 @@ class AnytimeRun {
   std::shared_ptr<const Samples> test_;
   Tensor test_indices_;
   MegaBatchStream stream_;
-  Schedule schedule_;
+  Updates updates_;
   std::unique_ptr<Learner> learner_;
 
   std::unique_ptr<CheckpointStore> store_;

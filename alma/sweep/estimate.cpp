@@ -6,6 +6,7 @@
 
 #include "alma/config/config.h"
 #include "alma/learn/kinds.h"
+#include "alma/run/updates.h"
 #include "base/clock.h"
 #include "data/stream.h"
 
@@ -128,11 +129,11 @@ double grown(const Config& config, std::int64_t update, double more) {
 
 Estimate estimate(const Config& config, const Probe& probe) {
   const std::int64_t batches = config.stream.mega_batches;
-  const Schedule schedule(batches, config.learner.wait);
+  const std::vector<UpdateSpan> updates = expected_updates(batches, config.learner.wait);
   Estimate result;
-  for (std::int64_t u = 0; u < schedule.updates(); ++u) {
+  for (std::int64_t u = 0; u < std::ssize(updates); ++u) {
     std::int64_t before = 0, arrived = 0, validated = 0;  // samples
-    const auto [first, last] = schedule[u];
+    const auto [first, last] = updates[static_cast<std::size_t>(u)];
     for (std::int64_t t = 0; t < last; ++t) {
       const std::int64_t size = probe.train_samples / batches + (t < probe.train_samples % batches ? 1 : 0);
       const auto held_out = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
@@ -156,7 +157,7 @@ Estimate estimate(const Config& config, const Probe& probe) {
                                 static_cast<double>(tested + probe.test_samples) * probe.seconds_to_test);
   }
   result.bytes = probe.bytes;
-  const std::int64_t first = count_models(config, 0), last = count_models(config, schedule.updates());
+  const std::int64_t first = count_models(config, 0), last = count_models(config, std::ssize(updates));
   if (last > first)  // each new model has as many parameters as the first ones
     result.bytes += static_cast<double>(last - first) / static_cast<double>(first) * static_cast<double>(probe.parameters) *
                     sizeof(float);
@@ -164,7 +165,7 @@ Estimate estimate(const Config& config, const Probe& probe) {
   const auto parameters = static_cast<double>(probe.parameters);
   if (parameters > 0)
     result.bytes +=
-        (grown(config, schedule.updates() - 1, static_cast<double>(probe.parameters_per_growth) / parameters) - 1) *
+        (grown(config, std::ssize(updates) - 1, static_cast<double>(probe.parameters_per_growth) / parameters) - 1) *
         parameters * 5 * sizeof(float);
   return result;
 }

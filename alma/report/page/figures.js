@@ -31,6 +31,8 @@ const drawn = (value) => Math.min(value, MOST_PERPLEXITY);  // errors are below 
 
 const unique = (values) => [...new Set(values)];
 const byNumber = (a, b) => a - b;
+/// "auto" behind the numbers.
+const byWait = (a, b) => (a === b ? 0 : a === "auto" ? 1 : b === "auto" ? -1 : a - b);
 /// "mnist stream.mega_batches=50" as a part of a file's name.
 const fileName = (stream) => stream.replace(/[^\w=.-]+/g, "-");
 const family = (learner) => ["SM", "Ens", "UMix", "gEns", "gMoE"].indexOf(learner.replace(/[\d@]+$/, ""));
@@ -47,7 +49,7 @@ function styleOf(groups, dark) {
     grid: dark ? "#30363d" : "#e4e8ec",
     ground: dark ? "#14181d" : "#ffffff",
     learners: unique(groups.map((g) => g.learner)).sort(byLearner),
-    waits: unique(groups.map((g) => g.wait)).sort(byNumber),
+    waits: unique(groups.map((g) => g.wait)).sort(byWait),
     widths: unique(groups.map((g) => g.h)).sort(byNumber),
   };
 }
@@ -210,7 +212,7 @@ function curves(groups, style, width) {
 function waits(groups, style, width) {
   const of = new Map();
   const order = (g) => style.learners.indexOf(g.learner) * 1e6 + g.h;
-  for (const g of groups.filter((one) => !one.replay).sort((a, b) => order(a) - order(b) || a.wait - b.wait)) {
+  for (const g of groups.filter((one) => !one.replay).sort((a, b) => order(a) - order(b) || byWait(a.wait, b.wait))) {
     if (!of.has(g.panel)) of.set(g.panel, []);
     of.get(g.panel).push(g);
   }
@@ -345,7 +347,7 @@ function perplexity(groups, cost, style, width) {
 }
 
 /// Learners that wait longer, with the perplexity of an untrained model until then, have no common scale with those that do not.
-const leastWait = (groups) => Math.min(...groups.map((g) => g.wait));
+const leastWait = (groups) => Math.min(...groups.map((g) => g.wait).filter((wait) => wait !== "auto"));
 
 /// Of each learner the group with the least CER or mean perplexity.
 function defaultSelection(groups) {

@@ -156,7 +156,7 @@ const plainTable = (head, rows) => element("table", {},
 /// The paper's Tables 2 and 1, of those that have rows.
 function drawLanguageTables() {
   const groups = shown().filter((g) => g.stages)
-    .sort((a, b) => byLearner(a.learner, b.learner) || a.h - b.h || a.wait - b.wait || a.id - b.id);
+    .sort((a, b) => byLearner(a.learner, b.learner) || a.h - b.h || byWait(a.wait, b.wait) || a.id - b.id);
   const place = new Map(groups.map((g, i) => [g.id, i]));
   const pairs = data.union_pairs.filter((pair) => place.has(pair.sequential) && place.has(pair.iid))
     .sort((a, b) => place.get(a.sequential) - place.get(b.sequential) || a.k - b.k);
@@ -175,7 +175,7 @@ function drawLanguageTables() {
 const ALL = [
   ["learner", (g) => g.learner, (g) => g.label, (run) => run.folder],
   ["h", (g) => g.h, (g) => String(g.h)],
-  ["wait", (g) => g.wait, (g) => String(g.wait)],
+  ["wait", (g) => (g.wait === "auto" ? Infinity : g.wait), (g) => String(g.wait)],
   ["replay", (g) => Number(g.replay), (g) => (g.replay ? "yes" : "no")],
   ["seeds", (g) => g.runs.length, (g) => String(g.runs.length), (run) => `seed ${run.seed}`],
 ];

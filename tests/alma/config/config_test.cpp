@@ -211,7 +211,19 @@ TEST(Config, NamesAreCheckedAndPlannedOnesToldApart) {
   expect_set_error("stream.dataset=fashion_mnist", {"is not known", "did you mean fashion-mnist?"});
   expect_set_error("stream.untrained=zero", {"chance | measured"});
   expect_set_error("train.math=tf32", {"is not available; this version has: f32"});
-  expect_set_error("learner.wait=auto", {"learner.wait = \"auto\" is not available"});
+  expect_set_error("learner.wait=atuo", {"learner.wait must be an integer or \"auto\", found the string \"atuo\""});
+  expect_set_error("learner.wait=0", {"learner.wait = 0 is out of range"});
+  expect_set_error("model.width=auto", {"must be an integer, found the string \"auto\""});
+}
+
+TEST(Config, ALearnerMayChooseItsWait) {
+  for (const Config& config : {parse_config("learner.wait = \"auto\"", "x"), parse_config("", "x", {"learner.wait=auto"})}) {
+    EXPECT_EQ(config.learner.wait, 0);
+    EXPECT_NE(write_config(config).find("wait = \"auto\"\n"), std::string::npos);
+    EXPECT_TRUE(differences(config, parse_config(write_config(config, true), "written")).empty());
+    EXPECT_EQ(wait_name(config), "auto");
+  }
+  EXPECT_EQ(wait_name(parse_config("learner.wait = 12", "x")), "12");
 }
 
 TEST(Config, KeysThatContradictEachOther) {

@@ -1,6 +1,8 @@
 // The sentence that answers the paper's question, on CERs that are summed by hand.
 #include "alma/report/answer.h"
 
+#include "alma/sweep/grid.h"
+
 #include "tests/alma/report/report_runs.h"
 
 namespace alma::test {
@@ -35,6 +37,26 @@ TEST_F(AnswerTest, NamesTheBestWaitAndWhatTheOthersCost) {
             "average, w = 1 costs 40% more and w = 3 costs 75% more. The lowest CER is 1.00, reached by SM h=64 w=2. Each "
             "value comes "
             "from a single seed: with another seed, differences of a few percent may reverse.");
+}
+
+TEST_F(AnswerTest, AWaitThatTheLearnerChoseHasAName) {
+  make("h4-w1", {.8, .8, .48}, waiting(1, 4));   // CER 2.08
+  make("h4-w3", {.9, .9, .6}, waiting(3, 4));    // 2.4
+  make("h4-auto", {.8, .4, .2}, waiting(0, 4));  // 1.4
+  make("h64-w1", {.7, .6, .2}, waiting(1));      // 1.5
+  make("h64-w3", {.9, .9, .2}, waiting(3));      // 2.0
+  make("h64-auto", {.7, .3, .1}, waiting(0));    // 1.1
+  const RunCollection collection = read();
+  const std::vector<Answer> found = answers_of(collection);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_NE(found[0].text.find("w = auto is best for SM h=4 and SM h=64."), std::string::npos) << found[0].text;
+  EXPECT_NE(found[0].text.find("The lowest CER is 1.10, reached by SM h=64 w=auto"), std::string::npos) << found[0].text;
+  const auto groups = group_runs(collection.runs);
+  EXPECT_EQ(groups[0].label, "SM h=4 w=auto");
+  EXPECT_FALSE(groups[0].runs[0]->measures.paper_cer.has_value());
+  EXPECT_TRUE(union_pairs(groups).empty());
+  EXPECT_EQ(run_name(groups[0].config()).substr(0, 22),
+            "mnist-sm-h4-wauto-s0-" + run_name(groups[0].config()).substr(21, 1));
 }
 
 TEST_F(AnswerTest, LearnersMayDisagree) {

@@ -20,7 +20,7 @@ class Resume : public ::testing::Test {
       : threads_(std::to_string(threads)), device_(std::move(device)) {
     Config config = small_config();
     config.learner = learner;
-    config.learner.wait = 2;
+    if (learner.wait != 0) config.learner.wait = 2;
     if (learner.method == "ff") config.model.experts = 1;
     config.train.max_epochs = epochs;        // long enough to be hit in the middle of an update
     config.train.checkpoint_seconds = 0.02;  // often enough to be hit in the middle of a save
@@ -125,6 +125,11 @@ class ResumeFirefly : public Resume {
   ResumeFirefly() : Resume({.method = "ff", .candidates = 20}) {}
 };
 TEST_F(ResumeFirefly, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+class ResumeAuto : public Resume {
+ protected:
+  ResumeAuto() : Resume({.wait = 0}) {}
+};
+TEST_F(ResumeAuto, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 class ResumeBoost : public Resume {
  protected:
   ResumeBoost() : Resume({.method = "boost"}) {}

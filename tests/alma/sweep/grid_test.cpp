@@ -81,10 +81,10 @@ TEST(Grid, ReadsEveryValueAsAConfigurationDoes) {
       expect_wrong(text, all);
     }
   };
-  everywhere("learner.wait", "\"4\"", {"must be an integer, found the string \"4\""});
-  everywhere("learner.wait", "4.0", {"must be an integer, found the number 4.0"});
-  everywhere("learner.wait", "0", {"= 0 is out of range, expected 1 .. 10000000"});
-  everywhere("learner.wait", "\"auto\"", {"is not available"});
+  everywhere("learner.wait", "\"4\"", {"must be an integer or \"auto\", found the string \"4\""});
+  everywhere("learner.wait", "4.0", {"must be an integer or \"auto\", found the number 4.0"});
+  everywhere("learner.wait", "0", {"= 0 is out of range, expected 1 .. 10000000 | auto"});
+  everywhere("train.math", "\"tf32\"", {"is not available"});
   everywhere("learner.method", "\"SM\"", {"is not known, expected sm | ens", "did you mean sm?"});
   everywhere("learner.method", "1", {"must be a string, found the integer 1"});
   everywhere("learner.replay", "\"true\"", {"must be true or false, found the string \"true\""});
@@ -92,9 +92,11 @@ TEST(Grid, ReadsEveryValueAsAConfigurationDoes) {
   everywhere("train.lr", "nan", {"= nan is out of range"});
   everywhere("stream.dataset", "\"minst\"", {"did you mean mnist?"});
   everywhere("stream.seed", "2020-01-01", {"must be an integer, found a date or time"});
-  expect_wrong("[set]\nlearner.wait = [4]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
-  expect_wrong("[axes]\nlearner.wait = [[4]]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
-  expect_wrong("[[exclude]]\nlearner.wait = [[4]]\n", {"learner.wait must be an integer, found an array", "s.toml:2"});
+  expect_wrong("[set]\nlearner.wait = [4]\n", {"learner.wait must be an integer or \"auto\", found an array", "s.toml:2"});
+  expect_wrong("[axes]\nlearner.wait = [[4]]\n",
+               {"learner.wait must be an integer or \"auto\", found an array", "s.toml:2"});
+  expect_wrong("[[exclude]]\nlearner.wait = [[4]]\n",
+               {"learner.wait must be an integer or \"auto\", found an array", "s.toml:2"});
   expect_wrong("[[exclude]]\nlearner.wait = []\n", {"learner.wait must be a value or an array of values", "s.toml:2"});
   expect_wrong("[[exclude]]\nlearner.wiat = 4\n", {"unknown key learner.wiat", "did you mean learner.wait?"});
   expect_wrong("[axes]\nstream.mean = [0.1]\n", {"stream.mean must be an array of numbers, found the number 0.1"});
