@@ -128,7 +128,7 @@ std::vector<Key> learner_keys() {
              "Number of models (paper: 2, 4). gens: number of new models per growth step (paper: 1, which is the default "
              "for gens)."),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
-             "Number of updates from one growth step to the next; in between, the newest models are trained further."),
+             "Number of updates from one growth step to the next; in between, what is there is trained further."),
       text("learner", "split", learner<&Learner::split>,
            "Rule for the expert that a growth step splits in every layer, judged on the validation data that has arrived.",
            {{"usage", "the one with the largest sum of gate scores, as in the paper's figures"},

@@ -1,5 +1,6 @@
 #include "engine/ops_images.h"
 
+#include "engine/ops_conv.h"
 #include "engine/ops_matmul.h"
 #include "tests/engine/gradient_check.h"
 
@@ -91,6 +92,46 @@ TEST(BatchOfImages, OfAStackIsTheBatchOfEachMember) {
   EXPECT_EQ(dense(batch_of_images(images, indices, plain).x).to_vector<float>(),
             gather_images(images, indices).x.to_vector<float>());
   EXPECT_THROW(batch_of_images(images, indices.part(0, {5}), members), Error);
+}
+
+// Of rows, of images in their layout, and of images that are deferred: still deferred, unless they are augmented.
+TEST(SelectRows, OfWhateverAModelTakes) {
+  std::vector<std::uint8_t> bytes;
+  for (int i = 0; i < 6 * 35; ++i) bytes.push_back(static_cast<std::uint8_t>(i * 37 % 256));
+  const std::vector<float> mean{0.5f}, std{0.25f};
+  const DeviceImages images{Tensor::from(cpu(), {6, 1, 5, 7}, bytes),
+                            Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}), normalisation(mean, std)};
+  const Tensor indices = Tensor::from(cpu(), {4}, std::vector<std::int32_t>{4, 0, 5, 2});
+  const Tensor chosen = Tensor::from(cpu(), {3}, std::vector<std::int32_t>{3, 1, 3});
+  const auto stored = gather_images(images, indices).x.to_vector<float>();
+  const std::vector<std::size_t> places{3, 1, 3};
+  const std::vector<float> times{0, 1, 0, 2};
+  const auto expect_chosen = [&](const Tensor& found, const std::vector<float>& rows) {
+    const auto values = found.to_vector<float>();
+    ASSERT_EQ(values.size(), 3u * 35);
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i], rows[places[i / 35] * 35 + i % 35]) << i;
+  };
+  const Tensor lazy = batch_of_images(images, indices).x;
+  const Tensor some = select_rows(lazy, chosen);
+  ASSERT_TRUE(some.is_deferred());
+  EXPECT_EQ(some.shape(), (Shape{3, 35}));
+  expect_chosen(dense(some), stored);
+  expect_chosen(dense(select_rows(some, Tensor::from(cpu(), {3}, std::vector<std::int32_t>{0, 1, 2}))), stored);
+  const StepState state;
+  const ImageAugmentation mirrored{0, {}, true, {5, &state}};
+  const Tensor augmented = batch_of_images(images, indices, mirrored).x;
+  const auto as_stored = dense(augmented).to_vector<float>();
+  expect_chosen(dense(select_rows(augmented, chosen)), as_stored);
+  // Images, and the gradient of a row that is chosen twice.
+  Tensor rows = Tensor::from(cpu(), {4, 1, 5, 7}, stored).set_requires_grad(true);
+  const Tensor y = select_rows(rows, chosen);
+  ASSERT_EQ(y.shape(), (Shape{3, 1, 5, 7}));
+  expect_chosen(y, stored);
+  y.backward(Tensor::full(cpu(), y.shape(), DType::f32, 1));
+  const auto gradient = rows.grad().to_vector<float>();
+  for (std::size_t i = 0; i < gradient.size(); ++i) EXPECT_EQ(gradient[i], times[i / 35]) << i;
+  expect_chosen(to_layout(select_rows(to_layout(rows.detach(), Layout::lanes16), chosen), Layout::row_major), stored);
+  expect_error([&] { select_rows(rows, rows); }, {"[select_rows] indices"});
 }
 
 }  // namespace
