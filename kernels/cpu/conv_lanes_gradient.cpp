@@ -60,8 +60,8 @@ __attribute__((always_inline)) inline void add_parts(V (&sum)[In * Taps][kOut], 
       }
 }
 
-/// Adds the sums of a band for kernel row r, output channels from k on and In input channels from c on to total. Blocks that
-/// are not whole have a function of their own: the masks of their loads would cost the other ones a register.
+/// Adds the sums of a band for kernel row r, output channels from k on and In input channels from c on to total. `Whole`:
+/// all lanes of all blocks count.
 template <int Taps, int In, bool Whole>
 void tile(const Gradient& g, const Band& band, std::int64_t r, std::int64_t k, std::int64_t c, float* total) {
   V sum[In * Taps][kOut] = {};
@@ -73,14 +73,15 @@ void tile(const Gradient& g, const Band& band, std::int64_t r, std::int64_t k, s
   for (std::int64_t block = band.first_block; block < band.end_block; ++block) {
     const float* x = g.from_x + block * g.x.block() + c * g.x.plane() + start;
     const float* dy = g.from_dy + block * g.dy.block() + first;
-    if constexpr (Whole) {
+    const std::int64_t lanes = g.x.lanes(block);
+    if (Whole || lanes == kImageLanes) {
       add_parts<Taps, In, kLaneParts>(sum, x, g.x.plane(), dy, at, row, rows, g.x.w, load_vector<float>);
-    } else {
-      for (int part = 0; part < kLaneParts; ++part)
-        if (const std::int64_t count = lanes_of_part(g.x.lanes(block), part); count > 0)
-          add_parts<Taps, In, 1>(sum, x + part * kLanes<float>, g.x.plane(), dy + part * kLanes<float>, at, row, rows, g.x.w,
-                                 [=](const float* source) { return load_part(source, count); });
+      continue;
     }
+    for (int part = 0; part < kLaneParts; ++part)
+      if (const std::int64_t count = lanes_of_part(lanes, part); count > 0)
+        add_parts<Taps, In, 1>(sum, x + part * kLanes<float>, g.x.plane(), dy + part * kLanes<float>, at, row, rows, g.x.w,
+                               [=](const float* source) { return load_part(source, count); });
   }
   constexpr int n = kLanes<float>;
 #pragma GCC unroll 16
@@ -141,7 +142,10 @@ void weight_gradient(ThreadPool* pool, Workspace& workspace, const Gradient& g, 
     double* own_bias = bias_sums + begin / together * outputs;
     std::fill_n(own, sums, 0.0f);
     std::fill_n(own_bias, outputs, 0.0);
-    const std::int64_t whole = std::min(end, g.x.n / kImageLanes);
+    // Where a mask is a register like any other, a block that is not whole has a function of its own: the loads of the other
+    // blocks would lack that register.
+    const std::int64_t whole_blocks = std::min(end, g.x.n / kImageLanes);
+    const std::int64_t whole = kLaneParts > 1 || whole_blocks == end ? whole_blocks : begin;
     for (std::int64_t row = 0; row < g.x.h; row += band) {
       const std::int64_t last = std::min(g.x.h, row + band);
       if (dbias != nullptr) add_bias(g, {begin, end, row, last}, own_bias);
