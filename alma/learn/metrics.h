@@ -54,8 +54,8 @@ struct Aggregates {
   bool of_language() const { return !ppl.empty(); }
 };
 
-/// `records` are t = 1 .. B in order, at least one; `wait` is the fixed w of the run, or 0. Throws Error(ErrorKind::data) if a t
-/// is missing, or if some have errors and others perplexities.
+/// `records` are t = 1 .. B in order, at least one; `wait` is the fixed w of the run, or 0. Throws Error(ErrorKind::data) if
+/// a t is missing, or if some have errors and others perplexities.
 Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait);
 
 /// The aggregates under their names in result.json.
