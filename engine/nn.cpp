@@ -23,13 +23,16 @@ Tensor stack(std::span<Tensor* const> members) {
   return all.set_requires_grad(leaf);
 }
 
+Tensor tensor_of(Context& context, const Shape& shape, const std::vector<double>& values, DType dtype) {
+  if (dtype == DType::f64) return Tensor::from(context, shape, values);
+  return Tensor::from(context, shape, std::vector<float>(values.begin(), values.end()));
+}
+
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
   const auto count = static_cast<std::size_t>(shape.count());
   std::vector<double> values(count);
   for (double& value : values) value = random.uniform(-bound, bound);
-  Tensor tensor = dtype == DType::f64 ? Tensor::from(context, shape, values)
-                                      : Tensor::from(context, shape, std::vector<float>(values.begin(), values.end()));
-  return tensor.set_requires_grad(true);
+  return tensor_of(context, shape, values, dtype).set_requires_grad(true);
 }
 
 std::unique_ptr<Module> redrawn(const Module& module, std::int64_t outputs, RandomStream& init) {

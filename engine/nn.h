@@ -13,6 +13,8 @@ class Structure;
 
 /// Joins k tensors of one shape into one [k, ...], of which they become views; it is a leaf if they are.
 Tensor stack(std::span<Tensor* const> members);
+/// A tensor with these values, as f32 or f64.
+Tensor tensor_of(Context& context, const Shape& shape, const std::vector<double>& values, DType dtype);
 /// A parameter with values drawn from U(-bound, bound).
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
 

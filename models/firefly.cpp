@@ -27,10 +27,7 @@ template <class Draw>
 Tensor drawn(const Tensor& like, const Shape& shape, const Draw& draw) {
   std::vector<double> values(static_cast<std::size_t>(shape.count()));
   for (double& value : values) value = draw();
-  const Tensor tensor = like.dtype() == DType::f64
-                            ? Tensor::from(like.context(), shape, values)
-                            : Tensor::from(like.context(), shape, std::vector<float>(values.begin(), values.end()));
-  return Tensor(tensor).set_requires_grad(true);
+  return tensor_of(like.context(), shape, values, like.dtype()).set_requires_grad(true);
 }
 
 /// Of rows [out, ...]: these, in this order.
@@ -148,11 +145,7 @@ Tensor halves_averaged(const Tensor& x, std::int64_t out, std::int64_t k) {
   };
   for (std::int64_t i = 0; i < out; ++i) at(i, i) = at(i, out + i) = 0.5;
   for (std::int64_t i = 0; i < k; ++i) at(out + i, 2 * out + i) = 1;
-  const Shape shape{out + k, 2 * out + k, 1, 1};
-  const Tensor weight = x.dtype() == DType::f64
-                            ? Tensor::from(x.context(), shape, weights)
-                            : Tensor::from(x.context(), shape, std::vector<float>(weights.begin(), weights.end()));
-  return conv2d(x, weight, {}, {});
+  return conv2d(x, tensor_of(x.context(), {out + k, 2 * out + k, 1, 1}, weights, x.dtype()), {}, {});
 }
 
 }  // namespace
@@ -244,9 +237,7 @@ Tensor grown_columns(const Tensor& weight, const std::vector<std::int32_t>& spli
   if (split.empty()) return joined({weight, fresh}, 1);
   std::vector<double> factors(static_cast<std::size_t>(weight.dim(1)), 1.0);
   for (const std::int32_t i : split) factors[static_cast<std::size_t>(i)] = 0.5;
-  Tensor factor = weight.dtype() == DType::f64 ? Tensor::from(weight.context(), {weight.dim(1), 1}, factors)
-                                               : Tensor::from(weight.context(), {weight.dim(1), 1},
-                                                              std::vector<float>(factors.begin(), factors.end()));
+  const Tensor factor = tensor_of(weight.context(), {weight.dim(1), 1}, factors, weight.dtype());
   const Tensor by_column = swap_first_two(weight);
   const Tensor halved =
       swap_first_two((reshape(by_column, {weight.dim(1), weight.count() / weight.dim(1)}) * factor).view(by_column.shape()));
@@ -269,9 +260,7 @@ void Firefly::grow_rows(const Hidden& layer, const Chosen& own, const Chosen& be
   // Plus the direction where a neuron is split, minus it in the other half.
   std::vector<double> signs(static_cast<std::size_t>(out));
   for (const std::int32_t i : own.split) signs[static_cast<std::size_t>(i)] = 1;
-  const Tensor sign = weight.dtype() == DType::f64
-                          ? Tensor::from(weight.context(), {out, 1}, signs)
-                          : Tensor::from(weight.context(), {out, 1}, std::vector<float>(signs.begin(), signs.end()));
+  const Tensor sign = tensor_of(weight.context(), {out, 1}, signs, weight.dtype());
   const auto flat = [](const Tensor& x) { return reshape(x, {x.dim(0), x.count() / x.dim(0)}); };
   const Tensor plus = (flat(weight) + flat(layer.split) * sign).view(weight.shape());
   std::vector<Tensor> rows{plus};

@@ -199,10 +199,7 @@ void Mixture::shift_newest_gate(const std::vector<float>& shift) {
   const NoGrad off;
   const Tensor bias = named_parameters(*splits_.back().gate).back().second;
   if (bias.count() != std::ssize(shift)) fail("[mixture] a shift of ", shift.size(), " scores for a gate of ", bias.count());
-  const Tensor change = bias.dtype() == DType::f64
-                            ? Tensor::from(bias.context(), bias.shape(), std::vector<double>(shift.begin(), shift.end()))
-                            : Tensor::from(bias.context(), bias.shape(), shift);
-  bias.copy_from(bias + change);
+  bias.copy_from(bias + tensor_of(bias.context(), bias.shape(), {shift.begin(), shift.end()}, bias.dtype()));
 }
 
 void Mixture::children(const ChildVisitor& visitor) {

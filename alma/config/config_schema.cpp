@@ -115,8 +115,7 @@ std::vector<Key> learner_keys() {
              "last update trains on those that remain.",
              {{"auto",
                "decided at each arrival: an update waits for (1 + b)^(1 / b) times as many samples as the last one, b being "
-               "the "
-               "exponent by which the learner's own validation error falls with them"}}),
+               "the exponent by which the learner's own validation error falls with them"}}),
       flag("learner", "replay", learner<&Learner::replay>,
            "Whether an update trains on all data that has arrived so far, not only on the new mega-batches; the validation "
            "data accumulates likewise."),
@@ -154,8 +153,7 @@ std::vector<Key> learner_keys() {
       text("learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
            {{"figures",
              "as in the paper's figures and code: probabilities for ens, sum for umix (its text says mean), logits for gens "
-             "(its "
-             "text says probabilities) and boost"},
+             "(its text says probabilities) and boost"},
             {"probabilities", "ens, gens, boost: the mean of the probabilities"},
             {"logits", "ens, gens, boost: the mean of the logits"},
             {"vote", "ens, gens, boost: one vote per model; the larger mean probability breaks a tie"},

@@ -61,9 +61,7 @@ std::string learner_name(const Config& config) {
   return kind.label ? kind.label(config) : kind.name;
 }
 
-std::string wait_name(const Config& config) {
-  return config.learner.wait == 0 ? "auto" : std::to_string(config.learner.wait);
-}
+std::string wait_name(std::int64_t wait) { return wait == 0 ? "auto" : std::to_string(wait); }
 
 std::string model_size(const Config& config) {
   const ArchitectureKind& kind = architecture_kind(config);

@@ -21,8 +21,8 @@ struct LearnerRequest;    // alma/learn/kinds.h
 
 // The words of learner.method, model.architecture and stream.dataset: each is a row that holds everything particular to it.
 // The schema, `alma run --print-config`, the estimate of a sweep, the report and the labels of its figures read the rows; no
-// other code compares the words. The program's own rows are in
-// alma/learn/learner_kinds.cpp and alma/learn/kinds.cpp.
+// other code compares the words. The program's own rows are in alma/learn/learner_kinds.cpp and
+// alma/learn/kinds.cpp.
 
 /// The fields that all rows have.
 struct Kind {
@@ -95,8 +95,8 @@ const DataKind& data_kind(const Config& config);
 /// "Ens4@2" (2 members with 4 experts each).
 std::string learner_name(const Config& config);
 
-/// The waiting time: "10", or "auto".
-std::string wait_name(const Config& config);
+/// A value of learner.wait: "10", or "auto".
+std::string wait_name(std::int64_t wait);
 
 /// The size of the network: "h=64".
 std::string model_size(const Config& config);

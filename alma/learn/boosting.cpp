@@ -11,18 +11,13 @@ namespace alma {
 std::vector<bool> mistakes(Module& model, const Samples& samples, const std::vector<std::int32_t>& chosen) {
   const NoGrad off;
   Context& context = named_state(model).at(0).second.context();
-  const auto batch_size = static_cast<std::size_t>(samples.evaluation_batch());
   std::vector<bool> wrong;
-  for (std::size_t first = 0; first < chosen.size(); first += batch_size) {
-    const std::size_t count = std::min(batch_size, chosen.size() - first);
-    const auto begin = chosen.begin() + static_cast<std::ptrdiff_t>(first);
-    const std::vector<std::int32_t> indices(begin, begin + static_cast<std::ptrdiff_t>(count));
-    const Batch batch = samples.batch(Tensor::from(context, {static_cast<std::int64_t>(count)}, indices), {});
+  for_each_batch(samples, context, chosen, samples.evaluation_batch(), [&](const Batch& batch) {
     Pass pass;
     const auto found = argmax(model.forward(batch.x, pass)).to_vector<std::int32_t>();
     const auto labels = batch.y.to_vector<std::int32_t>();
-    for (std::size_t i = 0; i < count; ++i) wrong.push_back(found[i] != labels[i]);
-  }
+    for (std::size_t i = 0; i < found.size(); ++i) wrong.push_back(found[i] != labels[i]);
+  });
   return wrong;
 }
 

@@ -10,7 +10,7 @@ namespace alma {
 
 namespace {
 
-constexpr std::size_t kRowsAtOnce = 256;
+constexpr std::int64_t kRowsAtOnce = 256;
 
 /// The parameters of Linears and convolutions: weights, and biases beside them. Those of a normalisation are not shrunk.
 std::vector<NamedTensor> layer_parameters(Module& model) {
@@ -30,16 +30,12 @@ std::vector<std::vector<float>> gradients(Module& model, const std::vector<Named
                                           std::span<const std::int32_t> chosen, const std::function<void()>& after_batch) {
   for (const auto& [name, parameter] : named_parameters(model)) parameter.clear_grad();
   Context& context = parameters.at(0).second.context();
-  for (std::size_t first = 0; first < chosen.size(); first += kRowsAtOnce) {
-    const auto part = chosen.subspan(first, std::min(kRowsAtOnce, chosen.size() - first));
-    const auto rows = static_cast<std::int64_t>(part.size());
-    const Batch batch =
-        samples.batch(Tensor::from(context, {rows}, std::vector<std::int32_t>(part.begin(), part.end())), {});
+  for_each_batch(samples, context, chosen, kRowsAtOnce, [&](const Batch& batch) {
     Pass pass{.purpose = Purpose::training};
-    const std::int64_t predictions = batch.y.count() / rows * static_cast<std::int64_t>(chosen.size());
+    const std::int64_t predictions = batch.y.count() / batch.x.dim(0) * std::ssize(chosen);
     softmax_cross_entropy(model.forward(batch.x, pass), batch.y, {predictions}).backward();
     after_batch();
-  }
+  });
   std::vector<std::vector<float>> all;
   for (const auto& [name, parameter] : parameters)
     all.push_back(parameter.grad().defined() ? parameter.grad().to_vector<float>()

@@ -12,6 +12,19 @@ Score evaluate(const LogitsOf& logits_of, const Samples& samples, const Tensor& 
   return evaluate_stack(logits_of, samples, indices.view({1, indices.dim(0)}))[0];
 }
 
+std::function<Score(const std::function<void()>& after_batch)> evaluation_of(std::shared_ptr<Module> model,
+                                                                             std::shared_ptr<const Samples> samples,
+                                                                             const Tensor& indices) {
+  return [=](const std::function<void()>& after_batch) {
+    const auto logits_of = [&](const Tensor& x) {
+      if (after_batch) after_batch();
+      Pass pass;
+      return model->forward(x, pass);
+    };
+    return evaluate(logits_of, *samples, indices);
+  };
+}
+
 std::vector<Score> evaluate_stack(const LogitsOf& logits_of, const Samples& samples, const Tensor& indices) {
   NoGrad off;
   const std::int64_t batch_size = samples.evaluation_batch();

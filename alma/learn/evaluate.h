@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "alma/learn/samples.h"
@@ -16,6 +17,12 @@ inline Score evaluate(Module& model, const Samples& samples, const Tensor& indic
   Pass pass;
   return evaluate([&](const Tensor& x) { return model.forward(x, pass); }, samples, indices);
 }
+
+/// A test of a model that others no longer change, for Learner::evaluator(): evaluate() on samples and indices, with a call
+/// after each batch.
+std::function<Score(const std::function<void()>& after_batch)> evaluation_of(std::shared_ptr<Module> model,
+                                                                             std::shared_ptr<const Samples> samples,
+                                                                             const Tensor& indices);
 
 /// The same for each member of a stack of k, on indices [k, n]; logits_of() returns the logits of all members' rows.
 std::vector<Score> evaluate_stack(const LogitsOf& logits_of, const Samples& samples, const Tensor& indices);

@@ -29,26 +29,21 @@ std::vector<double> losses_of(const Tensor& logits, const Tensor& labels) {
 
 /// Calls visit(pass, logits, labels) for each batch of an evaluation that asks for usage.
 template <class Visit>
-void for_each_batch(Module& model, const Samples& samples, const std::vector<std::int32_t>& chosen, const Visit& visit) {
+void for_each_pass(Module& model, const Samples& samples, const std::vector<std::int32_t>& chosen, const Visit& visit) {
   const NoGrad off;
   Context& context = named_state(model).at(0).second.context();
-  const auto batch_size = static_cast<std::size_t>(samples.evaluation_batch());
-  for (std::size_t first = 0; first < chosen.size(); first += batch_size) {
-    const std::size_t count = std::min(batch_size, chosen.size() - first);
-    const std::vector<std::int32_t> indices(chosen.begin() + static_cast<std::ptrdiff_t>(first),
-                                            chosen.begin() + static_cast<std::ptrdiff_t>(first + count));
-    const Batch batch = samples.batch(Tensor::from(context, {static_cast<std::int64_t>(count)}, indices), {});
+  for_each_batch(samples, context, chosen, samples.evaluation_batch(), [&](const Batch& batch) {
     Pass pass{.wants_usage = true};
     const Tensor logits = model.forward(batch.x, pass);
     visit(pass, logits, batch.y);
-  }
+  });
 }
 
 /// Of each mixture, the sum over the samples of each expert's weight, times the sample's loss for SplitRule::loss.
 std::map<const Module*, std::vector<double>> loads(Module& model, const Samples& samples,
                                                    const std::vector<std::int32_t>& chosen, SplitRule rule) {
   std::map<const Module*, std::vector<double>> sums;
-  for_each_batch(model, samples, chosen, [&](const Pass& pass, const Tensor& logits, const Tensor& labels) {
+  for_each_pass(model, samples, chosen, [&](const Pass& pass, const Tensor& logits, const Tensor& labels) {
     std::vector<double> shares(static_cast<std::size_t>(logits.dim(0)), 1.0);
     if (rule == SplitRule::loss) shares = losses_of(logits, labels);
     for (const Usage& used : pass.usage) {
@@ -74,7 +69,7 @@ float median(std::vector<float> values) {
 void balance_new_gates(Module& model, const Samples& samples, const std::vector<std::int32_t>& chosen,
                        const std::vector<Mixture*>& mixtures) {
   std::map<const Module*, std::vector<std::vector<float>>> found;  // the values of each score
-  for_each_batch(model, samples, chosen, [&](const Pass& pass, const Tensor&, const Tensor&) {
+  for_each_pass(model, samples, chosen, [&](const Pass& pass, const Tensor&, const Tensor&) {
     for (const Usage& used : pass.usage) {
       if (!used.newest_gate.defined()) continue;
       const std::vector<float> scores = used.newest_gate.to_vector<float>();

@@ -222,7 +222,7 @@ LearnerKind firefly() {
   kind.check = [](const Config& config, const std::string& where) {
     if (config.model.experts != 1)
       fail(ErrorKind::usage, "model.experts = ", config.model.experts,
-           " does not go with learner.method = \"ff\", which grows ", "plain networks; expected 1 (", where, ')');
+           " does not go with learner.method = \"ff\", which grows plain networks; expected 1 (", where, ')');
     check_goes_on(config, where);
   };
   kind.label = [](const Config& config) { return config.learner.grow_by == "random" ? "FF random" : "FF"; };

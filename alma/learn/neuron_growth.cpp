@@ -17,13 +17,10 @@ template <class Work>
 std::int64_t for_each_loss(const Firefly& firefly, Context& context, const Samples& samples,
                            std::span<const std::int32_t> order, std::int64_t batch_size, const Work& work) {
   std::int64_t batches = 0;
-  for (std::size_t first = 0; first < order.size(); first += static_cast<std::size_t>(batch_size)) {
-    const auto part = order.subspan(first, std::min(static_cast<std::size_t>(batch_size), order.size() - first));
-    const Batch batch =
-        samples.batch(Tensor::from(context, {std::ssize(part)}, std::vector<std::int32_t>(part.begin(), part.end())), {});
+  for_each_batch(samples, context, order, batch_size, [&](const Batch& batch) {
     work(softmax_cross_entropy(firefly.forward(batch.x), batch.y));
     ++batches;
-  }
+  });
   return batches;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "alma/learn/score.h"
 #include "engine/batch.h"
@@ -30,6 +32,18 @@ class Samples {
   /// The batch size of an evaluation.
   virtual std::int64_t evaluation_batch() const = 0;
 };
+
+/// Calls work(batch) for the chosen samples, unchanged and in their order, `batch_size` at a time.
+template <class Work>
+void for_each_batch(const Samples& samples, Context& context, std::span<const std::int32_t> chosen, std::int64_t batch_size,
+                    const Work& work) {
+  while (!chosen.empty()) {
+    const auto part = chosen.first(std::min(chosen.size(), static_cast<std::size_t>(batch_size)));
+    const std::vector<std::int32_t> indices(part.begin(), part.end());
+    work(samples.batch(Tensor::from(context, {std::ssize(indices)}, indices), {}));
+    chosen = chosen.subspan(part.size());
+  }
+}
 
 /// 0, 1, ..., count - 1 on the device.
 Tensor all_indices(Context& context, std::int64_t count);

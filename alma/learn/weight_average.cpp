@@ -31,15 +31,8 @@ class Averaged final : public LearnerOn {
   }
 
   Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) override {
-    const std::shared_ptr<Module> copy = average_->clone(context);  // it is tested while the next update goes on
-    return [=](const std::function<void()>& after_batch) {
-      const auto logits_of = [&](const Tensor& x) {
-        if (after_batch) after_batch();
-        Pass pass;
-        return copy->forward(x, pass);
-      };
-      return evaluate(logits_of, *samples, indices);
-    };
+    // A copy: it is tested on another thread while the next update goes on.
+    return evaluation_of(average_->clone(context), std::move(samples), indices);
   }
 
   Tensor predict(const Tensor& x) override {

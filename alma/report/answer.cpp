@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "alma/config/kinds.h"
 #include "alma/console/text.h"
 
 namespace alma {
@@ -17,8 +18,6 @@ constexpr double kClose = 1.25;  // a learner with less compute is named if its 
 constexpr std::size_t kMostNames = 3;  // a larger number of learners is counted, not listed
 
 std::int64_t wait_of(const RunGroup& group) { return group.config().learner.wait; }
-
-std::string name_of(std::int64_t wait) { return wait == 0 ? "auto" : std::to_string(wait); }
 
 bool better(const RunGroup* a, const RunGroup* b) {
   return a->cer.mean != b->cer.mean ? a->cer.mean < b->cer.mean : wait_of(*a) < wait_of(*b);
@@ -42,8 +41,8 @@ double noise(const RunGroup& a, const RunGroup& b) {
 /// "w = 4", or "w = 4 or 10" where the difference of the two is within the noise. `learner` is sorted by CER.
 std::string best_wait(const Groups& learner) {
   const RunGroup &best = *learner[0], &second = *learner[1];
-  std::string text = "w = " + name_of(wait_of(best));
-  if (second.cer.mean - best.cer.mean < noise(best, second)) text += " or " + name_of(wait_of(second));
+  std::string text = "w = " + wait_name(wait_of(best));
+  if (second.cer.mean - best.cer.mean < noise(best, second)) text += " or " + wait_name(wait_of(second));
   return text;
 }
 
@@ -73,7 +72,7 @@ std::string costs_of_other_waits(const std::vector<Groups>& learners) {
   std::vector<std::string> parts;
   for (const auto& [wait, values] : excess) {
     if (best.contains(wait) || values.size() != learners.size()) continue;
-    parts.push_back("w = " + name_of(wait) + " costs " + fixed(100 * spread_of(values).mean, 0) + "% more");
+    parts.push_back("w = " + wait_name(wait) + " costs " + fixed(100 * spread_of(values).mean, 0) + "% more");
   }
   return parts.empty() ? "" : " On average, " + listed(parts) + ".";
 }

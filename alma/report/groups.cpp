@@ -157,7 +157,7 @@ void label(std::vector<RunGroup>& groups) {
     const Config::Learner& learner = group.config().learner;
     const std::string model = model_name(group.config());
     group.label =
-        model + " w=" + wait_name(group.config()) + (learner.replay ? " replay" : "") + group.panel.substr(model.size());
+        model + " w=" + wait_name(learner.wait) + (learner.replay ? " replay" : "") + group.panel.substr(model.size());
   }
 }
 

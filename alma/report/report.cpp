@@ -51,7 +51,7 @@ json to_json(const RunGroup& group) {
                  {"panel", group.panel},
                  {"learner", learner_name(config)},
                  {"h", config.model.width},
-                 {"wait", config.learner.wait == 0 ? json(wait_name(config)) : json(config.learner.wait)},
+                 {"wait", config.learner.wait == 0 ? json(wait_name(config.learner.wait)) : json(config.learner.wait)},
                  {"replay", config.learner.replay},
                  {"seconds", to_json(group.seconds)},
                  {"mem", group.mem},

@@ -43,10 +43,9 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
 }
 
 double AnytimeRun::planned_samples(UpdateSpan span) const {
-  std::int64_t before = 0, arrived = 0;
-  for (std::int64_t t = 0; t < span.last; ++t)
-    (t < span.first ? before : arrived) += static_cast<std::int64_t>(stream_[t].train.size());
-  return static_cast<double>(learner_->planned_samples(config_.learner.replay ? before + arrived : arrived, before));
+  const std::int64_t before = updates_.train_samples(0, span.first);
+  const std::int64_t samples = updates_.train_samples(config_.learner.replay ? 0 : span.first, span.last);
+  return static_cast<double>(learner_->planned_samples(samples, before));
 }
 
 RunFacts AnytimeRun::facts() {

@@ -1,37 +1,30 @@
 #include "alma/run/updates.h"
 
-#include <algorithm>
-
 namespace alma {
 
-Updates::Updates(const MegaBatchStream& stream, std::int64_t wait, bool replay)
-    : stream_(stream), wait_(wait), replay_(replay) {
+Updates::Updates(const MegaBatchStream& stream, std::int64_t wait, bool replay) : wait_(wait), replay_(replay) {
   if (wait != 0) Schedule(stream.size(), wait);  // checks it
-}
-
-std::int64_t Updates::train_samples(std::int64_t first, std::int64_t last) const {
-  std::int64_t samples = 0;
-  for (std::int64_t t = first; t < last; ++t) samples += static_cast<std::int64_t>(stream_[t].train.size());
-  return samples;
+  for (std::int64_t t = 0; t < stream.size(); ++t) {
+    train_.push_back(train_.back() + std::ssize(stream[t].train));
+    validation_.push_back(validation_.back() + std::ssize(stream[t].validation));
+  }
 }
 
 bool Updates::happens_at(std::int64_t t) const {
-  if (wait_ != 0) return Schedule(stream_.size(), wait_).updates_at(t);
+  if (wait_ != 0) return Schedule(size(), wait_).updates_at(t);
   return auto_.trains(train_samples(replay_ ? 0 : first_, t));
 }
 
 void Updates::has_happened(std::int64_t t, std::optional<double> error) {
   const std::int64_t from = replay_ ? 0 : first_;
-  std::int64_t validated = 0;
-  for (std::int64_t i = from; i < t; ++i) validated += static_cast<std::int64_t>(stream_[i].validation.size());
-  auto_.has_trained(train_samples(from, t), error, validated);
+  auto_.has_trained(train_samples(from, t), error, sum(validation_, from, t));
   first_ = t;
   ++count_;
 }
 
 UpdateSpan Updates::next() const {
   std::int64_t last = first_;
-  while (last < stream_.size())
+  while (last < size())
     if (happens_at(++last)) break;
   return {first_, last};
 }

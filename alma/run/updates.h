@@ -11,7 +11,7 @@ namespace alma {
 /// The updates of a run, decided as mega-batches arrive: of a fixed waiting time w as Schedule says, or by AutoWait.
 class Updates {
  public:
-  /// `wait`: w, or 0 for "auto". The stream outlives this.
+  /// `wait`: w, or 0 for "auto".
   Updates(const MegaBatchStream& stream, std::int64_t wait, bool replay);
   /// Whether an update happens when mega-batch number t = 1 .. B has arrived.
   bool happens_at(std::int64_t t) const;
@@ -23,11 +23,17 @@ class Updates {
   std::int64_t count() const { return count_; }
   /// What is new to the update after them, as far as is known now; empty at the end of the stream.
   UpdateSpan next() const;
+  /// The training samples of mega-batches first .. last-1, counted from 0.
+  std::int64_t train_samples(std::int64_t first, std::int64_t last) const { return sum(train_, first, last); }
 
  private:
-  std::int64_t train_samples(std::int64_t first, std::int64_t last) const;
+  using Sums = std::vector<std::int64_t>;  // over the mega-batches before each
+  static std::int64_t sum(const Sums& sums, std::int64_t first, std::int64_t last) {
+    return sums[static_cast<std::size_t>(last)] - sums[static_cast<std::size_t>(first)];
+  }
+  std::int64_t size() const { return std::ssize(train_) - 1; }  // B
 
-  const MegaBatchStream& stream_;
+  Sums train_{0}, validation_{0};
   std::int64_t wait_;
   bool replay_;
   AutoWait auto_;

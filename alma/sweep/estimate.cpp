@@ -131,16 +131,20 @@ Estimate estimate(const Config& config, const Probe& probe) {
   const std::int64_t batches = config.stream.mega_batches;
   const std::vector<UpdateSpan> updates = expected_updates(batches, config.learner.wait);
   Estimate result;
+  std::int64_t before = 0, held_out_before = 0;  // samples of the updates so far, to train and to validate
   for (std::int64_t u = 0; u < std::ssize(updates); ++u) {
-    std::int64_t before = 0, arrived = 0, validated = 0;  // samples
     const auto [first, last] = updates[static_cast<std::size_t>(u)];
-    for (std::int64_t t = 0; t < last; ++t) {
+    std::int64_t arrived = 0, held_out = 0;
+    for (std::int64_t t = first; t < last; ++t) {
       const std::int64_t size = probe.train_samples / batches + (t < probe.train_samples % batches ? 1 : 0);
-      const auto held_out = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
-      (t < first ? before : arrived) += size - held_out;
-      if (t >= first || config.learner.replay) validated += held_out;
+      const auto validation = static_cast<std::int64_t>(config.stream.validation * static_cast<double>(size));
+      arrived += size - validation;
+      held_out += validation;
     }
     const std::int64_t trained = epoch_samples(config, before, arrived) * config.train.max_epochs;
+    const std::int64_t validated = held_out + (config.learner.replay ? held_out_before : 0);
+    before += arrived;
+    held_out_before += held_out;
     const std::int64_t tested = validated * config.train.max_epochs;
     const double more = probe.macs_per_sample == 0
                             ? 0

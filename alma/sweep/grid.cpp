@@ -314,7 +314,7 @@ std::string file_name_part(const std::string& label) {
 std::string run_name(const Config& config) {
   const Config::Learner& learner = config.learner;
   std::string name = file_name_part(config.stream.dataset) + "-" + file_name_part(learner_name(config)) + "-" +
-                     file_name_part(model_size(config)) + "-w" + wait_name(config);
+                     file_name_part(model_size(config)) + "-w" + wait_name(learner.wait);
   if (learner.replay) name += "-replay";
   name += "-s" + std::to_string(config.seed);
   std::string content;

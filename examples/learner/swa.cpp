@@ -64,16 +64,8 @@ class AveragedModel final : public Learner {
   }
 
   Evaluate evaluator(Context& context, std::shared_ptr<const Samples> samples, const Tensor& indices) override {
-    // A copy: it is judged on another thread while the next update goes on.
-    const std::shared_ptr<Module> copy = average_->clone(context);
-    return [=](const std::function<void()>& after_batch) {
-      const auto logits_of = [&](const Tensor& x) {
-        if (after_batch) after_batch();
-        Pass pass;
-        return copy->forward(x, pass);
-      };
-      return evaluate(logits_of, *samples, indices);
-    };
+    // A copy: it is tested on another thread while the next update goes on.
+    return evaluation_of(average_->clone(context), std::move(samples), indices);
   }
 
   Tensor predict(const Tensor& x) override {

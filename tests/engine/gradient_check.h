@@ -17,6 +17,12 @@ inline Context& cpu() {
   return context;
 }
 
+/// x as f32, in `context`.
+inline Tensor in_f32(const Tensor& x, Context& context) {
+  const auto values = x.to_vector<double>();
+  return Tensor::from(context, x.shape(), std::vector<float>(values.begin(), values.end()));
+}
+
 /// Random f64 values in [low, high).
 inline Tensor random_tensor(const Shape& shape, std::uint64_t seed, double low = -1, double high = 1) {
   RandomStream random(seed, "test input");

@@ -24,13 +24,18 @@ TEST(GatherImages, NormalisesEachChannelOfTheNamedImages) {
   EXPECT_NEAR(x[7], (20 / 255.0 - 0.1) / 0.2, 1e-6);
 }
 
-/// One channel on the cpu: the batch is not stored, and a narrow linear layer gives what it gives on the stored one.
-TEST(BatchOfImages, LinearLayersTakeImagesWhereTheyLie) {
+/// Six images of 5 x 7 and one channel, on the cpu.
+DeviceImages six_images() {
   std::vector<std::uint8_t> bytes;
   for (int i = 0; i < 6 * 35; ++i) bytes.push_back(static_cast<std::uint8_t>(i * 37 % 256));
   const std::vector<float> mean{0.5f}, std{0.25f};
-  const DeviceImages images{Tensor::from(cpu(), {6, 1, 5, 7}, bytes),
-                            Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}), normalisation(mean, std)};
+  return {Tensor::from(cpu(), {6, 1, 5, 7}, bytes), Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}),
+          normalisation(mean, std)};
+}
+
+/// One channel on the cpu: the batch is not stored, and a narrow linear layer gives what it gives on the stored one.
+TEST(BatchOfImages, LinearLayersTakeImagesWhereTheyLie) {
+  const DeviceImages images = six_images();
   const Tensor indices = Tensor::from(cpu(), {3}, std::vector<std::int32_t>{4, 0, 5});
   const Batch lazy = batch_of_images(images, indices), stored = gather_images(images, indices);
   EXPECT_EQ(lazy.y.to_vector<std::int32_t>(), (std::vector<std::int32_t>{4, 0, 5}));
@@ -96,11 +101,7 @@ TEST(BatchOfImages, OfAStackIsTheBatchOfEachMember) {
 
 // Of rows, of images in their layout, and of images that are deferred: still deferred, unless they are augmented.
 TEST(SelectRows, OfWhateverAModelTakes) {
-  std::vector<std::uint8_t> bytes;
-  for (int i = 0; i < 6 * 35; ++i) bytes.push_back(static_cast<std::uint8_t>(i * 37 % 256));
-  const std::vector<float> mean{0.5f}, std{0.25f};
-  const DeviceImages images{Tensor::from(cpu(), {6, 1, 5, 7}, bytes),
-                            Tensor::from(cpu(), {6}, std::vector<std::int32_t>{0, 1, 2, 3, 4, 5}), normalisation(mean, std)};
+  const DeviceImages images = six_images();
   const Tensor indices = Tensor::from(cpu(), {4}, std::vector<std::int32_t>{4, 0, 5, 2});
   const Tensor chosen = Tensor::from(cpu(), {3}, std::vector<std::int32_t>{3, 1, 3});
   const auto stored = gather_images(images, indices).x.to_vector<float>();

@@ -180,11 +180,6 @@ TEST(HardMixture, PassesTheGradientOnToItsInput) {
   }
 }
 
-Tensor in_f32(const Tensor& x, Context& context) {
-  const auto values = x.to_vector<double>();
-  return Tensor::from(context, x.shape(), std::vector<float>(values.begin(), values.end()));
-}
-
 std::vector<float> worked_out(Context& context, Module& model, const Tensor& x) {
   return evaluated(model, in_f32(x, context)).to_vector<float>();
 }

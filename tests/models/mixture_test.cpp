@@ -107,11 +107,6 @@ TEST(Mixture, TakesOneToSixteenExperts) {
 
 // ---- growth ----
 
-Tensor to_f32(const Tensor& x, Context& context) {
-  const auto values = x.to_vector<double>();
-  return Tensor::from(context, x.shape(), std::vector<float>(values.begin(), values.end()));
-}
-
 // The largest difference between two outputs, relative to the largest of the first one.
 double worst_relative(const std::vector<float>& a, const std::vector<float>& b) {
   double largest = 0, worst = 0;
@@ -134,9 +129,9 @@ void expect_same_function(Module& model, const Tensor& x) {
 
 void expect_splits_preserve_functions(Context& context) {
   const auto mlp = make_mlp(context, {12, 16, 10, 2, 2}, RandomStream(1, "test"));
-  expect_same_function(*mlp, to_f32(random_tensor({9, 12}, 2), context));
+  expect_same_function(*mlp, in_f32(random_tensor({9, 12}, 2), context));
   const auto vgg = make_vgg19(context, {3, 4, 10, 2}, RandomStream(1, "test"));
-  expect_same_function(*vgg, to_f32(random_tensor({2, 3 * 32 * 32}, 3), context));
+  expect_same_function(*vgg, in_f32(random_tensor({2, 3 * 32 * 32}, 3), context));
 }
 
 TEST(MixtureGrowth, ASplitChangesNoOutput) { expect_splits_preserve_functions(cpu()); }

@@ -221,9 +221,9 @@ TEST(Config, ALearnerMayChooseItsWait) {
     EXPECT_EQ(config.learner.wait, 0);
     EXPECT_NE(write_config(config).find("wait = \"auto\"\n"), std::string::npos);
     EXPECT_TRUE(differences(config, parse_config(write_config(config, true), "written")).empty());
-    EXPECT_EQ(wait_name(config), "auto");
+    EXPECT_EQ(wait_name(config.learner.wait), "auto");
   }
-  EXPECT_EQ(wait_name(parse_config("learner.wait = 12", "x")), "12");
+  EXPECT_EQ(wait_name(parse_config("learner.wait = 12", "x").learner.wait), "12");
 }
 
 TEST(Config, KeysThatContradictEachOther) {

@@ -50,26 +50,13 @@ TEST(Samme, NoModelIsInfinitelyGoodOrCountsAgainstItself) {
   expect_near(samme({half}, 4, 3).models, {std::log(2)});
 }
 
-/// Waves that remember what each update trained on.
-class Recorded final : public Samples {
- public:
-  explicit Recorded(Context& context) : waves_(context) {}
-  std::int64_t count() const override { return waves_.count(); }
-  std::int64_t classes() const override { return waves_.classes(); }
-  Measure measure() const override { return waves_.measure(); }
-  Batch batch(const Tensor& indices, const Draw& draw) const override {
-    if (!draw.members.empty())
-      for (const std::int32_t sample : indices.to_vector<std::int32_t>()) ++drawn[sample];
-    return waves_.batch(indices, draw);
-  }
-  Tensor example(Context& context) const override { return waves_.example(context); }
-  std::int64_t evaluation_batch() const override { return 7; }
-
-  mutable std::map<std::int32_t, int> drawn;
-
- private:
-  Waves waves_;
-};
+/// How often each sample was drawn.
+std::map<std::int32_t, int> drawn(const RecordedWaves& samples) {
+  std::map<std::int32_t, int> times;
+  for (const auto& step : samples.steps)
+    for (const std::int32_t sample : step) ++times[sample];
+  return times;
+}
 
 MegaBatch arrivals(std::int32_t update) {
   MegaBatch data;
@@ -81,7 +68,7 @@ MegaBatch arrivals(std::int32_t update) {
 // by weight.
 TEST(Boost, TrainsOnMistakesAndWeighsItsModels) {
   Context context("cpu");
-  const Recorded samples(context);
+  const RecordedWaves samples(context);
   EnsembleSettings settings;
   constexpr int kEpochs = 500;
   settings.fit =
@@ -114,7 +101,7 @@ TEST(Boost, TrainsOnMistakesAndWeighsItsModels) {
     copy_tensors(without_prefix("member." + std::to_string(models.size() - 1) + ".model.", learner->tensors(), like), like);
   };
   copy_newest();
-  for (const auto& [sample, times] : samples.drawn)
+  for (const auto& [sample, times] : drawn(samples))
     EXPECT_EQ(times, kEpochs) << sample;  // the first one's weights are equal
 
   const MegaBatch data = arrivals(1);
@@ -122,15 +109,16 @@ TEST(Boost, TrainsOnMistakesAndWeighsItsModels) {
   const auto misses = std::count(wrong.begin(), wrong.end(), true);
   ASSERT_GT(misses, 4);
   ASSERT_LT(misses, 36);
-  samples.drawn.clear();
+  samples.steps.clear();
   learner->update(1, samples, data, done);
   expect_tested_as_predicted();
   copy_newest();
   const double e = static_cast<double>(misses) / 40, factor = std::max(1.0, (1 - e) / e * 2);
   const double whole = (40 - static_cast<double>(misses)) + factor * static_cast<double>(misses);
+  auto times = drawn(samples);
   for (std::size_t i = 0; i < 40; ++i) {
     const double expected = 40 * kEpochs * (wrong[i] ? factor : 1) / whole;
-    EXPECT_NEAR(samples.drawn[data.train[i]], expected, 5 * std::sqrt(expected)) << i;
+    EXPECT_NEAR(times[data.train[i]], expected, 5 * std::sqrt(expected)) << i;
   }
 
   std::vector<double> weights;

@@ -179,26 +179,6 @@ TEST(Averaged, IsTestedWithTheMeanOfTheWeights) {
   }
 }
 
-/// Samples that remember which of them were trained on.
-class Recorded final : public Samples {
- public:
-  explicit Recorded(Context& context) : waves_(context) {}
-  std::int64_t count() const override { return waves_.count(); }
-  std::int64_t classes() const override { return waves_.classes(); }
-  Measure measure() const override { return waves_.measure(); }
-  Batch batch(const Tensor& indices, const Draw& draw) const override {
-    if (!draw.members.empty()) steps.push_back(indices.to_vector<std::int32_t>());
-    return waves_.batch(indices, draw);
-  }
-  Tensor example(Context& context) const override { return waves_.example(context); }
-  std::int64_t evaluation_batch() const override { return 64; }
-
-  mutable std::vector<std::vector<std::int32_t>> steps;
-
- private:
-  Waves waves_;
-};
-
 std::unique_ptr<Learner> single_model(Context& context, bool steps_of_arrived, int epochs) {
   EnsembleSettings settings;
   settings.fit = fit_settings({.optimizer = "sgd", .batch_size = 10, .max_epochs = epochs});
@@ -219,7 +199,7 @@ MegaBatch arrivals(std::int32_t update, bool replay) {
 
 TEST(UniformReplay, TakesTheStepsOfNoReplayFromAllData) {
   Context context("cpu");
-  const Recorded samples(context);
+  const RecordedWaves samples(context);
   const auto learner = single_model(context, true, 40);
   for (std::int32_t update = 0; update < 5; ++update) {
     samples.steps.clear();
@@ -238,7 +218,7 @@ TEST(UniformReplay, TakesTheStepsOfNoReplayFromAllData) {
 
 TEST(Reservoir, KeepsAUniformSampleOfWhatHasArrived) {
   Context context("cpu");
-  const Recorded samples(context);
+  const RecordedWaves samples(context);
   constexpr int kUpdates = 12, kSeeds = 200, kSize = 10;
   std::vector<int> kept(kUpdates);
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {

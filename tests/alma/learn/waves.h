@@ -44,6 +44,26 @@ class Waves final : public Samples {
   Tensor x_, y_;
 };
 
+/// Waves that remember the samples of each training step.
+class RecordedWaves final : public Samples {
+ public:
+  explicit RecordedWaves(Context& context) : waves_(context) {}
+  std::int64_t count() const override { return waves_.count(); }
+  std::int64_t classes() const override { return waves_.classes(); }
+  Measure measure() const override { return waves_.measure(); }
+  Batch batch(const Tensor& indices, const Draw& draw) const override {
+    if (!draw.members.empty()) steps.push_back(indices.to_vector<std::int32_t>());
+    return waves_.batch(indices, draw);
+  }
+  Tensor example(Context& context) const override { return waves_.example(context); }
+  std::int64_t evaluation_batch() const override { return 7; }
+
+  mutable std::vector<std::vector<std::int32_t>> steps;
+
+ private:
+  Waves waves_;
+};
+
 /// The numbers of the samples of batch t.
 inline std::vector<std::int32_t> batch_number(std::int32_t t) {
   std::vector<std::int32_t> samples;
