@@ -1,5 +1,6 @@
 #include "engine/nn.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/ops_check.h"
@@ -26,6 +27,12 @@ Tensor stack(std::span<Tensor* const> members) {
 Tensor tensor_of(Context& context, const Shape& shape, const std::vector<double>& values, DType dtype) {
   if (dtype == DType::f64) return Tensor::from(context, shape, values);
   return Tensor::from(context, shape, std::vector<float>(values.begin(), values.end()));
+}
+
+std::vector<double> doubles_of(const Tensor& tensor) {
+  if (tensor.dtype() == DType::f64) return tensor.to_vector<double>();
+  const std::vector<float> values = tensor.to_vector<float>();
+  return {values.begin(), values.end()};
 }
 
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype) {
@@ -101,6 +108,16 @@ Tensor Sequential::forward(const Tensor& x, Pass& pass) {
 
 void Sequential::children(const ChildVisitor& visitor) {
   for (auto& [name, child] : children_) visitor(name, *child);
+}
+
+void Sequential::insert(const Module& before, const std::string& stem, std::unique_ptr<Module> module) {
+  const auto place = std::ranges::find(children_, &before, [](const auto& child) { return child.second.get(); });
+  if (place == children_.end()) fail("[sequential] no child of type ", before.structure().at("type"), " to insert before");
+  std::string name;
+  for (int n = 0; name.empty() || std::ranges::count(children_, name, [](const auto& child) { return child.first; }) > 0;
+       ++n)
+    name = stem + '.' + std::to_string(n);
+  children_.emplace(place, std::move(name), std::move(module));
 }
 
 Sequential::Sequential(const Structure& structure) : children_(structure.named_children("modules")) {}

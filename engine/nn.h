@@ -15,6 +15,8 @@ class Structure;
 Tensor stack(std::span<Tensor* const> members);
 /// A tensor with these values, as f32 or f64.
 Tensor tensor_of(Context& context, const Shape& shape, const std::vector<double>& values, DType dtype);
+/// The values of an f32 or f64 tensor.
+std::vector<double> doubles_of(const Tensor& tensor);
 /// A parameter with values drawn from U(-bound, bound).
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
 
@@ -62,6 +64,8 @@ class Sequential final : public Module {
   Sequential() = default;
   explicit Sequential(const Structure& structure);
   void add(std::string name, std::unique_ptr<Module> module) { children_.emplace_back(std::move(name), std::move(module)); }
+  /// Adds a module in front of the child `before`, under the name STEM.N with the lowest N that is not taken.
+  void insert(const Module& before, const std::string& stem, std::unique_ptr<Module> module);
   Tensor forward(const Tensor& x, Pass& pass) override;
   void children(const ChildVisitor& visitor) override;
   nlohmann::json structure() const override;

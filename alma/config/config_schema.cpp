@@ -144,6 +144,12 @@ std::vector<Key> learner_keys() {
              "Largest number of experts of a layer; a layer without room for another split no longer grows."),
       text("learner", "grow_by", learner<&Learner::grow_by>, "Rule for the neurons by which a network grows.",
            {{"scores", "those that lower the loss most (Firefly)"}, {"random", "any, untrained, as a control"}}),
+      text("learner", "grow_in", learner<&Learner::grow_in>, "Where a network grows by neurons.",
+           {{"width", "in its layers, as in the paper"},
+            {"depth", "in new layers between them, which begin as the identity"},
+            {"both", "in both, wherever the rule says"}}),
+      number("learner", "new_layers", learner<&Learner::new_layers>, 1, 16,
+             "Largest number of layers that a growth step adds where a network grows in depth."),
       number("learner", "grow_ratio", learner<&Learner::grow_ratio>, 0, 10,
              "Neurons that are added per update, as a share of the first ones: at update t there are about 1 + grow_ratio t "
              "times as many (paper: .6)."),

@@ -31,6 +31,8 @@ struct Config {
     std::int64_t split_into = 2;
     std::int64_t most_experts = 64;
     std::string grow_by = "scores";
+    std::string grow_in = "width";
+    std::int64_t new_layers = 1;
     double grow_ratio = 0.6;
     std::int64_t candidates = 70;
     std::string combine = "figures";

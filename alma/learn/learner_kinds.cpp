@@ -216,16 +216,31 @@ LearnerKind growing_experts() {
   return kind;
 }
 
+NeuronGrowth neuron_growth(const Config& config) {
+  const Config::Learner& learner = config.learner;
+  return {.ratio = learner.grow_ratio,
+          .candidates = learner.candidates,
+          .width = learner.grow_in != "depth",
+          .new_layers = learner.grow_in == "width" ? 0 : learner.new_layers,
+          .random = learner.grow_by == "random",
+          .batch_size = config.train.batch_size};
+}
+
 LearnerKind firefly() {
   LearnerKind kind{{"ff", "one model that grows by new neurons where they lower the loss most (Firefly)"}};
-  kind.keys = {"learner.grow_every", "learner.grow_by", "learner.grow_ratio", "learner.candidates"};
+  kind.keys = {"learner.grow_every", "learner.grow_by",    "learner.grow_in",
+               "learner.new_layers", "learner.grow_ratio", "learner.candidates"};
   kind.check = [](const Config& config, const std::string& where) {
     if (config.model.experts != 1)
       fail(ErrorKind::usage, "model.experts = ", config.model.experts,
            " does not go with learner.method = \"ff\", which grows plain networks; expected 1 (", where, ')');
     check_goes_on(config, where);
   };
-  kind.label = [](const Config& config) { return config.learner.grow_by == "random" ? "FF random" : "FF"; };
+  kind.label = [](const Config& config) {
+    const Config::Learner& learner = config.learner;
+    const std::string where = learner.grow_in == "width" ? "" : learner.grow_in == "depth" ? " depth" : " width and depth";
+    return "FF" + where + (learner.grow_by == "random" ? " random" : "");
+  };
   kind.models = one_model;
   kind.width = [](const Config& config, std::int64_t update) {
     double width = 1;
@@ -237,10 +252,9 @@ LearnerKind firefly() {
     const Config::Learner& learner = request.config.learner;
     EnsembleSettings settings = single_model_settings(request.config);
     settings.grow_every = learner.grow_every;
-    settings.prepare = [growth = NeuronGrowth{learner.grow_ratio, learner.candidates, learner.grow_by == "random",
-                                              request.config.train.batch_size},
-                        seed = settings.seed](Module& model, std::int64_t update, const Samples& samples,
-                                              const MegaBatch& data, const std::function<void()>& after_batch) {
+    settings.prepare = [growth = neuron_growth(request.config), seed = settings.seed](
+                           Module& model, std::int64_t update, const Samples& samples, const MegaBatch& data,
+                           const std::function<void()>& after_batch) {
       RandomStream random(seed, "growth", static_cast<std::uint64_t>(update));
       grow_neurons(model, samples, data, growth, update, random, after_batch);
     };

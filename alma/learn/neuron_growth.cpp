@@ -1,6 +1,7 @@
 #include "alma/learn/neuron_growth.h"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 
 #include "engine/ops_elementwise.h"
@@ -11,6 +12,8 @@
 namespace alma {
 
 namespace {
+
+constexpr std::int64_t kStatisticsBatches = 64;
 
 /// Calls work(loss) for each batch of the order; returns the number of batches.
 template <class Work>
@@ -34,17 +37,16 @@ double growth_ratio(const NeuronGrowth& growth, std::int64_t update) {
 void grow_neurons(Module& model, const Samples& samples, const MegaBatch& data, const NeuronGrowth& growth,
                   std::int64_t update, RandomStream& random, const std::function<void()>& after_batch) {
   Context& context = named_state(model).at(0).second.context();
-  Firefly firefly(model, {.candidates = growth.candidates}, random);
+  Firefly firefly(model, {growth.candidates, growth.width, growth.new_layers}, random);
   std::vector<std::vector<double>> scores;
+  std::vector<std::int32_t> order = data.train;
+  if (!growth.random || growth.new_layers > 0) random.shuffle(order);
   if (growth.random) {
-    for (const auto& [name, candidate] : firefly.candidates()) {
-      if (!name.ends_with("split")) continue;
-      scores.emplace_back(static_cast<std::size_t>(candidate.dim(0) + growth.candidates));
+    for (const std::int64_t count : firefly.counts()) {
+      scores.emplace_back(static_cast<std::size_t>(count));
       for (double& score : scores.back()) score = random.uniform();
     }
   } else {
-    std::vector<std::int32_t> order = data.train;
-    random.shuffle(order);
     Optimizer optimizer(firefly.candidates(), RmspropRule{.alpha = 0.9, .momentum = 0.1}, 1e-3);
     for_each_loss(firefly, context, samples, order, growth.batch_size, [&](const Tensor& loss) {
       (loss + firefly.penalty()).backward();
@@ -57,10 +59,13 @@ void grow_neurons(Module& model, const Samples& samples, const MegaBatch& data, 
     });
     scores = firefly.scores(batches);
   }
-  std::int64_t candidates = 0;
-  for (const std::vector<double>& of_layer : scores) candidates += std::ssize(of_layer);
+  const std::vector<std::int64_t> counts = firefly.counts();
+  const std::int64_t candidates = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   const auto elites = static_cast<std::int64_t>(growth_ratio(growth, update) * static_cast<double>(firefly.neurons()));
   firefly.grow(scores, std::clamp<std::int64_t>(elites, 0, candidates - 1));
+  if (!firefly.wants_statistics()) return;
+  order.resize(static_cast<std::size_t>(std::min(kStatisticsBatches * growth.batch_size, std::ssize(order))));
+  for_each_batch(samples, context, order, growth.batch_size, [&](const Batch& batch) { firefly.learn_statistics(batch.x); });
 }
 
 }  // namespace alma

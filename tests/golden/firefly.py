@@ -145,6 +145,11 @@ def run(layers, head, batch, batches, elites):
         result["before"] = forward(layers, head, x).flatten().tolist()
         result["after"] = forward(grown, grown_head, x).flatten().tolist()
         result["sums"] = [g.weight.sum().item() for g in grown]
+    for layer in grown:
+        layer.weight.requires_grad_()
+    x, y = batch(0)
+    F.cross_entropy(forward(grown, grown_head, x), y).backward()
+    result["gradients"] = [g.weight.grad.abs().sum().item() for g in grown]
     return result
 
 

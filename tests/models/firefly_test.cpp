@@ -139,6 +139,18 @@ void follow_pytorch(Context& context, Case c) {
     ++layer;
   }
   expect_near(evaluated(*c.model, batch_of(context, c, 100).x).to_vector<float>(), golden["after"], 1e-4, "after");
+  const Batch first = batch_of(context, c, 0);
+  Pass pass;
+  softmax_cross_entropy(c.model->forward(first.x, pass), first.y).backward();
+  layer = 0;
+  for (auto& [name, parameter] : named_parameters(*c.model)) {
+    if (parameter.shape().rank() == 1 || layer == scores.size()) continue;
+    double sum = 0;
+    for (const float value : parameter.grad().to_vector<float>()) sum += std::abs(value);
+    const double expected = golden["gradients"][layer++].get<double>();
+    EXPECT_NEAR(sum, expected, 1e-3 * expected) << name;
+  }
+  for (auto& [name, parameter] : named_parameters(*c.model)) parameter.clear_grad();
   // It can be saved, made again and trained.
   std::size_t bytes = 0;
   for (const auto& [name, tensor] : state) bytes += tensor.bytes();
@@ -193,6 +205,124 @@ TEST(Firefly, ASplitAloneChangesNothing) {
   }
 }
 
+// Scores with which the first `chosen` candidates of the place in front of hidden layer `layer` win, and nothing else.
+std::vector<std::vector<double>> scores_of_place(const Firefly& firefly, std::size_t layer, std::int64_t candidates,
+                                                 std::int64_t chosen) {
+  std::vector<std::vector<double>> scores;
+  for (const std::int64_t count : firefly.counts()) scores.emplace_back(static_cast<std::size_t>(count), 1.0);
+  for (auto& score :
+       std::span(scores[layer]).last(static_cast<std::size_t>(candidates)).first(static_cast<std::size_t>(chosen)))
+    score = -1;
+  return scores;
+}
+
+// A network with a new layer computes what the network with these candidates did, whether or not its other layers have grown
+// too; can be saved, made again, trained and grown once more.
+TEST(Firefly, ANewLayerComputesWhatItsCandidatesDid) {
+  for (const bool width : {false, true}) {
+    for (const auto make : {mlp_case, vgg_case}) {
+      Case c = make(cpu());
+      const std::size_t place = std::string(c.name) == "mlp" ? 1 : 5;
+      RandomStream init(1, "test");
+      Firefly firefly(*c.model, {.candidates = 3, .width = width, .new_layers = 1}, init);
+      const Batch batch = batch_of(cpu(), c, 7);
+      double phase = 50;
+      for (const auto& [name, candidate] :
+           firefly.candidates())  // splits without direction, new neurons without outgoing weights
+        fill(candidate, phase++, name.find("before") != std::string::npos || name.ends_with(".new") ? 0.5 : 0);
+      for (const auto& [name, candidate] : firefly.candidates()) {  // of the places, this one alone goes on
+        if (name.ends_with("before.outgoing") && !name.starts_with(std::to_string(place) + '.')) fill(candidate, 0, 0);
+      }
+      const auto expected = firefly.forward(batch.x).to_vector<float>();
+      const auto before = evaluated(*c.model, batch.x).to_vector<float>();
+      EXPECT_NE(before, expected) << c.name;
+      const std::size_t tensors = named_state(*c.model).size();
+      auto scores = scores_of_place(firefly, place, 3, 3);
+      if (width)  // beside it, two splits and a new neuron of the layer before
+        for (const std::size_t i : {std::size_t{0}, std::size_t{1}, scores[place - 1].size() - (place > 1 ? 4 : 1)})
+          scores[place - 1][i] = -1;
+      const std::int64_t grown = width ? 6 : 3;
+      ASSERT_EQ(firefly.grow(scores, grown - 1), grown) << c.name;
+      EXPECT_EQ(named_state(*c.model).size(), tensors + (place == 1 ? 2 : 5)) << c.name;
+      const auto near = [&](const Tensor& y, double allowed, const char* what) {
+        expect_near(y.to_vector<float>(), {expected.begin(), expected.end()}, allowed, what);
+      };
+      near(evaluated(*c.model, batch.x), 1e-5, c.name);
+      ASSERT_EQ(firefly.wants_statistics(), place > 1);
+      if (firefly.wants_statistics())
+        for (int t = 0; t < 4; ++t) firefly.learn_statistics(batch_of(cpu(), c, t).x);
+      near(evaluated(*c.model, batch.x), 1e-4, c.name);
+      std::size_t bytes = 0;
+      for (const auto& [name, tensor] : named_state(*c.model)) bytes += tensor.bytes();
+      const auto again = module_types().make(cpu(), c.model->structure(), bytes);
+      copy_tensors(named_state(*c.model), named_state(*again));
+      EXPECT_EQ(evaluated(*again, batch.x).to_vector<float>(), evaluated(*c.model, batch.x).to_vector<float>());
+      softmax_cross_entropy(trained(*again, batch.x), batch.y).backward();
+      for (const auto& [name, parameter] : named_parameters(*again)) EXPECT_TRUE(parameter.grad().defined()) << name;
+      Firefly second(*c.model, {.candidates = 3, .width = width, .new_layers = 1}, init);
+      ASSERT_EQ(second.grow(scores_of_place(second, place, 3, 2), 1), 2) << c.name;
+      EXPECT_EQ(named_state(*c.model).size(), tensors + 2 * (place == 1 ? 2 : 5)) << c.name;
+    }
+  }
+}
+
+// A new layer without new neurons of an effect does not disturb training either: its normalisation undoes itself.
+TEST(Firefly, ANewLayerIsTheIdentityInTrainingToo) {
+  Case c = vgg_case(cpu());
+  const Batch batch = batch_of(cpu(), c, 7);
+  const auto expected = trained(*c.model->clone(cpu()), batch.x).to_vector<float>();
+  RandomStream init(1, "test");
+  Firefly firefly(*c.model, {.candidates = 3, .width = false, .new_layers = 1}, init);
+  for (const auto& [name, candidate] : firefly.candidates())
+    if (name.ends_with("outgoing")) fill(candidate, 0, 0);
+  ASSERT_EQ(firefly.grow(scores_of_place(firefly, 1, 3, 1), 0), 1);
+  firefly.learn_statistics(batch.x);
+  // The layer in front of it normalises by the batch now and by running statistics then, so that the values shift a little.
+  expect_near(trained(*c.model, batch.x).to_vector<float>(), {expected.begin(), expected.end()}, 2e-2, "in training");
+}
+
+// Gradients of a network whose layers have grown to different widths and in depth, in f64; VGG19's are PyTorch's above.
+TEST(Firefly, AGrownNetworkHasTheGradientsOfDifferences) {
+  const auto model = make_mlp(cpu(), {6, 4, 3, 1, 2}, RandomStream(0, "test"), DType::f64);
+  RandomStream random(1, "test");
+  Firefly firefly(*model, {.candidates = 2, .new_layers = 1}, random);
+  std::vector<std::vector<double>> scores;
+  for (const std::int64_t count : firefly.counts()) {
+    scores.emplace_back();
+    for (std::int64_t i = 0; i < count; ++i) scores.back().push_back(random.uniform());
+  }
+  ASSERT_EQ(firefly.grow(scores, 10), 11);
+  std::vector<Tensor> parameters;
+  for (const auto& [name, parameter] : named_parameters(*model)) {
+    std::vector<double> values = parameter.to_vector<double>();
+    for (double& value : values) value += 0.1 * random.normal();  // away from the bend of ReLU
+    parameter.assign(std::span<const double>(values));
+    parameters.push_back(parameter);
+  }
+  ASSERT_EQ(parameters.size(), 8U);
+  const Tensor x = random_tensor({3, 6}, 1);
+  expect_gradient([&](const std::vector<Tensor>&) { return trained(*model, x); }, parameters);
+}
+
+// Of the places, as many as may be become layers: those of the lowest scores in sum.
+TEST(Firefly, AddsNoMoreLayersThanItMay) {
+  for (const std::int64_t most : {1, 2, 16}) {
+    Case c = vgg_case(cpu());
+    RandomStream init(1, "test");
+    Firefly firefly(*c.model, {.candidates = 3, .width = false, .new_layers = most}, init);
+    std::vector<std::vector<double>> scores;
+    double score = 0;
+    for (const std::int64_t count : firefly.counts()) scores.emplace_back(static_cast<std::size_t>(count), score -= 1);
+    EXPECT_EQ(firefly.grow(scores, 44), 3 * std::min<std::int64_t>(most, 15));
+    int layers = 0;
+    std::string last;
+    for (const auto& [name, tensor] : named_state(*c.model))
+      if (name.find("new.") != std::string::npos && name.ends_with("conv.weight")) ++layers, last = name;
+    EXPECT_EQ(layers, std::min<std::int64_t>(most, 15));
+    EXPECT_EQ(last.rfind("block.4.", 0), 0U) << last;
+  }
+}
+
 TEST(Firefly, RefusesWhatIsNoChain) {
   RandomStream init(1, "test");
   const auto mixture = make_mlp(cpu(), {6, 4, 3, 2, 2}, RandomStream(0, "test"));
@@ -200,6 +330,8 @@ TEST(Firefly, RefusesWhatIsNoChain) {
   const auto none = make_mlp(cpu(), {6, 4, 3, 1, 0}, RandomStream(0, "test"));
   expect_error([&] { Firefly(*none, {}, init); }, {"[firefly] a network without hidden layers"});
   const auto model = make_mlp(cpu(), {6, 4, 3, 1, 1}, RandomStream(0, "test"));
+  expect_error([&] { Firefly(*model, {.width = false, .new_layers = 1}, init); },
+               {"between hidden layers, of which there is one"});
   Firefly firefly(*model, {.candidates = 3}, init);
   expect_error([&] { firefly.grow({std::vector<double>(7)}, 7); }, {"7 of 7 candidates"});
 }

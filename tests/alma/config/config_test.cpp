@@ -30,8 +30,8 @@ Config unusual() {
   config.stream = {
       "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
       "measured"};
-  config.learner = {"ens", 11, true,   true, 5,   6,    "usage", "soft", 3,      7,   "scores",
-                    0.7,   8,  "vote", true, 0.5, 0.25, 0.75,    0.125,  "mean", 0.5, 12};
+  config.learner = {"ens", 11,  true, true,   5,    6,   "usage", "soft", 3,     7,      "scores", "width",
+                    2,     0.7, 8,    "vote", true, 0.5, 0.25,    0.75,   0.125, "mean", 0.5,      12};
   config.model = {"vgg19", 3, 16, false};
   config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
   return config;
@@ -99,7 +99,8 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
   // unusual() differs from the default in every key but these: one knows one name only, the others go with another method.
-  const std::set<std::string> single = {"train.math", "learner.split", "learner.gate", "learner.average", "learner.grow_by"};
+  const std::set<std::string> single = {"train.math",      "learner.split",   "learner.gate",
+                                        "learner.average", "learner.grow_by", "learner.grow_in"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;

@@ -316,7 +316,8 @@ double mean_loss(Module& model, const Samples& samples) {
 
 // From the same trained network, by the same number of neurons: the loss right after the growth. By chance 9 of 10 seeds
 // would be won with a probability of .011.
-void expect_better_than_random(const Samples& samples, const MegaBatch& data, double learning_rate, int epochs,
+void expect_better_than_random(const Samples& samples, const MegaBatch& data, const NeuronGrowth& growth,
+                               double learning_rate, int epochs,
                                const std::function<std::unique_ptr<Module>(RandomStream)>& make) {
   int wins = 0;
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
@@ -325,31 +326,53 @@ void expect_better_than_random(const Samples& samples, const MegaBatch& data, do
     run(fit_of(*model, samples, data, settings, seed, "test"), [](const FitProgress&) {});
     const auto other = model->clone(named_state(*model).at(0).second.context());
     RandomStream random(seed, "growth"), same(seed, "growth");
-    const NeuronGrowth growth{.candidates = 8, .batch_size = 32};
     grow_neurons(*model, samples, data, growth, 1, random);
     NeuronGrowth control = growth;
     control.random = true;
     grow_neurons(*other, samples, data, control, 1, same);
     wins += mean_loss(*model, samples) < mean_loss(*other, samples);
   }
-  EXPECT_GE(wins, 9);
+  EXPECT_GE(wins, 9) << (growth.width ? "width" : "depth");
 }
+
+constexpr NeuronGrowth kWidth{.candidates = 8, .batch_size = 32},
+    kDepth{.candidates = 8, .width = false, .new_layers = 1, .batch_size = 32};
 
 TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnAnMlp) {
   Context context("cpu");
   const Config config = small_config();
   const ImageData data = load_data(config);
   const auto samples = upload_samples(context, data.train, data.mean, data.std);
-  expect_better_than_random(*samples, first_images(300, 300), 0.1, 3, [&](RandomStream init) {
-    return make_mlp(context, {784, 8, 10, 1, 2}, init);
-  });
+  for (const NeuronGrowth& growth : {kWidth, kDepth})
+    expect_better_than_random(*samples, first_images(300, 300), growth, 0.1, 3, [&](RandomStream init) {
+      return make_mlp(context, {784, 8, 10, 1, 2}, init);
+    });
 }
 TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnVgg19) {
   Context context("cpu");
-  const auto samples = colour_images(context, 64);
-  expect_better_than_random(*samples, first_images(64, 64), 0.01, 2, [&](RandomStream init) {
-    return make_vgg19(context, {.channels = 3, .width = 4, .classes = 10, .conv_bias = false}, init);
-  });
+  const auto samples = colour_images(context, 256);
+  for (const NeuronGrowth& growth : {kWidth, kDepth})
+    expect_better_than_random(*samples, first_images(256, 256), growth, 0.01, 2, [&](RandomStream init) {
+      return make_vgg19(context, {.channels = 3, .width = 4, .classes = 10, .conv_bias = false}, init);
+    });
+}
+
+// New layers in a run: as many as asked for, and it goes on learning.
+TEST(NeuronGrowth, InDepthAddsLayers) {
+  Context context("cpu");
+  Config config = small_config();
+  config.learner.method = "ff";
+  config.learner.wait = 2;  // five updates
+  config.model.experts = 1;
+  for (const char* where : {"depth", "both"}) {
+    config.learner.grow_in = where;
+    const Trained run = run_to_end(config, context);
+    std::int64_t layers = 0;
+    for (const auto& [name, tensor] : run.tensors) layers += name.ends_with("weight");
+    EXPECT_LE(layers, 3 + 4) << where;
+    EXPECT_TRUE(layers == 3 + 4 || std::string(where) != "depth");
+    EXPECT_LT(run.records.back().error, run.records.front().error) << where;
+  }
 }
 
 // A run that is told to stop while its network grows saves what it was, and grows again.

@@ -125,6 +125,12 @@ class ResumeFirefly : public Resume {
   ResumeFirefly() : Resume({.method = "ff", .candidates = 20}) {}
 };
 TEST_F(ResumeFirefly, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+class ResumeFireflyInDepth : public Resume {
+ protected:
+  ResumeFireflyInDepth() : Resume({.method = "ff", .grow_in = "both", .candidates = 20}) {}
+};
+TEST_F(ResumeFireflyInDepth, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+
 class ResumeAuto : public Resume {
  protected:
   ResumeAuto() : Resume({.wait = 0}) {}
