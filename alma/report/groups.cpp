@@ -67,6 +67,17 @@ std::vector<double> experts_of(const RunRecord& run) {
   return experts;
 }
 
+std::vector<Size> sizes_of(const RunRecord& run) {
+  std::vector<Size> sizes;
+  const std::vector<double> experts = experts_of(run);
+  for (std::size_t i = 0; i < experts.size(); ++i) {
+    const bool mixture = run.config.model.experts > 1;
+    const Size size{static_cast<std::int64_t>(i) + 1, run.records[i].params, mixture ? experts[i] : 0};
+    if (sizes.empty() || i + 1 == experts.size() || !size.same(sizes.back())) sizes.push_back(size);
+  }
+  return thinned(std::move(sizes));
+}
+
 std::vector<Stage> stages_of(const RunGroup& group) {
   struct Means {  // means of a run over the mega-batches so far
     double ppl = 0, params = 0;
@@ -110,6 +121,7 @@ void measure(RunGroup& group) {
   group.parameters = last.params;
   group.inference_macs = count(last.inference_macs);
   group.curve = curve_of(group);
+  group.sizes = sizes_of(*group.runs.front());
   if (group.runs.front()->measures.of_language()) group.stages = stages_of(group);
 }
 

@@ -33,6 +33,15 @@ struct Stage {
   double experts = 0;  // experts per layer, summed over the members; 0 if unknown
 };
 
+/// The size of a learner from mega-batch t on.
+struct Size {
+  std::int64_t t = 0;
+  std::int64_t parameters = 0;
+  double experts = 0;  // of mixtures, as in Stage
+
+  bool same(const Size& other) const { return parameters == other.parameters && experts == other.experts; }
+};
+
 /// The runs that differ only in their seeds: a point of a figure.
 struct RunGroup {
   std::string stream;  // "mnist", with the keys that distinguish it from other streams of that name
@@ -45,6 +54,7 @@ struct RunGroup {
   std::int64_t parameters = 0;          // of the learner at the end, of the first seed
   double inference_macs = 0;            // likewise
   std::vector<CurvePoint> curve;  // at t = 1, B and where the measure changes; at most kCurvePoints; constant in between
+  std::vector<Size> sizes;        // of the first seed: at t = 1, B and where they change; thinned likewise
   std::vector<Stage> stages;      // of language models: 1 .. B, thinned alike for all of a stream
 
   const Config& config() const { return runs.front()->config; }

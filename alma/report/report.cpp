@@ -76,6 +76,7 @@ json to_json(const RunGroup& group) {
   }
   for (const ConfigValue& value : list_config(config))
     if (!value.is_default && value.key != "seed") result["config"].push_back({value.key, value.value});
+  for (const Size& s : group.sizes) result["sizes"].push_back({s.t, s.parameters, s.experts});
   for (const CurvePoint& p : group.curve) result["curve"].push_back({p.t, p.mean, p.low, p.high});
   for (const RunRecord* run : group.runs)
     result["runs"].push_back(

@@ -10,7 +10,7 @@ namespace alma {
 
 /// A learner of the paper's figures at one waiting time.
 struct PaperPoint {
-  std::string learner;  // "SM", "Ens4", "UMix4", "gEns"
+  std::string learner;  // "SM", "Ens4", "UMix4", "gEns", "gMoE", "FF"
   std::int64_t h = 0, wait = 0;
   bool replay = false;
 
@@ -23,6 +23,7 @@ struct MeasuredPoint {
   // The test error after the first update, at t = w, which trains on w mega-batches as one i.i.d. set.
   std::vector<double> first_error;
   std::vector<std::vector<double>> errors;  // per seed, for t = 1 .. B
+  bool grows = false;                       // it has more parameters at the end than at first
   double mem = 0;                           // sum over t of the parameters
   double macs = 0;                          // of training
 };

@@ -35,7 +35,13 @@ const byNumber = (a, b) => a - b;
 const byWait = (a, b) => (a === b ? 0 : a === "auto" ? 1 : b === "auto" ? -1 : a - b);
 /// "mnist stream.mega_batches=50" as a part of a file's name.
 const fileName = (stream) => stream.replace(/[^\w=.-]+/g, "-");
-const family = (learner) => ["SM", "Ens", "UMix", "gEns", "gMoE"].indexOf(learner.replace(/[\d@]+$/, ""));
+/// The size of a group from mega-batch t on: [t, parameters, experts].
+const sizeAt = (group, t) => group.sizes.findLast((size) => size[0] <= t);
+/// The mega-batches at which a group's size changes.
+const growths = (group) => group.sizes.filter(([, ...size], i) => i > 0 && size.some((x, k) => x !== group.sizes[i - 1][k + 1])).map(([t]) => t);
+const grows = (group) => growths(group).length > 0;
+const growsExperts = (group) => group.sizes.some((size) => size[2] > 0 && size[2] !== group.sizes[0][2]);
+const family = (learner) => ["SM", "Ens", "UMix", "gEns", "gMoE", "FF"].indexOf(learner.replace(/[\d@]+$/, ""));
 const byLearner = (a, b) => family(a) - family(b) || a.localeCompare(b, "en", { numeric: true });
 
 /// What stays the same for a stream whatever is filtered: colours of learners, shapes and colours of waits.
@@ -48,6 +54,8 @@ function styleOf(groups, dark) {
     quiet: dark ? "#9aa4ae" : "#59636e",
     grid: dark ? "#30363d" : "#e4e8ec",
     ground: dark ? "#14181d" : "#ffffff",
+    grows: groups.some(grows),
+    growsExperts: groups.some(growsExperts),
     learners: unique(groups.map((g) => g.learner)).sort(byLearner),
     waits: unique(groups.map((g) => g.wait)).sort(byWait),
     widths: unique(groups.map((g) => g.h)).sort(byNumber),
@@ -169,6 +177,10 @@ function stepMark(type, data, colour, extra) {
     ...extra } } };
 }
 
+/// Where the curves of `groups` stand when they grow.
+const growthRows = (groups) => groups.flatMap((g) => growths(g).map((t) =>
+  ({ id: g.id, label: g.label, stage: t, mean: drawn(g.curve.findLast((point) => point[0] <= t)[1]) })));
+
 /// How many groups before the i-th are of its learner: they have its colour and other dashes.
 const earlierOfLearner = (groups, i) => groups.slice(0, i).filter((g) => g.learner === groups[i].learner).length;
 
@@ -180,7 +192,7 @@ function curves(groups, style, width) {
   const colour = { scale: "label", field: "label" };
   const facet = (marks) => ({ type: "group", from: { facet: { name: "one", data: "curves", groupby: "label" } }, marks });
   return frame(style, width, 340, {
-    data: [{ name: "curves", values: rows }],
+    data: [{ name: "curves", values: rows }, { name: "growths", values: style.language ? [] : growthRows(shown) }],
     scales: [
       { name: "x", type: "linear", domain: { data: "curves", field: "t" }, range: "width", nice: false, zero: rows.every((r) => r.t === 1) },
       style.language ? errorScale(rows.map((r) => r.low), rows.map((r) => r.high))
@@ -200,10 +212,47 @@ function curves(groups, style, width) {
       facet([stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } })]),
       facet([stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
                                                tooltip: { signal: "datum" } })]),
+      { type: "symbol", name: "growth-marks", from: { data: "growths" }, encode: { enter: {
+        x: { scale: "x", field: "stage" }, y: { scale: "y", field: "mean" }, shape: { value: "triangle-up" }, size: { value: 70 },
+        fill: colour, tooltip: { signal: "datum" } } } },
       // Of few mega-batches, the last of which would have no line.
       ...(style.language ? [{ type: "symbol", name: "marks", from: { data: "curves" }, encode: { enter: {
         x: { scale: "x", field: "t" }, y: { scale: "y", field: "mean" }, size: { value: 36 }, fill: colour, stroke: { value: style.ground },
         strokeWidth: { value: 1 }, tooltip: { signal: "{ id: datum.id, stage: datum.t }" } } } }] : []),
+    ],
+  });
+}
+
+/// What a few groups have over the mega-batches: parameters or experts, by the place in a size.
+function sizes(groups, place, style, width) {
+  const shown = groups.slice(0, MOST_CURVES).filter((g) => g.sizes[0][place] > 0);
+  if (shown.length === 0) return null;
+  const labels = shown.map((g) => g.label), colour = { scale: "label", field: "label" };
+  const rows = shown.flatMap((g) => g.sizes.map((size) => ({ id: g.id, label: g.label, t: size[0], mean: size[place], stage: size[0] })));
+  const values = rows.map((r) => r.mean), low = Math.min(...values), high = Math.max(...values);
+  const y = high >= 10 * low ? { type: "log", domain: logDomain(values) } : { type: "linear", domain: [0, high], nice: true };
+  return frame(style, width, 300, {
+    data: [{ name: "sizes", values: rows }],
+    scales: [
+      { name: "x", type: "linear", domain: [1, Math.max(2, ...rows.map((r) => r.t))], range: "width", nice: false, zero: false },
+      { name: "y", range: "height", ...y },
+      { name: "label", type: "ordinal", domain: labels, range: shown.map((g) => learnerColour(style, g.learner)) },
+      { name: "dash", type: "ordinal", domain: labels, range: shown.map((g, i) => DASHES[earlierOfLearner(shown, i) % DASHES.length]) },
+    ],
+    axes: [
+      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), tickMinStep: 1, format: "d" },
+      { orient: "left", scale: "y", title: place === 1 ? "parameters" : "experts per layer", grid: true, tickCount: 6,
+        format: place === 1 ? "~s" : "d" },
+    ],
+    legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
+                direction: "horizontal", columns: columnsFor(width - 60, labels), labelLimit: width - 60 }],
+    marks: [
+      { type: "group", from: { facet: { name: "one", data: "sizes", groupby: "label" } },
+        marks: [stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
+                                                 tooltip: { signal: "datum" } })] },
+      { type: "symbol", name: "marks", from: { data: "sizes" }, encode: { enter: {
+        x: { scale: "x", field: "t" }, y: { scale: "y", field: "mean" }, size: { value: 18 }, fill: colour,
+        tooltip: { signal: "datum" } } } },
     ],
   });
 }
@@ -358,17 +407,23 @@ function defaultSelection(groups) {
 
 /// The figures of a stream by the names of their files: each makes a specification, or null where there is nothing to show.
 function figuresOf(style) {
+  const growing = {
+    ...(style.grows ? { "sizes-parameters": (groups, selected, measure, width) => sizes(selected, 1, style, width) } : {}),
+    ...(style.growsExperts ? { "sizes-experts": (groups, selected, measure, width) => sizes(selected, 2, style, width) } : {}),
+  };
   if (style.language)
     return {
       "ppl-compute": (groups, selected, measure, width) => perplexity(groups, "flops", style, width),
       "ppl-parameters": (groups, selected, measure, width) => perplexity(groups, "params", style, width),
       "ppl-experts": (groups, selected, measure, width) => perplexity(groups, "experts", style, width),
       "curves": (groups, selected, measure, width) => curves(selected, style, width),
+      ...growing,
     };
   return {
     "tradeoff-compute": (groups, selected, measure, width) => tradeoff(groups, measure, "macs", style, width),
     "tradeoff-memory": (groups, selected, measure, width) => tradeoff(groups, measure, "mem", style, width),
     "curves": (groups, selected, measure, width) => curves(selected, style, width),
+    ...growing,
     "waits": (groups, selected, measure, width) => waits(groups, style, width),
     "replay": (groups, selected, measure, width) => replay(groups, measure, style, width),
   };

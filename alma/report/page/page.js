@@ -78,14 +78,17 @@ function select() {
 }
 
 // ---- tooltips ----------------------------------------------------------------------------------------------------------
-/// A group; of a language model also its stage after mega-batch t, if that is given.
+/// A group; also its size from mega-batch t on, and of a language model its stage after it, if t is given.
 function describe(group, t) {
-  const stage = group.stages?.find((s) => s.t === t);
+  const stage = group.stages?.find((s) => s.t === t), size = t !== undefined && grows(group) ? sizeAt(group, t) : null;
+  const sizes = size ? [[`parameters from t = ${t}`, scaled(size[1])],
+                        ...(growsExperts(group) ? [[`experts from t = ${t}`, String(size[2])]] : [])] : [];
   const measures = group.stages
     ? [...(stage ? [[`perplexity at t = ${t}`, spread(stage.ppl, 2)], [`mean until t = ${t}`, spread(stage.mean, 3)],
                     [`FLOPs until t = ${t}`, scaled(stage.flops)], [`experts at t = ${t}`, experts(stage)]] : []),
        ["average perplexity", spread(group.ppl, 3)], ["final perplexity", spread(group.final, 2)]]
     : [["CER (Eq. 1)", spread(group.cer, 2)], ["CER as in the figures", spread(group.paper, 1)], ["final error", spread(group.final, 4)]];
+  measures.push(...sizes);
   const compute = group.stages ? ["training FLOPs", scaled(group.flops)] : ["training MACs", scaled(group.macs)];
   const rows = [["seeds", group.runs.map((r) => r.seed).join(", ")], ...measures,
                 ["parameters at the end", scaled(group.parameters)], compute, ...(group.config ?? [])];
@@ -114,6 +117,7 @@ function drawFigures() {
   const panels = unique(groups.filter((g) => !g.replay).map((g) => g.panel)).length;
   $("#panels").textContent = panels > MOST_PANELS ? `The first ${MOST_PANELS} of ${panels}; filter to see others.` : "";
   $("[data-figure=curves] h2").textContent = `${style.language ? "Perplexity" : "Error"} over the stream`;
+  $("#triangles").hidden = !style.grows || style.language;
   const waits = unique(groups.map((g) => g.wait));
   for (const note of document.querySelectorAll(".waiting"))
     note.textContent = waits.length > 1 ? `Only learners with w = ${leastWait(groups)}; filter to see others.` : "";

@@ -283,12 +283,16 @@ TEST_F(LanguageReport, DrawsItsFiguresAsFiles) {
   for (const auto& entry : fs::directory_iterator(root() / "svg")) {
     names.insert(entry.path().filename());
     const std::string svg = read_text(entry.path()).value();
-    EXPECT_NE(svg.find("perplexity"), std::string::npos) << entry.path();
+    const std::string name = entry.path().filename();
+    const char* title = name == "text-sizes-experts.svg"      ? "experts per layer"
+                        : name == "text-sizes-parameters.svg" ? "parameters"
+                                                              : "perplexity";
+    EXPECT_NE(svg.find(title), std::string::npos) << name;
     EXPECT_EQ(svg.find("CER"), std::string::npos) << entry.path();
     EXPECT_EQ(svg.find("NaN"), std::string::npos) << entry.path();
   }
   EXPECT_EQ(names, (std::set<std::string>{"text-ppl-compute.svg", "text-ppl-parameters.svg", "text-ppl-experts.svg",
-                                          "text-curves.svg"}));
+                                          "text-curves.svg", "text-sizes-parameters.svg", "text-sizes-experts.svg"}));
 }
 
 }  // namespace

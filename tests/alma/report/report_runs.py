@@ -2,20 +2,23 @@
 import json
 
 
-def make_run(folder, method, members, width, wait, replay, seed, batches):
-    """A run directory as the program leaves it, with errors by a formula."""
+def make_run(folder, method, members, width, wait, replay, seed, batches, experts=1):
+    """A run directory as the program leaves it, with errors by a formula. A mixture has one expert more after each update."""
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(
         f'seed = {seed}\n[stream]\ndataset = "mnist"\nmega_batches = {batches}\n[learner]\nmethod = "{method}"\nmembers = {members}\n'
-        f"wait = {wait}\nreplay = {str(replay).lower()}\n[model]\nwidth = {width}\n")
+        f"wait = {wait}\nreplay = {str(replay).lower()}\n[model]\nwidth = {width}\nexperts = {experts}\n")
     cer, mem, macs, lines, error = 0, 0, 0, [], 0.9
     params = 2 * width * width * members + 1584 * width
     for t in range(1, batches + 1):
         if t % wait == 0:
             error = 0.9 / (1 + t / wait) ** 0.5 / width ** 0.2 / members ** 0.1 * (1 + 0.02 * seed) * (0.8 if replay else 1)
             macs += params * 1000 * wait * (t / wait if replay else 1)
+        more = {"experts": experts + max(0, t // wait - 1)} if method == "gmoe" else {}
+        if t % wait == 0 and t > wait and more:
+            params += 1584 * width
         cer, mem = cer + error, mem + params
-        lines.append(json.dumps({"t": t, "updated": t % wait == 0, "error": error, "loss": None, "params": params,
+        lines.append(json.dumps({**more, "t": t, "updated": t % wait == 0, "error": error, "loss": None, "params": params,
                                  "inference_macs": params, "train_macs": int(macs), "train_flops": int(6 * macs), "epochs": 1,
                                  "val_accuracy": None, "seconds": t * 0.1}))
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
