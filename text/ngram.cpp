@@ -31,7 +31,7 @@ std::array<double, 4> discounts_of(const std::vector<std::uint32_t>& counts) {
   std::array<double, 4> discounts{};
   for (std::size_t c = 1; c <= 3; ++c) {
     const double estimate = static_cast<double>(c) - static_cast<double>(c + 1) * y * n[c + 1] / n[c];
-    if (!(n[c] > 0 && n[c + 1] > 0 && estimate >= 0 && estimate <= static_cast<double>(c))) return kUsualDiscounts;
+    if (!(n[c] > 0 && estimate >= 0 && estimate <= static_cast<double>(c))) return kUsualDiscounts;
     discounts[c] = estimate;
   }
   return discounts;

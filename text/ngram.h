@@ -60,8 +60,8 @@ class NGramTable {
 ///   p(w | h) = max(0, c(h, w) - D(c(h, w))) / total + (sum of the discounts of all n-grams of h) / total * p(w | shorter
 ///   h).
 /// c is the number of occurrences at the highest order and the number of different tokens before the n-gram below it; below
-/// order 1 is the uniform distribution. Where a discount cannot be estimated (an n-gram count that its formula needs
-/// is 0, or the result is no discount), that order takes 0.5, 1 and 1.5.
+/// order 1 is the uniform distribution. Where a discount cannot be estimated (no n-gram occurs once, twice or three times,
+/// or the result is no discount), that order takes 0.5, 1 and 1.5.
 class KneserNey final : public NGramModel {
  public:
   /// Throws Error (usage) unless the order is 1 .. 5.

@@ -56,6 +56,17 @@ void append_value(std::string& bytes, Value value) {
   bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
+template <class Id>
+void append_as(std::string& bytes, std::span<const std::int32_t> ids) {
+  std::size_t at = bytes.size();
+  bytes.resize(at + ids.size() * sizeof(Id));
+  for (const std::int32_t id : ids) {
+    const Id value = static_cast<Id>(id);
+    std::memcpy(bytes.data() + at, &value, sizeof value);
+    at += sizeof value;
+  }
+}
+
 /// A part of the index, which is published beside the tokens.
 class IndexFile {
  public:
@@ -219,12 +230,10 @@ void ShardWriter::append(std::span<const std::int32_t> ids) {
     fail(ErrorKind::data, "document ", documents(), " (counted from 0) has more than ", settings_.shard_tokens,
          " tokens, and a document lies in one shard; divide the text into documents by blank lines or by a separator");
   if (current_.tokens + document_tokens_ > settings_.shard_tokens) begin_next_shard();
-  for (const std::int32_t id : ids) {
-    if (id_bytes() == 2) {
-      append_value(files_->new_ids, static_cast<std::uint16_t>(id));
-    } else {
-      append_value(files_->new_ids, id);
-    }
+  if (id_bytes() == 2) {
+    append_as<std::uint16_t>(files_->new_ids, ids);
+  } else {
+    append_as<std::int32_t>(files_->new_ids, ids);
   }
   if (files_->new_ids.size() + files_->new_lengths.size() >= kBuffer) flush();
 }
