@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/checksum.h"
 #include "base/clock.h"
@@ -174,11 +175,7 @@ void ShardWriter::load_progress(const std::string& text) try {
   const nlohmann::json object = parse_json(text);
   require_same(vocabulary_from(json_member(object, "vocabulary")) == settings_.vocabulary &&
                layout_from(object) == settings_.layout && json_integer(object, "shard_tokens") == settings_.shard_tokens);
-  for (const nlohmann::json& content : json_member(object, "finished")) {
-    finished_.push_back(content_from(content, 1));
-    finished_documents_ += finished_.back().documents;
-    finished_tokens_ += finished_.back().tokens;
-  }
+  for (const nlohmann::json& content : json_member(object, "finished")) add_finished(content_from(content, 1));
   current_ = content_from(json_member(object, "current"), 0);
 } catch (const JsonError& error) {
   fail(ErrorKind::data, progress_path().string(), ": ", error.what(), "; remove the unfinished corpus and begin again");
@@ -282,11 +279,16 @@ void ShardWriter::finish_shard() {
              [&sum](std::span<const std::uint8_t> bytes) { sum.add(bytes); });
   current_.bin_sha256 = sum.hex();
   files_->bin.publish();
-  finished_documents_ += current_.documents;
-  finished_tokens_ += current_.tokens;
-  finished_.push_back(std::exchange(current_, {}));
+  add_finished(std::exchange(current_, {}));
   save_progress();
   fs::remove(files_->lengths.path());
+}
+
+void ShardWriter::add_finished(const ShardContent& content) {
+  finished_.push_back(content);
+  finished_sum_.documents += content.documents;
+  finished_sum_.tokens += content.tokens;
+  finished_sum_.text_bytes += content.text_bytes;
 }
 
 /// Returns the checksum.

@@ -36,9 +36,10 @@ class ShardWriter {
 
   /// Whether the corpus is complete, and there is nothing left to be done.
   bool complete() const { return complete_; }
-  /// What was there already, and what was added since.
-  std::int64_t documents() const { return finished_documents_ + current_.documents; }
-  std::int64_t tokens() const { return finished_tokens_ + current_.tokens; }
+  /// What was there already, and what was added since. Who resumes can see by the bytes whether the text is still the same.
+  std::int64_t documents() const { return finished_sum_.documents + current_.documents; }
+  std::int64_t tokens() const { return finished_sum_.tokens + current_.tokens; }
+  std::int64_t text_bytes() const { return finished_sum_.text_bytes + current_.text_bytes; }
 
   /// Adds tokens to the current document. Throws Error: (failed) for an id beyond the vocabulary; (data) if the document
   /// has more tokens than fit into a shard.
@@ -62,12 +63,13 @@ class ShardWriter {
   void save_progress() const;
   void begin_next_shard();
   void finish_shard();
+  void add_finished(const ShardContent& content);
   std::string write_index();
 
   ShardSettings settings_;
   std::unique_ptr<FileLock> lock_;
   std::vector<ShardContent> finished_;
-  std::int64_t finished_documents_ = 0, finished_tokens_ = 0;
+  ShardContent finished_sum_;
   ShardContent current_;              // of the current shard: its complete documents
   std::int64_t document_tokens_ = 0;  // of the current document
   std::unique_ptr<Files> files_;      // of the current shard

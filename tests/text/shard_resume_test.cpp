@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "tests/alma/limits.h"
 #include "tests/data/files.h"
 #include "tests/text/corpus.h"
 #include "text/shard.h"
@@ -109,6 +110,26 @@ TEST(ShardsStopped, WhereverAFileCannotBeWrittenTheRestIsDoneLater) {
     write();
     EXPECT_TRUE(files_in(folder / "stopped") == expected) << name;
   }
+}
+
+TEST(ShardsStopped, OnAFullDiskNothingIsLost) {
+  const TemporaryFolder folder;
+  auto settings = settings_at(folder / "straight/c", ShardLayout::megatron);
+  settings.checkpoint_seconds = 0;
+  const auto all = documents(100, 120);
+  write_corpus(settings, all);
+  settings.prefix = folder / "full/c";
+  {
+    const FileSizeLimit limit(6000);
+    expect_error(ErrorKind::failed, {"c-00000.bin.part", "File too large"}, [&] { write_corpus(settings, all); });
+  }
+  ShardWriter writer(settings, true);
+  EXPECT_GT(writer.documents(), 0);
+  EXPECT_GT(writer.tokens(), writer.documents());
+  EXPECT_EQ(writer.text_bytes(), 3 * (writer.tokens() - writer.documents()));
+  write_documents(writer, all);
+  writer.finish(sources());
+  EXPECT_TRUE(files_in(folder / "full") == files_in(folder / "straight"));
 }
 
 TEST(ShardsStopped, UnfinishedFilesThatAreDamagedAreNamed) {
