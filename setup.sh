@@ -10,7 +10,7 @@ packages=(
   g++ make cmake ninja-build ccache git        # build
   libeigen3-dev                                # products, reductions and convolutions in f64
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
-  zlib1g-dev liblzma-dev libssl-dev            # packed data, checksums
+  zlib1g-dev liblzma-dev libzstd-dev libssl-dev  # packed data, checksums
   libcurl4-openssl-dev libarchive-dev          # data sets from the web
   libgtest-dev googletest libbenchmark-dev     # tests, bench suite
   python3                                      # bench/compare, bench/kernels-table
@@ -19,7 +19,7 @@ packages=(
   dpkg-dev                                     # make package
 )
 if [ "${1:-}" = --dev ]; then
-  packages+=(clang-format-14 clang-14 libclang-rt-14-dev qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv nodejs chromium chromium-driver python3-selenium)
+  packages+=(clang-format-14 clang-14 libclang-rt-14-dev qemu-user g++-aarch64-linux-gnu slurm-wlm munge python3-venv python3-numpy nodejs chromium chromium-driver python3-selenium)
 elif [ $# -gt 0 ]; then
   echo "usage: setup.sh [--dev]" >&2
   exit 2

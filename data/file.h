@@ -13,8 +13,8 @@ namespace alma {
 /// malicious file may.
 inline constexpr std::int64_t kLargestFile = std::int64_t{4} << 30;
 
-/// The content of a file, unpacked piece by piece: gzip and xz are recognised by their first bytes (not by the name), all
-/// members of a concatenated file are read, anything else is taken as it is. `take` gets the pieces in order. Throws
+/// The content of a file, unpacked piece by piece: gzip, xz and zstd are recognised by their first bytes (not by the name),
+/// all members of a concatenated file are read, anything else is taken as it is. `take` gets the pieces in order. Throws
 /// Error(ErrorKind::data) that names the file and what was found: missing, a folder, not readable, empty, truncated,
 /// checksum mismatch, damaged, bytes after the end, or more than `limit` bytes once unpacked. Damage may be found after some
 /// pieces were taken, so the pieces may not be trusted before this returns.

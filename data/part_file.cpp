@@ -31,9 +31,9 @@ void PartFile::append(std::span<const std::uint8_t> piece) {
   bytes_ += static_cast<std::int64_t>(piece.size());
 }
 
-void PartFile::restart() {
-  file_.truncate(0);
-  bytes_ = 0;
+void PartFile::cut(std::int64_t bytes) {
+  file_.truncate(static_cast<std::uint64_t>(bytes));
+  bytes_ = bytes;
 }
 
 void PartFile::publish() {

@@ -24,7 +24,11 @@ class PartFile {
   std::int64_t bytes() const { return bytes_; }
   void append(std::span<const std::uint8_t> piece);
   /// Discards the content.
-  void restart();
+  void restart() { cut(0); }
+  /// Discards the content from byte `bytes` on, of which there are at least as many.
+  void cut(std::int64_t bytes);
+  /// Waits until the content is on the disk.
+  void sync() { file_.sync(); }
   /// Writes the content to the disk, then renames the file to TARGET, replacing an old one.
   void publish();
 

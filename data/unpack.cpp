@@ -2,6 +2,8 @@
 
 #include <lzma.h>
 #include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +18,10 @@ namespace {
 constexpr std::uint64_t kXzMemory = std::uint64_t{512} << 20;  // xz -9 unpacks in 65 MiB; a damaged header can ask for 4 GiB
 constexpr std::array<std::uint8_t, 2> kGzipMagic = {0x1f, 0x8b};
 constexpr std::array<std::uint8_t, 6> kXzMagic = {0xfd, '7', 'z', 'X', 'Z', 0};
+constexpr std::array<std::uint8_t, 4> kZstdMagic = {0x28, 0xb5, 0x2f, 0xfd};
+// A frame that holds no content (RFC 8878, 3.1.2), which parallel compressors write first: its magic number is 50 .. 5f,
+// then this.
+constexpr std::array<std::uint8_t, 3> kZstdSkippableMagic = {0x2a, 0x4d, 0x18};
 
 class PlainFile final : public Unpacker {
  public:
@@ -23,7 +29,8 @@ class PlainFile final : public Unpacker {
   void finish() override {}
 };
 
-/// The common part of gzip and xz: a file consists of one or more members, one after the other, padded with zero bytes.
+/// The common part of gzip, xz and zstd: a file consists of one or more members, one after the other, padded with zero
+/// bytes.
 class PackedFile : public Unpacker {
  public:
   PackedFile(std::string format, std::uint8_t first_byte, std::string path)
@@ -48,10 +55,14 @@ class PackedFile : public Unpacker {
  protected:
   struct Step {
     std::size_t used = 0, made = 0;
-    bool end = false;  // of the member
+    bool end = false;      // of the member
+    bool waiting = false;  // whether there is more output than there was room for, even without more input
   };
   virtual void begin_member() = 0;
-  /// Decodes until the input is used up, the output is full, or the member ends. `packed` is not empty.
+  /// Whether a member can begin with this byte.
+  virtual bool begins_member(std::uint8_t byte) const { return byte == first_byte_; }
+  /// Decodes until the input is used up, the output is full, or the member ends. `packed` is empty only if output is
+  /// waiting.
   virtual Step step(std::span<const std::uint8_t> packed, std::span<std::uint8_t> unpacked) = 0;
 
   /// `used`: the number of bytes used of those given to this step.
@@ -61,11 +72,13 @@ class PackedFile : public Unpacker {
   }
 
  private:
-  /// Feeds the current member; the remaining bytes belong to the next one. No output can be pending when the input is used
-  /// up: a member ends with its checksum, which the decoder reads after the last byte of output.
+  /// Feeds the current member; the remaining bytes belong to the next one. With gzip and xz no output can wait when the
+  /// input is used up: a member ends with its checksum, which the decoder reads after the last byte of output.
   std::span<const std::uint8_t> decode(std::span<const std::uint8_t> packed, const TakePiece& take) {
-    while (inside_member_ && !packed.empty()) {
+    bool waiting = false;
+    while (inside_member_ && (!packed.empty() || waiting)) {
       const Step done = step(packed, unpacked_);
+      waiting = done.waiting;
       position_ += done.used;
       packed = packed.subspan(done.used);
       if (done.made > 0) take({unpacked_.data(), done.made});
@@ -79,7 +92,7 @@ class PackedFile : public Unpacker {
     const auto padding = static_cast<std::size_t>(next - packed.begin());
     position_ += padding;
     if (next == packed.end()) return {};
-    if (*next != first_byte_)
+    if (!begins_member(*next))
       fail(ErrorKind::data, path_, ": bytes that do not belong to it after the end of the ", format_, " data, from byte ",
            position_, "; get the file again");
     begin_member();
@@ -160,6 +173,43 @@ class XzFile final : public PackedFile {
   lzma_stream stream_ = LZMA_STREAM_INIT;
 };
 
+class ZstdFile final : public PackedFile {
+ public:
+  explicit ZstdFile(std::string path) : PackedFile("zstd", kZstdMagic[0], std::move(path)), stream_(ZSTD_createDStream()) {
+    if (!stream_) fail("[unpack] libzstd cannot start: out of memory");
+  }
+
+ private:
+  void begin_member() override {
+    ZSTD_DCtx_reset(stream_.get(), ZSTD_reset_session_only);
+    at_start_ = true;
+  }
+  bool begins_member(std::uint8_t byte) const override { return byte == kZstdMagic[0] || (byte & 0xf0) == 0x50; }
+
+  Step step(std::span<const std::uint8_t> packed, std::span<std::uint8_t> unpacked) override {
+    // Its first byte alone: libzstd decodes a frame that it gets in one piece by another path, which is stricter about the
+    // size in the header, and whether a file is damaged must not depend on where its pieces end.
+    ZSTD_inBuffer in{packed.data(), at_start_ ? 1 : packed.size(), 0};
+    at_start_ = false;
+    ZSTD_outBuffer out{unpacked.data(), unpacked.size(), 0};
+    const std::size_t left = ZSTD_decompressStream(stream_.get(), &out, &in);  // 0 at the end of a frame, or an error
+    switch (ZSTD_getErrorCode(left)) {
+      case ZSTD_error_no_error: break;
+      case ZSTD_error_memory_allocation: fail("[unpack] libzstd is out of memory");
+      case ZSTD_error_frameParameter_windowTooLarge: damaged("it asks for more than 128 MiB of memory to unpack", in.pos);
+      case ZSTD_error_checksum_wrong: damaged("checksum mismatch", in.pos);
+      default: damaged(ZSTD_getErrorName(left), in.pos);
+    }
+    return {in.pos, out.pos, left == 0, left != 0 && out.pos == out.size};
+  }
+
+  struct Free {
+    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+  };
+  std::unique_ptr<ZSTD_DStream, Free> stream_;
+  bool at_start_ = false;  // of a member
+};
+
 template <std::size_t n>
 bool begins_with(std::span<const std::uint8_t> head, const std::array<std::uint8_t, n>& magic) {
   return head.size() >= n && std::equal(magic.begin(), magic.end(), head.begin());
@@ -170,6 +220,8 @@ bool begins_with(std::span<const std::uint8_t> head, const std::array<std::uint8
 std::unique_ptr<Unpacker> make_unpacker(std::span<const std::uint8_t> head, const std::string& path) {
   if (begins_with(head, kGzipMagic)) return std::make_unique<GzipFile>(path);
   if (begins_with(head, kXzMagic)) return std::make_unique<XzFile>(path);
+  const bool skippable = head.size() > 3 && (head[0] & 0xf0) == 0x50 && begins_with(head.subspan(1), kZstdSkippableMagic);
+  if (begins_with(head, kZstdMagic) || skippable) return std::make_unique<ZstdFile>(path);
   return std::make_unique<PlainFile>();
 }
 

@@ -23,7 +23,8 @@ class Unpacker {
   virtual void finish() = 0;
 };
 
-/// The unpacker for a file that begins with `head` (6 bytes or all there are): gzip, xz, or nothing to unpack.
+/// The unpacker for a file that begins with `head` (6 bytes or all there are): gzip, xz, zstd, or nothing
+/// to unpack.
 std::unique_ptr<Unpacker> make_unpacker(std::span<const std::uint8_t> head, const std::string& path);
 
 }  // namespace alma

@@ -6,6 +6,7 @@
 
 #include "data/unpack.h"
 #include "tests/data/files.h"
+#include "tests/data/zstd.h"
 
 namespace alma::test {
 namespace {
@@ -15,9 +16,11 @@ struct Packer {
   std::function<Bytes(const Bytes&)> pack;
 };
 
-std::vector<Packer> packers() { return {{"gzip", gzip}, {"xz", xz}}; }
+Bytes zstandard(const Bytes& content) { return zstd(content); }
 
-TEST(File, ReadsPlainGzipAndXzByContentNotByName) {
+std::vector<Packer> packers() { return {{"gzip", gzip}, {"xz", xz}, {"zstd", zstandard}}; }
+
+TEST(File, ReadsPlainAndPackedFilesByContentNotByName) {
   const TemporaryFolder folder;
   // 1 byte; the reader's piece exactly and around it; several pieces, packed and unpacked.
   for (const std::size_t size : {std::size_t{1}, kPieceBytes - 1, kPieceBytes, kPieceBytes + 1, 5 * kPieceBytes + 1}) {
@@ -25,6 +28,7 @@ TEST(File, ReadsPlainGzipAndXzByContentNotByName) {
     EXPECT_EQ(read_file(folder.write("plain.gz", content)), content) << size;
     EXPECT_EQ(read_file(folder.write("packed.txt", gzip(content))), content) << size;
     EXPECT_EQ(read_file(folder.write("packed.bin", xz(content))), content) << size;
+    EXPECT_EQ(read_file(folder.write("packed.xz", zstd(content))), content) << size;
   }
 }
 
@@ -33,6 +37,24 @@ TEST(File, ReadsContentThatUnpacksToFarMoreThanItsPieces) {
   const Bytes zeros(3 * kPieceBytes, 0);  // whole outputs of the decoder, from a few input bytes
   EXPECT_EQ(read_file(folder.write("zeros", gzip(zeros))), zeros);
   EXPECT_EQ(read_file(folder.write("zeros", xz(zeros))), zeros);
+  EXPECT_EQ(read_file(folder.write("zeros", zstd(zeros))), zeros);
+}
+
+TEST(File, SkipsZstdFramesWithoutContent) {
+  const TemporaryFolder folder;
+  const Bytes content = sample_bytes(1000), extra = zstd_skippable(sample_bytes(300));
+  EXPECT_EQ(read_file(folder.write("first", join(extra, zstd(content)))), content);
+  EXPECT_EQ(read_file(folder.write("last", join(zstd(content), extra))), content);
+  expect_error(ErrorKind::data, {"truncated: the zstd data"},
+               [&] { read_file(folder.write("cut", first_bytes(join(zstd(content), extra), zstd(content).size() + 20))); });
+}
+
+TEST(File, AZstdFrameMayNotAskForMoreMemoryThanItsDefault) {
+  const TemporaryFolder folder;
+  const Bytes content = sample_bytes(1000);
+  EXPECT_EQ(read_file(folder.write("default", zstd(content, 27))), content);
+  expect_error(ErrorKind::data, {"more than 128 MiB of memory"},
+               [&] { read_file(folder.write("long", zstd(content, 28))); });
 }
 
 TEST(File, ReadsAllConcatenatedMembersAndPadding) {
@@ -93,7 +115,8 @@ TEST(File, NamesAChecksumMismatch) {
   for (const auto& [name, pack] : packers()) {
     Bytes packed = pack(sample_bytes(1000));
     // gzip: CRC-32 in bytes -8 .. -5. xz: CRC-64 of the block before the index (8 or so) and the footer (12 bytes).
-    const std::size_t from_end = std::string(name) == "gzip" ? 8 : 12 + 8 + 8;
+    // zstd: XXH64's lower half, the last 4 bytes.
+    const std::size_t from_end = std::string(name) == "gzip" ? 8 : std::string(name) == "zstd" ? 4 : 12 + 8 + 8;
     packed[packed.size() - from_end] ^= 1;
     const std::string path = folder.write("crc", packed);
     expect_error(ErrorKind::data, {path, "damaged", "checksum mismatch", "near byte"}, [&] { read_file(path); });
@@ -123,7 +146,7 @@ TEST(File, EmptyFilesAreErrors) {
 TEST(File, TheLimitCountsUnpackedBytes) {
   const TemporaryFolder folder;
   const Bytes content = sample_bytes(5000);
-  for (const Bytes& stored : {content, gzip(content), xz(content)}) {
+  for (const Bytes& stored : {content, gzip(content), xz(content), zstd(content)}) {
     const std::string path = folder.write("limited", stored);
     EXPECT_EQ(read_file(path, 5000), content);
     expect_error(ErrorKind::data, {path, "more than 4999 bytes"}, [&] { read_file(path, 4999); });

@@ -1,9 +1,11 @@
-// gzip and xz, fed in pieces: the content does not depend on where the pieces end. The first byte says how long they are.
+// gzip, xz and zstd, fed in pieces: the content does not depend on where the pieces end. The first byte says how long they
+// are.
 #include "data/unpack.h"
 
 #include <optional>
 
 #include "tests/data/files.h"
+#include "tests/data/zstd.h"
 #include "tests/fuzz/target.h"
 
 namespace alma::fuzz {
@@ -40,10 +42,21 @@ void read(std::string_view input) {
 std::vector<std::string> seeds() {
   const test::Bytes content = test::sample_bytes(300), nothing;
   const std::string gzip = text_of(test::gzip(content)), xz = text_of(test::xz(content));
+  const std::string zstd = text_of(test::zstd(content)), skipped = text_of(test::zstd_skippable(content));
   const std::string zeros(5, '\0'), one(1, '\0'), many(1, '\x10');
-  return {many + gzip,           one + gzip + gzip, many + gzip + zeros + gzip, many + xz,
-          one + xz + xz,         many + xz + zeros, many + gzip + xz,           one + text_of(test::gzip(nothing)),
-          one + text_of(content)};
+  return {many + gzip,
+          one + gzip + gzip,
+          many + gzip + zeros + gzip,
+          many + xz,
+          one + xz + xz,
+          many + xz + zeros,
+          many + gzip + xz,
+          one + text_of(test::gzip(nothing)),
+          one + text_of(content),
+          one + zstd,
+          many + zstd + skipped + zstd,
+          many + skipped + zstd + zeros,
+          one + text_of(test::zstd(nothing))};
 }
 
 const Registered target{{"unpack", ErrorKind::data, read, seeds}};
