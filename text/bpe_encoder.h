@@ -1,0 +1,43 @@
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "text/vocabulary.h"
+#include "text/word_cache.h"
+#include "text/word_merger.h"
+#include "text/word_splitter.h"
+
+namespace alma {
+
+/// What becomes of bytes that are not valid UTF-8.
+enum class InvalidBytes {
+  refuse,   // Error (data) that names the offset
+  replace,  // U+FFFD for each maximal sequence, see replace_invalid_utf8()
+};
+
+/// `text`, or with InvalidBytes::replace what is made of it, in `storage`. Throws as InvalidBytes::refuse says.
+std::string_view valid_utf8(std::string_view text, InvalidBytes policy, std::string& storage);
+
+/// Encodes texts as tokens. For one thread; each thread has its own, with its own cache of words (4 MiB).
+class BpeEncoder {
+ public:
+  /// The vocabulary must outlive it.
+  explicit BpeEncoder(const Vocabulary& vocabulary) : merger_(vocabulary) {}
+
+  /// Appends the ids of a whole document. Special tokens are text like any other: the caller adds the ids of those that it wants.
+  /// Cut into pieces, a document may get other ids. Throws Error (data) as `policy` says.
+  void encode(std::string_view document, std::vector<std::int32_t>& ids, InvalidBytes policy = InvalidBytes::refuse);
+
+  /// See WordMerger::steps().
+  std::uint64_t merge_steps() const { return merger_.steps(); }
+
+ private:
+  void encode_new_word(std::string_view word, const WordCache::Word& key, std::vector<std::int32_t>& ids);
+
+  WordSplitter splitter_;
+  WordCache cache_;
+  WordMerger merger_;
+};
+
+}  // namespace alma
