@@ -1,5 +1,8 @@
 #pragma once
+#include <array>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -33,11 +36,20 @@ class BpeEncoder {
   std::uint64_t merge_steps() const { return merger_.steps(); }
 
  private:
-  void encode_new_word(std::string_view word, const WordCache::Word& key, std::vector<std::int32_t>& ids);
+  static constexpr std::size_t kWords = 64;
+  struct Word {
+    const char* begin;
+    std::size_t bytes;
+    WordCache::Key key;  // of a word that is short enough
+  };
+
+  void encode_words(std::span<const Word> words, std::vector<std::int32_t>& ids);
+  void encode_new_word(std::string_view word, const WordCache::Key& key, std::vector<std::int32_t>& ids);
 
   WordSplitter splitter_;
   WordCache cache_;
   WordMerger merger_;
+  std::array<Word, kWords> words_;  // a group that is looked up at once
 };
 
 }  // namespace alma

@@ -28,6 +28,7 @@ class Reader {
   /// Of an object of tokens and their ids.
   void add_tokens(const json& tokens) {
     if (!tokens.is_object() || tokens.empty()) throw JsonError("no tokens; expected an object {\"token\": id, ...}");
+    ids_.reserve(tokens.size());
     for (const auto& [characters, id] : tokens.items())
       add_token(characters, to_integer(id, "the id of \"" + characters + '"', 0, std::numeric_limits<std::int32_t>::max()));
   }

@@ -4,26 +4,20 @@ namespace alma {
 
 namespace {
 
-std::uint32_t byte_at(const char* at) { return static_cast<unsigned char>(*at); }
+struct Character {
+  CharacterClass kind;
+  int bytes;
+};
 
-int bytes_of_character(const char* at) {
-  const std::uint32_t first = byte_at(at);
-  return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/// In valid UTF-8.
-std::uint32_t code_point(const char* at) {
-  const auto more = [at](int i) { return byte_at(at + i) & 0x3f; };
-  switch (const std::uint32_t first = byte_at(at); bytes_of_character(at)) {
-    case 1:
-      return first;
-    case 2:
-      return (first & 0x1f) << 6 | more(1);
-    case 3:
-      return (first & 0x0f) << 12 | more(1) << 6 | more(2);
-    default:
-      return (first & 0x07) << 18 | more(1) << 12 | more(2) << 6 | more(3);
-  }
+/// The first character of a text in valid UTF-8.
+Character character_at(const char* at, const CharacterClasses& classes) {
+  const auto byte = [at](int i) -> std::uint32_t { return static_cast<unsigned char>(at[i]); };
+  const auto more = [byte](int i) { return byte(i) & 0x3f; };
+  const std::uint32_t first = byte(0);
+  if (first < 0x80) return {classes[first], 1};
+  if (first < 0xe0) return {classes[(first & 0x1f) << 6 | more(1)], 2};
+  if (first < 0xf0) return {classes[(first & 0x0f) << 12 | more(1) << 6 | more(2)], 3};
+  return {classes[(first & 0x07) << 18 | more(1) << 12 | more(2) << 6 | more(3)], 4};
 }
 
 /// Bytes of 's, 't, 're, 've, 'm, 'll or 'd; 0 if the text does not begin with one.
@@ -36,25 +30,17 @@ int contraction(const char* at, const char* end) {
 
 }  // namespace
 
-CharacterClass WordSplitter::kind_at(const char* at) const { return classes_[code_point(at)]; }
-
-const char* WordSplitter::run_end(const char* at, const char* end, CharacterClass kind) const {
-  while (at < end && kind_at(at) == kind) at += bytes_of_character(at);
-  return at;
-}
-
 const char* WordSplitter::any_word_end(const char* begin, const char* end) const {
   if (const int bytes = contraction(begin, end); bytes > 0) return begin + bytes;
-  const char* first = begin + (*begin == ' ' && end - begin > 1);
-  if (const CharacterClass kind = kind_at(first); kind != CharacterClass::space) return run_end(first, end, kind);
-
+  const char* after = begin + (*begin == ' ' && end - begin > 1);
+  Character character = character_at(after, classes_);
+  const CharacterClass kind = character.kind;
+  if (kind == CharacterClass::space) after = begin;  // with the space before it
+  int last_bytes = 0;
+  while (after < end && (character = character_at(after, classes_)).kind == kind) after += last_bytes = character.bytes;
   // White space leaves its last character to the word that follows, unless it has no other.
-  const char *last = begin, *after = begin;
-  while (after < end && kind_at(after) == CharacterClass::space) {
-    last = after;
-    after += bytes_of_character(after);
-  }
-  return after == end || last == begin ? after : last;
+  const bool leaves = kind == CharacterClass::space && after < end && after - last_bytes > begin;
+  return leaves ? after - last_bytes : after;
 }
 
 }  // namespace alma

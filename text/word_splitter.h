@@ -15,11 +15,12 @@ class WordSplitter {
   /// The end of the word that begins at `begin`, in a text in valid UTF-8 that ends at `end`, beyond which nothing is read.
   /// begin < end, and at begin begins a word: the text, or what follows another word.
   const char* word_end(const char* begin, const char* end) const {
-    // Most words are up to seven ASCII letters after a space.
+    // Most words are ASCII letters after a space.
     const char* letters = begin + (*begin == ' ');
-    if (end - letters >= 8) {
-      const int count = leading_ascii_letters(letters);
-      if (count > 0 && count < 8 && letters[count] >= 0) return letters + count;
+    if (end - letters > 16) {
+      int count = leading_ascii_letters(letters);
+      if (count == 8) count += leading_ascii_letters(letters + 8);
+      if (count > 0 && count < 16 && letters[count] >= 0) return letters + count;
     }
     return any_word_end(begin, end);
   }
@@ -39,8 +40,6 @@ class WordSplitter {
   }
 
   const char* any_word_end(const char* begin, const char* end) const;
-  const char* run_end(const char* at, const char* end, CharacterClass kind) const;
-  CharacterClass kind_at(const char* at) const;
 
   const CharacterClasses& classes_ = character_classes();
 };
