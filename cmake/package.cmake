@@ -28,7 +28,7 @@ endforeach()
 
 # alma::base, alma::kernels, ...; alma::program is everything of the folder alma/: learners, runs, sweeps, reports, commands.
 set_target_properties(alma_lib PROPERTIES OUTPUT_NAME alma_program)
-foreach(part base kernels engine models data program)
+foreach(part base kernels engine models data text program)
   set(target alma_${part})
   if(part STREQUAL "program")
     set(target alma_lib)
@@ -41,7 +41,7 @@ target_compile_features(alma_base INTERFACE $<INSTALL_INTERFACE:cxx_std_20>)
 # The run path of who links them: open_backend() looks there. A link option, because an archive has no run path of its own.
 target_link_options(alma_kernels INTERFACE $<INSTALL_INTERFACE:LINKER:-rpath,$<INSTALL_PREFIX>/lib/alma>)
 
-install(DIRECTORY base data engine models kernels alma DESTINATION include/alma COMPONENT dev
+install(DIRECTORY base data engine models kernels text alma DESTINATION include/alma COMPONENT dev
   FILES_MATCHING PATTERN "*.h" PATTERN "kernels/cpu" EXCLUDE PATTERN "configs" EXCLUDE PATTERN "page" EXCLUDE)
 install(FILES kernels/cpu/parallel.h DESTINATION include/alma/kernels/cpu COMPONENT dev)
 install(DIRECTORY examples DESTINATION share/alma COMPONENT dev)
@@ -70,7 +70,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS libjs-vega)  # the figures of `alma 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS dataset-fashion-mnist)
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME alma-dev)
 string(JOIN ", " CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "g++" "cmake (>= 3.25)" nlohmann-json3-dev libtomlplusplus-dev zlib1g-dev
-  liblzma-dev libssl-dev libcurl4-openssl-dev libarchive-dev)
+  liblzma-dev libssl-dev libcurl4-openssl-dev libarchive-dev libpcre2-dev)
 set(CPACK_COMPONENT_DEV_DEPENDS runtime)
 if(TARGET alma_cuda)
   list(APPEND CPACK_COMPONENTS_ALL cuda)

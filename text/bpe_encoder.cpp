@@ -11,8 +11,8 @@ std::string_view valid_utf8(std::string_view text, InvalidBytes policy, std::str
   const std::optional<std::size_t> wrong = first_invalid_utf8(text);
   if (!wrong) return text;
   if (policy == InvalidBytes::refuse)
-    fail(ErrorKind::data, "the text is not valid UTF-8: byte ", *wrong, " is ", shown_bytes(text.substr(*wrong, 1)), " before \"",
-         shown_bytes(text.substr(*wrong + 1, 20)), "\"; convert the text, or have invalid bytes replaced");
+    fail(ErrorKind::data, "the text is not valid UTF-8: byte ", *wrong, " is ", shown_bytes(text.substr(*wrong, 1)),
+         " before \"", shown_bytes(text.substr(*wrong + 1, 20)), "\"; convert the text, or have invalid bytes replaced");
   return storage = replace_invalid_utf8(text);
 }
 

@@ -28,8 +28,8 @@ class BpeEncoder {
   /// The vocabulary must outlive it.
   explicit BpeEncoder(const Vocabulary& vocabulary) : merger_(vocabulary) {}
 
-  /// Appends the ids of a whole document. Special tokens are text like any other: the caller adds the ids of those that it wants.
-  /// Cut into pieces, a document may get other ids. Throws Error (data) as `policy` says.
+  /// Appends the ids of a whole document. Special tokens are text like any other: the caller adds the ids of those that it
+  /// wants. Cut into pieces, a document may get other ids. Throws Error (data) as `policy` says.
   void encode(std::string_view document, std::vector<std::int32_t>& ids, InvalidBytes policy = InvalidBytes::refuse);
 
   /// See WordMerger::steps().

@@ -12,7 +12,7 @@ constexpr bool stands_for_itself(int byte) {
 
 struct Alphabet {
   std::array<unsigned char, 256> in_order{};
-  std::array<int, 256> character{};                // of a byte
+  std::array<int, 256> character{};               // of a byte
   std::array<int, kFirstOther + kOthers> byte{};  // of a character; -1: none
 
   constexpr Alphabet() {

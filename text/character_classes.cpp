@@ -23,25 +23,19 @@ constexpr std::size_t kSurrogates = 0xd800, kAfterSurrogates = 0xe000;  // which
 
 std::string all_characters() {
   std::string text;
-  const auto add = [&](std::size_t bits) { text += static_cast<char>(bits); };
-  for (std::size_t point = 0; point < CharacterClasses{}.size(); ++point) {
+  text.reserve(4 * kCodePoints);
+  const auto add = [&](auto... bytes) { ((text += static_cast<char>(bytes)), ...); };
+  const auto more = [](std::size_t bits) { return 0x80 | (bits & 0x3f); };
+  for (std::size_t point = 0; point < kCodePoints; ++point) {
     if (point == kSurrogates) point = kAfterSurrogates;
-    if (point < 0x80) {
+    if (point < 0x80)
       add(point);
-      continue;
-    }
-    if (point < 0x800) {
-      add(0xc0 | point >> 6);
-    } else {
-      if (point < 0x10000) {
-        add(0xe0 | point >> 12);
-      } else {
-        add(0xf0 | point >> 18);
-        add(0x80 | (point >> 12 & 0x3f));
-      }
-      add(0x80 | (point >> 6 & 0x3f));
-    }
-    add(0x80 | (point & 0x3f));
+    else if (point < 0x800)
+      add(0xc0 | point >> 6, more(point));
+    else if (point < 0x10000)
+      add(0xe0 | point >> 12, more(point >> 6), more(point));
+    else
+      add(0xf0 | point >> 18, more(point >> 12), more(point >> 6), more(point));
   }
   return text;
 }
@@ -55,8 +49,11 @@ std::unique_ptr<CharacterClasses> make_classes() {
   int error = 0;
   PCRE2_SIZE error_at = 0;
   const std::unique_ptr<pcre2_code, Free> code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(kPattern), sizeof kPattern - 1,
-                                                             PCRE2_UTF | PCRE2_UCP, &error, &error_at, nullptr));
-  if (!code) fail("PCRE2 ", pcre2_version(), " refuses the classes of characters (its error ", error, "); is it built without Unicode?");
+                                                             PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &error_at,
+                                                             nullptr));
+  if (!code)
+    fail("PCRE2 ", pcre2_version(), " refuses the classes of characters (its error ", error,
+         "); is it built without Unicode?");
   pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where there is none, the search takes longer
   const std::unique_ptr<pcre2_match_data, Free> match(pcre2_match_data_create_from_pattern(code.get(), nullptr));
 
@@ -65,8 +62,9 @@ std::unique_ptr<CharacterClasses> make_classes() {
   std::size_t point = 0;
   for (std::size_t at = 0; at < text.size();) {
     const int groups = pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                   PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED, match.get(), nullptr);
-    if (groups < 2) fail("PCRE2 ", pcre2_version(), " finds no class of U+", std::hex, point, " (its error ", std::dec, groups, ")");
+                                   PCRE2_NO_UTF_CHECK, match.get(), nullptr);
+    if (groups < 2)
+      fail("PCRE2 ", pcre2_version(), " finds no class of U+", std::hex, point, " (its error ", std::dec, groups, ")");
     for (const std::size_t end = pcre2_get_ovector_pointer(match.get())[1]; at < end;) {
       if (point == kSurrogates) point = kAfterSurrogates;
       classes->at(point++) = kClasses[groups - 2];

@@ -31,7 +31,8 @@ class PairTable {
   };
 
   std::size_t place_of(std::int32_t left, std::int32_t right) const {
-    const std::uint64_t key = static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+    const std::uint64_t key =
+        static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
     std::size_t place = (key * 0x9e3779b97f4a7c15) >> 20 & (slots_.size() - 1);
     while (slots_[place].rank != kNone && (slots_[place].left != left || slots_[place].right != right))
       place = (place + 1) & (slots_.size() - 1);

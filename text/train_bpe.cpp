@@ -127,7 +127,8 @@ std::int32_t Trainer::token_of(const Pair& pair) {
   return known->second;
 }
 
-// The count of the pair itself stays, as it is never looked at again. In "aaa" the second pair ends as a neighbour of the first.
+// The count of the pair itself stays, as it is never looked at again. In "aaa" the second pair ends as a neighbour of the
+// first.
 void Trainer::merge_in(std::uint32_t number, const Pair& pair, std::int32_t merged) {
   Word& word = words_[number];
   std::int32_t* const symbols = symbols_.data() + word.begin;
@@ -167,7 +168,8 @@ Vocabulary Trainer::vocabulary() const {
 
 Vocabulary train_bpe(const WordCounts& words, std::int32_t size) {
   constexpr std::int32_t least = 257;  // bytes and kEndOfText
-  if (size < least) fail(ErrorKind::usage, "a vocabulary of ", size, " entries, expected at least ", least, ", as each byte is one");
+  if (size < least)
+    fail(ErrorKind::usage, "a vocabulary of ", size, " entries, expected at least ", least, ", as each byte is one");
   Trainer trainer(words, static_cast<std::size_t>(size) - 1);
   trainer.run();
   return trainer.vocabulary();

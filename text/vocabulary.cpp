@@ -19,7 +19,8 @@ Vocabulary::Vocabulary(std::vector<std::string> tokens, std::vector<Merge> merge
       if (id < 0 || id >= size())
         fail(ErrorKind::data, "merge ", rank, " has the token ", id, ", expected 0 .. ", size() - 1);
     if (token(merged) != token(left) + token(right))
-      fail(ErrorKind::data, "merge ", rank, " makes token ", merged, " of tokens ", left, " and ", right, ", whose bytes are others");
+      fail(ErrorKind::data, "merge ", rank, " makes token ", merged, " of tokens ", left, " and ", right,
+           ", whose bytes are others");
     if (!ranks_.insert(left, right, static_cast<std::uint32_t>(rank)))
       fail(ErrorKind::data, "merge ", rank, " of tokens ", left, " and ", right, " is there twice; the first is merge ",
            this->rank(left, right));
@@ -39,7 +40,8 @@ void Vocabulary::find_bytes() {
   }
   for (std::size_t byte = 0; byte < byte_tokens_.size(); ++byte)
     if (byte_tokens_[byte] < 0)
-      fail(ErrorKind::data, "byte ", byte, " has no token; expected one for each of the 256 bytes (a byte-level vocabulary)");
+      fail(ErrorKind::data, "byte ", byte,
+           " has no token; expected one for each of the 256 bytes (a byte-level vocabulary)");
 }
 
 void Vocabulary::find_specials() {
@@ -64,8 +66,12 @@ std::string Vocabulary::compute_hash() const {
   std::string text;
   for (const std::string& bytes : tokens_) text.append(std::to_string(bytes.size())).append(":").append(bytes);
   for (const auto& [left, right, merged] : merges_)
-    text.append("\n").append(std::to_string(left)).append(" ").append(std::to_string(right)).append(" ").append(
-        std::to_string(merged));
+    text.append("\n")
+        .append(std::to_string(left))
+        .append(" ")
+        .append(std::to_string(right))
+        .append(" ")
+        .append(std::to_string(merged));
   return sha256(text);
 }
 

@@ -25,8 +25,8 @@ inline constexpr char kEndOfText[] = "<|endoftext|>";
 class Vocabulary {
  public:
   /// The bytes of each token by id, and the merges by rank. Tokens that are neither a byte nor the result of a merge are
-  /// special: no text is encoded as one. Throws Error (data) if a byte has no token or several, if a merge has other bytes than
-  /// its two tokens or comes twice, if a token is empty, or if two special tokens are the same.
+  /// special: no text is encoded as one. Throws Error (data) if a byte has no token or several, if a merge has other bytes
+  /// than its two tokens or comes twice, if a token is empty, or if two special tokens are the same.
   Vocabulary(std::vector<std::string> tokens, std::vector<Merge> merges);
 
   std::int32_t size() const { return static_cast<std::int32_t>(tokens_.size()); }
@@ -55,9 +55,9 @@ class Vocabulary {
   std::string hash_;
 };
 
-/// Reads GPT-2's encoder.json and vocab.bpe from a folder, or Hugging Face's tokenizer.json, from a folder or by its own name,
-/// if it holds a byte-level BPE with GPT-2's pattern and nothing that would give other ids. Throws Error (data) that names the
-/// file and what was found.
+/// Reads GPT-2's encoder.json and vocab.bpe from a folder, or Hugging Face's tokenizer.json, from a folder or by its own
+/// name, if it holds a byte-level BPE with GPT-2's pattern and nothing that would give other ids. Throws Error (data) that
+/// names the file and what was found.
 Vocabulary read_vocabulary(const std::filesystem::path& path);
 
 /// Writes encoder.json and vocab.bpe into a folder, which is made if it does not exist; each file is replaced atomically.

@@ -59,7 +59,8 @@ class Reader {
   std::int32_t id_of(const std::string& characters) const {
     const std::int32_t* found = find(characters);
     if (!found)
-      fail(ErrorKind::data, "merge ", merges_.size(), " has \"", shown_bytes(characters), "\", which is not among the tokens");
+      fail(ErrorKind::data, "merge ", merges_.size(), " has \"", shown_bytes(characters),
+           "\", which is not among the tokens");
     return *found;
   }
 
@@ -69,8 +70,9 @@ class Reader {
 
 std::string content_of(const fs::path& path) {
   std::optional<std::string> content = read_plain_file(path);
-  if (!content) fail(ErrorKind::data, path.string(), ": no such file; a vocabulary is ", kTokensFile, " and ", kMergesFile,
-                     " in one folder, or ", kTokenizerFile);
+  if (!content)
+    fail(ErrorKind::data, path.string(), ": no such file; a vocabulary is ", kTokensFile, " and ", kMergesFile,
+         " in one folder, or ", kTokenizerFile);
   return std::move(*content);
 }
 
@@ -87,7 +89,8 @@ void add_merges(Reader& reader, std::string_view text) {
     if (number == 1) continue;
     const std::size_t space = line.find(' ');
     if (space == line.npos || line.find(' ', space + 1) != line.npos)
-      fail(ErrorKind::data, "line ", number, " is \"", shown_bytes(line.substr(0, 60)), "\", expected two tokens, \"left right\"");
+      fail(ErrorKind::data, "line ", number, " is \"", shown_bytes(line.substr(0, 60)),
+           "\", expected two tokens, \"left right\"");
     reader.add_merge(std::string(line.substr(0, space)), std::string(line.substr(space + 1)));
   }
 }
@@ -122,7 +125,9 @@ void require_off(const json& object, const char* key) {
 
 /// The settings that change how text becomes ids are those of GPT-2.
 void require_byte_level(const json& tokenizer, const json& model) {
-  const auto type_of = [](const json& object) { return object.is_object() ? object.value("type", json()).dump() : object.dump(); };
+  const auto type_of = [](const json& object) {
+    return object.is_object() ? object.value("type", json()).dump() : object.dump();
+  };
   if (model.contains("type") && model["type"] != "BPE")
     throw JsonError("its model is " + type_of(model) + ", expected \"BPE\" on bytes");
   require_off(tokenizer, "normalizer");
@@ -143,11 +148,12 @@ void add_added_tokens(Reader& reader, const json& added) {
     const std::string content = json_text(token, "content");
     const std::int64_t id = json_integer(token, "id", 0, std::numeric_limits<std::int32_t>::max());
     if (!json_flag(token, "special"))
-      throw JsonError("its added token \"" + content + "\" is not special, so that words would be split around it; expected none");
+      throw JsonError("its added token \"" + content +
+                      "\" is not special, so that words would be split around it; expected none");
     const std::int32_t* known = reader.find(content);
     if (known && *known != id)
-      throw JsonError("the id of \"" + content + "\" is " + std::to_string(*known) + " in the model and " + std::to_string(id) +
-                      " in added_tokens");
+      throw JsonError("the id of \"" + content + "\" is " + std::to_string(*known) + " in the model and " +
+                      std::to_string(id) + " in added_tokens");
     reader.add_token(content, id);
   }
 }
@@ -180,7 +186,8 @@ Vocabulary read_tokenizer(const fs::path& path) {
   }
 }
 
-/// How a token is written. Special tokens are written as their text, if it would not be read as characters that stand for bytes.
+/// How a token is written. Special tokens are written as their text, if it would not be read as characters that stand for
+/// bytes.
 std::string characters_of(const Vocabulary& vocabulary, std::int32_t id) {
   const std::string& token = vocabulary.token(id);
   const bool as_text = vocabulary.is_special(id) && !first_invalid_utf8(token) && !from_characters(token);
@@ -194,17 +201,22 @@ Vocabulary read_vocabulary(const fs::path& path) {
   if (!fs::is_directory(path, no_throw)) return read_tokenizer(path);
   const bool has_pair = fs::exists(path / kTokensFile, no_throw) || fs::exists(path / kMergesFile, no_throw);
   return !has_pair && fs::exists(path / kTokenizerFile, no_throw) ? read_tokenizer(path / kTokenizerFile)
-                                                                   : read_pair_of_files(path);
+                                                                  : read_pair_of_files(path);
 }
 
 void write_vocabulary(const Vocabulary& vocabulary, const fs::path& folder) {
   std::string tokens = "{";  // by hand, because a JSON object of the library would sort them
   for (std::int32_t id = 0; id < vocabulary.size(); ++id)
-    tokens.append(id == 0 ? "" : ", ").append(json(characters_of(vocabulary, id)).dump(-1, ' ', true)).append(": ").append(
-        std::to_string(id));
+    tokens.append(id == 0 ? "" : ", ")
+        .append(json(characters_of(vocabulary, id)).dump(-1, ' ', true))
+        .append(": ")
+        .append(std::to_string(id));
   std::string merges = "#version: 0.2\n";
   for (const Merge& merge : vocabulary.merges())
-    merges.append(characters_of(vocabulary, merge.left)).append(" ").append(characters_of(vocabulary, merge.right)).append("\n");
+    merges.append(characters_of(vocabulary, merge.left))
+        .append(" ")
+        .append(characters_of(vocabulary, merge.right))
+        .append("\n");
 
   std::error_code error;
   fs::create_directories(folder, error);

@@ -7,8 +7,8 @@
 
 namespace alma {
 
-/// From short words to their tokens, in bounded memory (4 MiB): each word has its place in one line of four, and takes that of
-/// the one that was used longest ago.
+/// From short words to their tokens, in bounded memory (4 MiB): each word has its place in one line of four, and takes that
+/// of the one that was used longest ago.
 class WordCache {
  public:
   static constexpr std::size_t kLongestWord = 15;

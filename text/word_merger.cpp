@@ -45,7 +45,8 @@ void WordMerger::merge_short(std::string_view word, std::vector<std::int32_t>& i
   ids.insert(ids.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-// A heap of ranks and places, with entries that no longer hold left in it. The lowest rank comes first, then the leftmost place.
+// A heap of ranks and places, with entries that no longer hold left in it. The lowest rank comes first, then the leftmost
+// place.
 void WordMerger::merge_long(std::string_view word, std::vector<std::int32_t>& ids) {
   if (word.size() >= kEnd) fail(ErrorKind::data, "a word of ", word.size(), " bytes, expected less than 2^32");
   const auto entry = [](std::uint32_t rank, std::uint32_t place) { return static_cast<std::uint64_t>(rank) << 32 | place; };
@@ -69,7 +70,8 @@ void WordMerger::merge_long(std::string_view word, std::vector<std::int32_t>& id
   };
   while (!queue_.empty()) {
     ++steps_;
-    const std::uint32_t lowest = static_cast<std::uint32_t>(queue_.front() >> 32), at = static_cast<std::uint32_t>(queue_.front());
+    const std::uint32_t lowest = static_cast<std::uint32_t>(queue_.front() >> 32),
+                        at = static_cast<std::uint32_t>(queue_.front());
     std::pop_heap(queue_.begin(), queue_.end(), std::greater<>());
     queue_.pop_back();
     Place& place = places_[at];

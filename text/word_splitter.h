@@ -20,7 +20,7 @@ class WordSplitter {
     if (end - letters > 16) {
       int count = leading_ascii_letters(letters);
       if (count == 8) count += leading_ascii_letters(letters + 8);
-      if (count > 0 && count < 16 && letters[count] >= 0) return letters + count;
+      if (count > 0 && count < 16 && static_cast<signed char>(letters[count]) >= 0) return letters + count;
     }
     return any_word_end(begin, end);
   }
