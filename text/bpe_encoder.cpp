@@ -2,23 +2,11 @@
 
 #include <algorithm>
 
-#include "base/error.h"
-#include "base/utf8.h"
-
 namespace alma {
-
-std::string_view valid_utf8(std::string_view text, InvalidBytes policy, std::string& storage) {
-  const std::optional<std::size_t> wrong = first_invalid_utf8(text);
-  if (!wrong) return text;
-  if (policy == InvalidBytes::refuse)
-    fail(ErrorKind::data, "the text is not valid UTF-8: byte ", *wrong, " is ", shown_bytes(text.substr(*wrong, 1)),
-         " before \"", shown_bytes(text.substr(*wrong + 1, 20)), "\"; convert the text, or have invalid bytes replaced");
-  return storage = replace_invalid_utf8(text);
-}
 
 void BpeEncoder::encode(std::string_view document, std::vector<std::int32_t>& ids, InvalidBytes policy) {
   std::string storage;
-  document = valid_utf8(document, policy, storage);
+  document = valid_text(document, policy, storage);
 
   const char *at = document.data(), *const end = at + document.size();
   while (at < end) {

@@ -2,25 +2,16 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "text/invalid_bytes.h"
 #include "text/vocabulary.h"
 #include "text/word_cache.h"
 #include "text/word_merger.h"
 #include "text/word_splitter.h"
 
 namespace alma {
-
-/// What becomes of bytes that are not valid UTF-8.
-enum class InvalidBytes {
-  refuse,   // Error (data) that names the offset
-  replace,  // U+FFFD for each maximal sequence, see replace_invalid_utf8()
-};
-
-/// `text`, or with InvalidBytes::replace what is made of it, in `storage`. Throws as InvalidBytes::refuse says.
-std::string_view valid_utf8(std::string_view text, InvalidBytes policy, std::string& storage);
 
 /// Encodes texts as tokens. For one thread; each thread has its own, with its own cache of words (4 MiB).
 class BpeEncoder {

@@ -42,12 +42,8 @@ class WordCache {
     return key;
   }
 
-  /// Has the place of a word loaded from memory.
-  void prefetch(const Key& key) const {
-    const Line& line = lines_[place_of(key)];
-    __builtin_prefetch(&line[0]);
-    __builtin_prefetch(&line[2]);
-  }
+  /// Has the place of a word loaded from memory; the half of it where most words are found, as they were used last.
+  void prefetch(const Key& key) const { __builtin_prefetch(&lines_[place_of(key)]); }
 
   /// Null if the word is not there. Valid until the next call.
   const Entry* find(const Key& key) {

@@ -4,7 +4,7 @@ namespace alma {
 
 void WordCounts::add(std::string_view document, InvalidBytes policy) {
   std::string storage;
-  document = valid_utf8(document, policy, storage);
+  document = valid_text(document, policy, storage);
   const char* const end = document.data() + document.size();
   for (const char *at = document.data(), *after; at < end; at = after) {
     after = splitter_.word_end(at, end);

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "text/bpe_encoder.h"
+#include "text/invalid_bytes.h"
 #include "text/word_splitter.h"
 
 namespace alma {

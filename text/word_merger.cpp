@@ -25,24 +25,34 @@ void WordMerger::merge(std::string_view word, std::vector<std::int32_t>& ids) {
 }
 
 void WordMerger::merge_short(std::string_view word, std::vector<std::int32_t>& ids) {
-  std::array<std::int32_t, kShort> tokens;
-  std::array<std::uint32_t, kShort> ranks;  // of each token with the next
+  struct Symbol {
+    std::int32_t token;
+    std::uint32_t rank;  // of the pair that it forms with the next symbol
+  };
+  std::array<Symbol, kShort> symbols;
   std::size_t count = word.size();
-  for (std::size_t i = 0; i < count; ++i) tokens[i] = vocabulary_.byte_token(static_cast<unsigned char>(word[i]));
-  for (std::size_t i = 0; i + 1 < count; ++i) ranks[i] = rank(tokens[i], tokens[i + 1]);
-  while (count > 1) {
+  for (std::size_t i = 0; i < count; ++i) symbols[i].token = vocabulary_.byte_token(static_cast<unsigned char>(word[i]));
+  const auto update = [&](std::size_t i) {
+    symbols[i].rank = i + 1 < count ? rank(symbols[i].token, symbols[i + 1].token) : PairTable::kNone;
+  };
+  for (std::size_t i = 0; i < count; ++i) update(i);
+  for (;;) {
     steps_ += count;
-    const auto lowest = std::min_element(ranks.begin(), ranks.begin() + static_cast<std::ptrdiff_t>(count) - 1);
-    if (*lowest == PairTable::kNone) break;
-    const std::size_t at = static_cast<std::size_t>(lowest - ranks.begin());
-    tokens[at] = vocabulary_.merges()[*lowest].token;
+    std::size_t at = 0;
+    std::uint32_t lowest = PairTable::kNone;
+    for (std::size_t i = 0; i < count; ++i) {  // without branches, which nobody could predict
+      const bool lower = symbols[i].rank < lowest;
+      lowest = lower ? symbols[i].rank : lowest;
+      at = lower ? i : at;
+    }
+    if (lowest == PairTable::kNone) break;
+    symbols[at].token = vocabulary_.merges()[lowest].token;
     --count;
-    for (std::size_t i = at + 1; i < count; ++i) tokens[i] = tokens[i + 1];
-    for (std::size_t i = at + 1; i + 1 < count; ++i) ranks[i] = ranks[i + 1];
-    if (at > 0) ranks[at - 1] = rank(tokens[at - 1], tokens[at]);
-    if (at + 1 < count) ranks[at] = rank(tokens[at], tokens[at + 1]);
+    for (std::size_t i = at + 1; i < count; ++i) symbols[i] = symbols[i + 1];
+    update(at);
+    if (at > 0) update(at - 1);
   }
-  ids.insert(ids.end(), tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count));
+  for (std::size_t i = 0; i < count; ++i) ids.push_back(symbols[i].token);
 }
 
 // A heap of ranks and places, with entries that no longer hold left in it. The lowest rank comes first, then the leftmost
