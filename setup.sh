@@ -12,6 +12,7 @@ packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
   zlib1g-dev liblzma-dev libzstd-dev libssl-dev  # packed data, checksums
   libcurl4-openssl-dev libarchive-dev          # data sets from the web
+  libpcre2-dev                                 # Unicode's classes of characters
   libgtest-dev googletest libbenchmark-dev     # tests, bench suite
   python3                                      # bench/compare, bench/kernels-table
   dataset-fashion-mnist                        # the images of `make run`

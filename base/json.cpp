@@ -2,7 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <unordered_set>
 #include <vector>
 
 #include "base/utf8.h"
@@ -23,7 +23,7 @@ constexpr int kDeepest = 64;  // far more than any of our files has
 }  // namespace
 
 nlohmann::json parse_json(std::string_view text) {
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
+  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open
   const auto watch = [&keys](int levels_around, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
     if ((event == Event::object_start || event == Event::array_start) && levels_around >= kDeepest)

@@ -1,38 +1,67 @@
 #include "base/utf8.h"
 
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 namespace alma {
 
 namespace {
 
-/// Bytes of the character at the beginning of `text`; 0 if they are none.
-std::size_t length_of_first(std::string_view text) {
+/// What a text begins with: a character, or bytes that are none.
+struct Sequence {
+  std::size_t bytes;  // of the character; or the longest beginning of one that is broken off, at least 1
+  bool valid;
+};
+
+Sequence first_sequence(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned first = byte(0);
-  if (first < 0x80) return 1;
+  if (first < 0x80) return {1, true};
   const std::size_t length = first >= 0xc2 && first <= 0xdf   ? 2
                              : (first & 0xf0) == 0xe0         ? 3
                              : first >= 0xf0 && first <= 0xf4 ? 4
                                                               : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  const unsigned second = byte(1);
-  const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
-  const bool surrogate = first == 0xed && second >= 0xa0, too_large = first == 0xf4 && second >= 0x90;
-  return overlong || surrogate || too_large ? 0 : length;
+  if (length == 0) return {1, false};
+  // Narrower for the second byte: nothing overlong, no surrogates, nothing beyond U+10FFFF.
+  unsigned least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  unsigned most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  std::size_t bytes = 1;
+  for (; bytes < length && bytes < text.size() && byte(bytes) >= least && byte(bytes) <= most; ++bytes) {
+    least = 0x80;
+    most = 0xbf;
+  }
+  return {bytes, bytes == length};
+}
+
+std::size_t ascii_bytes(std::string_view text) {
+  std::size_t bytes = 0;
+  for (std::uint64_t eight; bytes + sizeof eight <= text.size(); bytes += sizeof eight) {
+    std::memcpy(&eight, text.data() + bytes, sizeof eight);
+    if ((eight & 0x8080808080808080) != 0) break;
+  }
+  return bytes;
 }
 
 }  // namespace
 
 std::optional<std::size_t> first_invalid_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = length_of_first(text.substr(at));
-    if (length == 0) return at;
-    at += length;
+  for (std::size_t at = ascii_bytes(text); at < text.size();) {
+    const Sequence sequence = first_sequence(text.substr(at));
+    if (!sequence.valid) return at;
+    at += sequence.bytes;
+    if (sequence.bytes > 1) at += ascii_bytes(text.substr(at));
   }
   return std::nullopt;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string replaced;
+  while (const auto wrong = first_invalid_utf8(text)) {
+    replaced.append(text.substr(0, *wrong)).append("\xef\xbf\xbd");
+    text.remove_prefix(*wrong + first_sequence(text.substr(*wrong)).bytes);
+  }
+  return replaced.append(text);
 }
 
 std::string shown_bytes(std::string_view text) {

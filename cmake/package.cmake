@@ -70,7 +70,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS libjs-vega)  # the figures of `alma 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SUGGESTS dataset-fashion-mnist)
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME alma-dev)
 string(JOIN ", " CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "g++" "cmake (>= 3.25)" nlohmann-json3-dev libtomlplusplus-dev zlib1g-dev
-  liblzma-dev libzstd-dev libssl-dev libcurl4-openssl-dev libarchive-dev)
+  liblzma-dev libzstd-dev libssl-dev libcurl4-openssl-dev libarchive-dev libpcre2-dev)
 set(CPACK_COMPONENT_DEV_DEPENDS runtime)
 if(TARGET alma_cuda)
   list(APPEND CPACK_COMPONENTS_ALL cuda)

@@ -13,6 +13,7 @@
 #include "alma/config/config.h"
 #include "base/process.h"
 #include "kernels/open_backend.h"
+#include "text/character_classes.h"
 
 namespace alma {
 
@@ -29,7 +30,8 @@ int info_command() {
             << CLI11_VERSION << "\n  zlib           " << ::zlibVersion() << "\n  liblzma        " << ::lzma_version_string()
             << "\n  OpenSSL        " << ::OpenSSL_version(OPENSSL_VERSION) << "\n  libcurl        "
             << ::curl_version_info(CURLVERSION_NOW)->version << "\n  libarchive     "
-            << (::archive_version_string() + std::string_view("libarchive ").size()) << '\n';
+            << (::archive_version_string() + std::string_view("libarchive ").size()) << "\n  PCRE2          "
+            << pcre2_version() << " (Unicode " << unicode_version() << ")\n";
   return 0;
 }
 

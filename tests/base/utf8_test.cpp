@@ -40,5 +40,24 @@ TEST(Utf8, WrongBytesAreShownAsSuch) {
   EXPECT_EQ(shown_bytes("\xe6\x97"), "\\xE6\\x97");
 }
 
+// As Python's errors="replace"; more cases in tests/golden/bpe.json.
+TEST(Utf8, MaximalSequencesAreReplaced) {
+  const std::string mark = "\xef\xbf\xbd";
+  EXPECT_EQ(replace_invalid_utf8("caf\xc3\xa9, 0123456789"), "caf\xc3\xa9, 0123456789");
+  EXPECT_EQ(replace_invalid_utf8("a\xe6\x97 b"), "a" + mark + " b");
+  EXPECT_EQ(replace_invalid_utf8("\xf0\x9f\x98\xf0\x9f\x98\x80"), mark + "\xf0\x9f\x98\x80");
+  EXPECT_EQ(replace_invalid_utf8("\xed\xa0\x80"), mark + mark + mark);
+  EXPECT_EQ(replace_invalid_utf8("0123456789\xff"), "0123456789" + mark);
+}
+
+TEST(Utf8, FindsWhatIsInvalidAtEveryPlace) {
+  for (std::size_t before = 0; before < 40; ++before)
+    for (std::size_t after = 0; after < 20; ++after) {
+      const std::string text = std::string(before, 'a') + "\x80" + std::string(after, 'b');
+      EXPECT_EQ(first_invalid_utf8(text), before);
+      EXPECT_EQ(first_invalid_utf8("\xc3\xa9" + text), before + 2);
+    }
+}
+
 }  // namespace
 }  // namespace alma::test

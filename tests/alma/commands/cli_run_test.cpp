@@ -243,7 +243,7 @@ TEST_F(CliRun, InfoNamesVersionDevicesAndLibraries) {
   const Outcome outcome = run({"info"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   for (const char* part : {"alma 0.", "compiler", "cuda", "devices", "+ cpu ", "cpu:generic", "libraries", "toml++", "CLI11",
-                           "OpenSSL", "libcurl", "libarchive"})
+                           "OpenSSL", "libcurl", "libarchive", "PCRE2", "Unicode 1"})
     EXPECT_NE(outcome.out.find(part), outcome.out.npos) << part << "\n" << outcome.out;
   std::istringstream lines(outcome.out);
   for (std::string line; std::getline(lines, line);) {
