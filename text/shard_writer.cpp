@@ -197,11 +197,10 @@ void ShardWriter::open_current(bool continued) {
   files_->bin.cut(bytes);
   files_->lengths.truncate(static_cast<std::uint64_t>(lengths));
   if (bytes == 0) files_->new_ids.assign(static_cast<std::size_t>(header_bytes()), '\0');
-  checkpoint();
+  save();
 }
 
-/// From here on a killed process can be resumed.
-void ShardWriter::checkpoint() {
+void ShardWriter::save() {
   flush();
   files_->bin.sync();
   files_->lengths.sync();
@@ -243,7 +242,7 @@ void ShardWriter::end_document(std::int64_t text_bytes) {
   current_.tokens += document_tokens_;
   current_.text_bytes += text_bytes;
   document_tokens_ = 0;
-  if (steady_seconds() - saved_ >= settings_.checkpoint_seconds) checkpoint();
+  if (steady_seconds() - saved_ >= settings_.checkpoint_seconds) save();
 }
 
 // ---- shards ------------------------------------------------------------------------------------------------------------
@@ -265,7 +264,7 @@ void ShardWriter::begin_next_shard() {
 }
 
 void ShardWriter::finish_shard() {
-  checkpoint();
+  save();
   if (settings_.layout == ShardLayout::megatron) {
     current_.idx_sha256 = write_index();
   } else {

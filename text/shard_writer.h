@@ -46,6 +46,8 @@ class ShardWriter {
   void append(std::span<const std::int32_t> ids);
   /// Ends the current document, which may be empty, with the separator. `text_bytes`: the length of its text.
   void end_document(std::int64_t text_bytes);
+  /// Writes what there is, so that a killed process can be resumed from the last whole document.
+  void save();
   /// Completes the corpus, which has at least one document. Returns the manifests' paths.
   std::vector<std::filesystem::path> finish(const std::vector<TextSource>& sources);
 
@@ -59,7 +61,6 @@ class ShardWriter {
   void load_progress(const std::string& text);
   void open_current(bool continued);
   void flush();
-  void checkpoint();
   void save_progress() const;
   void begin_next_shard();
   void finish_shard();

@@ -88,6 +88,7 @@ struct Arguments {
   EvalOptions eval;
   std::string data_set;
   FetchArguments fetch;
+  TokenizeOptions tokenize;
   std::function<int()> command;
 };
 
@@ -204,6 +205,45 @@ void add_data(CLI::App& app, Arguments& arguments) {
   verify->callback([&] { arguments.command = [&] { return data_verify_command(arguments.data_set); }; });
 }
 
+void add_tokenize(CLI::App& app, Arguments& arguments) {
+  TokenizeOptions& options = arguments.tokenize;
+  CLI::App* command = app.add_subcommand("tokenize", "encode text as token shards; also trains vocabularies");
+  const auto text = [&](const char* name, std::string& value, const char* type, const char* help) {
+    return command->add_option(name, value, help)->type_name(type);
+  };
+  command->add_option("INPUT", options.inputs, "text files (plain, gzip, xz, zstd), folders, or - for standard input");
+  text("--vocab", options.vocabulary, "DIR", "folder with encoder.json and vocab.bpe, or with tokenizer.json");
+  text("--out", options.out, "PREFIX", "prefix of the shards; with --train the folder of the new vocabulary");
+  command->add_option("--train", options.train, "make a vocabulary of N entries from the text")
+      ->type_name("N")
+      ->check(CLI::Range(257, 1 << 24));
+  text("--ids", options.ids, "FILE", "print the ids of a file");
+  text("--decode", options.decode, "FILE", "print the text of a file of ids");
+  text("--documents", options.documents, "RULE",
+       "what a document is: file | record (of JSON lines) | blank-lines | separator; default record for files .jsonl, else "
+       "file")
+      ->check(CLI::IsMember({"file", "record", "blank-lines", "separator"}));
+  text("--separator", options.separator, "LINE", "the line that separates documents, such as '<|endoftext|>'");
+  text("--field", options.field, "NAME", "the member of a record that has the text; default text");
+  text("--invalid", options.invalid, "RULE", "what becomes of bytes that are not UTF-8: error | replace (by U+FFFD)")
+      ->check(CLI::IsMember({"error", "replace"}))
+      ->capture_default_str();
+  text("--format", options.format, "NAME", "layout of the shards: megatron (.bin and .idx) | llmc")
+      ->check(CLI::IsMember({"megatron", "llmc"}))
+      ->capture_default_str();
+  command->add_option("--shard-tokens", options.shard_tokens, "largest number of tokens in a shard; default 2^28")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 28));
+  options.threads = available_processors();
+  command->add_option("--threads", options.threads, "number of threads that encode; the shards do not depend on it")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_flag("--resume", options.resume, "continue an interrupted command");
+  command->add_flag("--quiet", options.quiet, "print only errors and warnings");
+  command->callback([&] { arguments.command = [&] { return tokenize_command(options); }; });
+}
+
 /// The arguments after the program's name; the other spellings of help (alma, alma help, alma help run) become --help.
 std::vector<std::string> read_arguments(int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
@@ -227,6 +267,7 @@ int run_program(int argc, char** argv) {
   add_report(app, arguments);
   add_eval_and_predict(app, arguments);
   add_data(app, arguments);
+  add_tokenize(app, arguments);
   app.add_subcommand("info", "print version, build, devices and libraries")->callback([&] {
     arguments.command = info_command;
   });

@@ -57,6 +57,20 @@ struct EvalOptions {
 int eval_command(const EvalOptions& options);
 int predict_command(const EvalOptions& options);
 
+/// `alma tokenize`: text to token shards; or to a vocabulary, or its ids, or ids to text.
+struct TokenizeOptions {
+  std::vector<std::string> inputs;          // files, folders, "-"
+  std::string vocabulary, out;              // a folder or file; the prefix of the shards, or a folder for a vocabulary
+  std::string ids, decode;                  // a file whose ids, or of ids whose text, are printed
+  std::int32_t train = 0;                   // entries of the vocabulary to be made; 0: none
+  std::string documents, separator, field;  // empty: by the files' names
+  std::string invalid = "error", format = "megatron";
+  std::int64_t shard_tokens = 0;  // the most in a shard; 0: the largest number
+  int threads = 1;
+  bool resume = false, quiet = false;
+};
+int tokenize_command(const TokenizeOptions& options);
+
 int info_command();
 int data_list_command();
 /// Throws Error(ErrorKind::data) after the list if a file is missing or damaged.

@@ -21,12 +21,15 @@ std::string FetchConsole::progress_line(std::int64_t done, std::int64_t total, d
   std::string line = file_ + "  " + bytes_text(done);
   if (total > 0) line += " of " + bytes_text(total) + "  " + std::to_string(100 * done / total) + "%";
   const double passed = now - start_time_;
-  if (passed > 0 && done > start_bytes_)
-    line += "  " + bytes_text(static_cast<std::int64_t>(static_cast<double>(done - start_bytes_) / passed)) + "/s";
+  if (passed > 0 && done > start_bytes_) {
+    const double rate = static_cast<double>(done - start_bytes_) / passed;
+    line += "  " + bytes_text(static_cast<std::int64_t>(rate)) + "/s";
+    if (total > done) line += "  " + duration(static_cast<double>(total - done) / rate) + " left";
+  }
   return line;
 }
 
-void FetchConsole::progress(const std::string& file, std::int64_t done, std::int64_t total) {
+void FetchConsole::progress(const std::string& file, std::int64_t done, std::int64_t total, const std::string& more) {
   if (options_.out == nullptr || !options_.terminal) return;
   const double now = options_.now();
   if (file != file_ || done < start_bytes_) {
@@ -37,7 +40,7 @@ void FetchConsole::progress(const std::string& file, std::int64_t done, std::int
     return;
   }
   last_time_ = now;
-  std::string line = progress_line(done, total, now);
+  std::string line = progress_line(done, total, now) + (more.empty() ? "" : "  " + more);
   line.resize(std::min(line.size(), static_cast<std::size_t>(options_.columns - 1)));
   *options_.out << '\r' << line << "\x1b[K" << std::flush;  // ESC [ K clears what a longer line left behind
   line_open_ = true;
