@@ -133,15 +133,14 @@ ShardWriter::ShardWriter(ShardSettings settings, bool resume) : settings_(std::m
     fail(ErrorKind::usage, settings_.prefix.string(), ": another process is writing this corpus; wait until it ends");
 
   const auto progress = read_plain_file(progress_path());
-  if (!resume) require_nothing_there();
-  if (progress) {
-    load_progress(*progress);
-  } else if (const auto manifest = read_plain_file(shard_path(settings_.prefix, 0, ".json"))) {
-    const ShardManifest there = parse_manifest(*manifest);
-    require_same(there.vocabulary == settings_.vocabulary && there.layout == settings_.layout);
+  const auto manifest = progress ? std::nullopt : read_plain_file(shard_path(settings_.prefix, 0, ".json"));
+  if (!resume || !(progress || manifest)) require_nothing_there();
+  if (manifest) {
+    check_manifest(*manifest);
     complete_ = true;
     return;
   }
+  if (progress) load_progress(*progress);
   open_current(progress.has_value());
 }
 
@@ -167,8 +166,17 @@ void ShardWriter::save_progress() const {
 void ShardWriter::require_same(bool same) const {
   if (!same)
     fail(ErrorKind::usage, settings_.prefix.string(),
-         ": this corpus was begun with another vocabulary, separator, tokenizer, layout "
-         "or size of shards; resume it with the same, or begin under another name");
+         ": this corpus was begun with another vocabulary, separator, tokenizer, layout or size of shards; resume it with "
+         "the "
+         "same, or begin under another name");
+}
+
+void ShardWriter::check_manifest(const std::string& text) const try {
+  const ShardManifest manifest = parse_manifest(text);
+  require_same(manifest.vocabulary == settings_.vocabulary && manifest.layout == settings_.layout);
+} catch (const JsonError& error) {
+  fail(ErrorKind::data, shard_path(settings_.prefix, 0, ".json").string(), ": ", error.what(),
+       "; remove the corpus and begin again");
 }
 
 void ShardWriter::load_progress(const std::string& text) try {

@@ -58,6 +58,7 @@ class ShardWriter {
   std::filesystem::path progress_path() const;
   void require_nothing_there() const;
   void require_same(bool same) const;
+  void check_manifest(const std::string& text) const;
   void load_progress(const std::string& text);
   void open_current(bool continued);
   void flush();

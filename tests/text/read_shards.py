@@ -1,6 +1,6 @@
 """Reads token shards as other programs do, and prints the documents as JSON: one list of lists of ids per shard.
     read_shards.py megatron NAME.bin ...   the pair, by Megatron-Core's description of its IndexedDataset, without it
-    read_shards.py numpy NAME.bin ...      the ids alone, as nanoGPT maps them: documents end with the id -1 of the manifest
+    read_shards.py numpy NAME.bin ...      the ids alone, as nanoGPT maps them; each document ends with the separator that the manifest names
     read_shards.py llmc NAME.bin ...       llm.c's file, as its data loader checks it"""
 import json
 import pathlib

@@ -101,7 +101,7 @@ TEST(ShardsStopped, WhereverAFileCannotBeWrittenTheRestIsDoneLater) {
     writer.finish(sources());
   };
   for (const std::string name :
-       {"c-00000.lengths", "c-00000.idx.part", "c-00000.idx", "c-00000.bin", "c-00001.bin.part", "c-00001.json"}) {
+       {"c-00000.lengths", "c-00000.idx.part", "c-00000.idx", "c-00001.bin", "c-00001.bin.part", "c-00001.json"}) {
     fs::remove_all(folder / "stopped");
     const fs::path in_the_way = folder / ("stopped/" + name);
     fs::create_directories(in_the_way / "full");

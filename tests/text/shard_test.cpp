@@ -195,6 +195,18 @@ TEST_F(Shards, WrongUseOfTheWriter) {
   expect_error(ErrorKind::usage, {"size of shards"}, [&] { ShardWriter(settings(100, 10), true); });
 }
 
+TEST_F(Shards, AWholeCorpusIsNotWrittenAgain) {
+  const auto all = documents(50, 60);
+  write_corpus(settings(), all);
+  EXPECT_TRUE(ShardWriter(settings(), true).complete());
+  expect_error(ErrorKind::usage, {"c-00000.json exists"}, [&] { ShardWriter(settings(), false); });
+  expect_error(ErrorKind::usage, {"another vocabulary"}, [&] { ShardWriter(settings(101), true); });
+  write(".json", "{}");
+  expect_error(ErrorKind::data, {file(".json"), "key 'format' not found"}, [&] { ShardWriter(settings(), true); });
+  fs::remove(file(".json"));  // tokens of somebody else
+  expect_error(ErrorKind::usage, {"c-00000.bin exists"}, [&] { ShardWriter(settings(), true); });
+}
+
 TEST_F(Shards, AMissingOrUnfinishedCorpusIsNamed) {
   expect_refused({file(".json"), "no such file"});
   write_corpus(settings(100, 500), documents(50, 60));
