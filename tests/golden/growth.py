@@ -1,4 +1,4 @@
-"""Golden values for tests/models/growth_test.cpp, made by PyTorch in f64.
+"""Golden values for tests/alma/learn/expert_growth_test.cpp, made by PyTorch in f64.
 
 A mixture of experts that grows: a tree of modules, each a gate over two branches, which are experts or trees again. An expert
 that is split becomes a tree whose branches are copies of it. Start values and inputs follow closed formulas, so that the C++
