@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLongPiece = std::size_t{4} << 20;
-constexpr std::size_t kLongestPiece = std::size_t{32} << 20;
+constexpr std::size_t kLongestPiece = std::size_t{16} << 20;
 constexpr std::size_t kLongestDivider = 4096;  // a longer line divides nothing, whatever it holds
 
 bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -206,7 +206,7 @@ bool DocumentReader::next_text(DocumentPiece& piece) {
       }
       if (known.size() > kLongestPiece)
         fail(ErrorKind::data, shown_path(paths_[piece.input]), ", byte ", lines.offset(),
-             ": no white space in 32 MiB: no text");
+             ": no white space in 16 MiB: no text");
       long_piece *= 2;
     }
     if (lines.at_end) {
@@ -240,10 +240,10 @@ bool DocumentReader::read_record() {
   std::optional<Lines::Range> range;
   while (!(range = lines.line())) {
     if (lines.at_end) return false;
-    lines.fill();
-    if (lines.buffer.size() > kLongestPiece)
+    if (lines.buffer.size() - lines.scanned > kLongestPiece)
       fail(ErrorKind::data, shown_path(paths_[sources_.size()]), ", line ", lines.number + 1,
-           ": a record of more than 32 MiB");
+           ": a record of more than 16 MiB");
+    lines.fill();
   }
   const std::string_view line = std::string_view(lines.buffer).substr(range->begin, range->end - range->begin);
   lines.begin = lines.scanned = std::min(range->end + 1, lines.buffer.size());

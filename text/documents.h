@@ -35,7 +35,7 @@ struct DocumentPiece {
 /// A document of up to 4 MiB comes in one piece; a longer one comes in several, each of about that size. It is cut in front
 /// of a white-space character that follows another character. No token of the GPT-2 splitter has white space after another
 /// character, nor does the splitter look ahead from one, so the pieces have the tokens of the whole. A document that has no
-/// such place in 32 MiB is an Error (data), and so is a longer record, which is parsed as a whole.
+/// such place in 16 MiB is an Error (data), and so is a longer record, which is parsed as a whole.
 ///
 /// With blank lines and separators a document has its lines with all their ends: documents that are divided by separators
 /// are the same as in files of their own. The carriage return of CR LF is a part of the text, but does not keep a line from

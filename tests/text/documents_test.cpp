@@ -96,7 +96,7 @@ TEST_F(Documents, ALineThatIsNoRecordIsNamed) {
   expect_refused("[\"a\"]", rule, {"line 1", "expected a JSON object"});
   expect_refused(good + "{\"text\":\"\xff\"}", rule, {"line 3", "not JSON"});
   expect_refused(good + "{\"text\":\"a\\u0000\"}", rule, {"line 3", "NUL"});
-  expect_refused(good + "{\"text\":\"" + std::string(33 << 20, 'x') + "\"}", rule, {"line 3", "more than 32 MiB"});
+  expect_refused(good + "{\"text\":\"" + std::string(17 << 20, 'x') + "\"}", rule, {"line 3", "more than 16 MiB"});
 }
 
 TEST_F(Documents, PackedFilesHoldTheSameDocuments) {
@@ -157,11 +157,11 @@ TEST_F(Documents, LongDocumentsComeInPiecesThatKeepTheTokens) {
   EXPECT_EQ(words, Texts{std::string(5 << 20, 'y') + " " + std::string(5 << 20, 'z')});
 }
 
-TEST_F(Documents, AWordOf30MiBIsOnePieceAndOneOf33IsNoText) {
-  const std::string word(30 << 20, 'w');
+TEST_F(Documents, AWordOf15MiBIsOnePieceAndOneOf17IsNoText) {
+  const std::string word(15 << 20, 'w');
   EXPECT_EQ(of(word), Texts{word});
-  expect_refused(word + std::string(3 << 20, 'w') + " x", {}, {"no white space in 32 MiB"});
-  expect_refused(std::string(33 << 20, ' '), {.by = By::blank_lines}, {"no white space in 32 MiB"});
+  expect_refused(word + std::string(2 << 20, 'w') + " x", {}, {"no white space in 16 MiB"});
+  expect_refused(std::string(17 << 20, ' '), {.by = By::blank_lines}, {"no white space in 16 MiB"});
 }
 
 TEST_F(Documents, AFewBytesThatUnpackToALotComeInPieces) {
@@ -174,6 +174,11 @@ TEST_F(Documents, AFewBytesThatUnpackToALotComeInPieces) {
   std::size_t bytes = 0;
   for (; reader.next(piece); bytes += piece.text.size()) EXPECT_LT(piece.text.size(), std::size_t{24} << 20);
   EXPECT_EQ(bytes, text.size());
+  const std::string record = "{\"text\":\"a\"}\n";
+  std::string records;
+  while (records.size() < (std::size_t{40} << 20)) records += record;
+  const Texts found = documents({folder_.write("records", zstd(bytes_of(records)))}, {.by = By::record});
+  EXPECT_EQ(found.size(), records.size() / record.size());
 }
 
 TEST_F(Documents, FoldersAreReadInTheOrderOfTheirBytes) {
