@@ -21,16 +21,11 @@ constexpr char kTokensFile[] = "encoder.json", kMergesFile[] = "vocab.bpe", kTok
 /// Collects what a file says, in its characters, and makes the vocabulary.
 class Reader {
  public:
-  void add_token(const std::string& characters, std::int64_t id) {
-    ids_.emplace(characters, static_cast<std::int32_t>(id));  // an id beyond their number is refused later
-  }
-
-  /// Of an object of tokens and their ids.
-  void add_tokens(const json& tokens) {
-    if (!tokens.is_object() || tokens.empty()) throw JsonError("no tokens; expected an object {\"token\": id, ...}");
-    ids_.reserve(tokens.size());
-    for (const auto& [characters, id] : tokens.items())
-      add_token(characters, to_integer(id, "the id of \"" + characters + '"', 0, std::numeric_limits<std::int32_t>::max()));
+  void add_token(const std::string& characters, const json& id) {
+    const std::int64_t number =
+        to_integer(id, "the id of \"" + characters + '"', 0, std::numeric_limits<std::int32_t>::max());
+    if (!ids_.emplace(characters, static_cast<std::int32_t>(number)).second)
+      throw JsonError("\"" + characters + "\" is there twice");
   }
 
   void add_merge(const std::string& left, const std::string& right) {
@@ -68,6 +63,49 @@ class Reader {
   std::vector<Merge> merges_;
 };
 
+constexpr char kNoTokens[] = "no tokens; expected an object {\"token\": id, ...}";
+
+/// Takes the tokens of encoder.json while it is parsed: values of JSON for all of them would double the time of a start.
+class TokensFile : public nlohmann::json_sax<json> {
+ public:
+  static void read(std::string_view text, Reader& reader) {
+    TokensFile file(reader);
+    json::sax_parse(text, static_cast<nlohmann::json_sax<json>*>(&file));
+    if (file.key_.empty()) throw JsonError(kNoTokens);
+  }
+
+ private:
+  explicit TokensFile(Reader& reader) : reader_(reader) {}
+
+  bool take(const json& id) {
+    if (!inside_) throw JsonError(kNoTokens);
+    reader_.add_token(key_, id);
+    return true;
+  }
+  bool start_object(std::size_t) override { return inside_ ? take(json::object()) : (inside_ = true); }
+  bool start_array(std::size_t) override { return take(json::array()); }
+  bool key(std::string& characters) override {
+    key_ = std::move(characters);
+    return true;
+  }
+  bool null() override { return take(nullptr); }
+  bool boolean(bool value) override { return take(value); }
+  bool number_integer(std::int64_t value) override { return take(value); }
+  bool number_unsigned(std::uint64_t value) override { return take(value); }
+  bool number_float(double value, const std::string&) override { return take(value); }
+  bool string(std::string& value) override { return take(value); }
+  bool binary(json::binary_t&) override { return take(nullptr); }
+  bool end_object() override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t, const std::string&, const json::exception& error) override {
+    throw JsonError("not JSON: " + shown_bytes(error.what()));
+  }
+
+  Reader& reader_;
+  bool inside_ = false;
+  std::string key_;
+};
+
 std::string content_of(const fs::path& path) {
   std::optional<std::string> content = read_plain_file(path);
   if (!content)
@@ -101,7 +139,7 @@ Vocabulary read_pair_of_files(const fs::path& folder) {
   const fs::path* of = &tokens_path;
   try {
     Reader reader;
-    reader.add_tokens(parse_json(tokens));
+    TokensFile::read(tokens, reader);
     of = &merges_path;
     add_merges(reader, merges);
     of = &folder;
@@ -146,15 +184,16 @@ void add_added_tokens(Reader& reader, const json& added) {
   if (!added.is_array()) throw JsonError("added_tokens is no array");
   for (const json& token : added) {
     const std::string content = json_text(token, "content");
-    const std::int64_t id = json_integer(token, "id", 0, std::numeric_limits<std::int32_t>::max());
     if (!json_flag(token, "special"))
       throw JsonError("its added token \"" + content +
                       "\" is not special, so that words would be split around it; expected none");
+    const json& id = json_member(token, "id");
     const std::int32_t* known = reader.find(content);
-    if (known && *known != id)
-      throw JsonError("the id of \"" + content + "\" is " + std::to_string(*known) + " in the model and " +
-                      std::to_string(id) + " in added_tokens");
-    reader.add_token(content, id);
+    if (!known)
+      reader.add_token(content, id);
+    else if (id != *known)
+      throw JsonError("the id of \"" + content + "\" is " + std::to_string(*known) + " in the model and " + id.dump() +
+                      " in added_tokens");
   }
 }
 
@@ -166,7 +205,9 @@ Vocabulary read_tokenizer(const fs::path& path) {
     if (!model.is_object()) throw JsonError("its model is no object");
     require_byte_level(tokenizer, model);
     Reader reader;
-    reader.add_tokens(json_member(model, "vocab"));
+    const json& tokens = json_member(model, "vocab");
+    if (!tokens.is_object()) throw JsonError(kNoTokens);
+    for (const auto& [characters, id] : tokens.items()) reader.add_token(characters, id);
     if (tokenizer.contains("added_tokens")) add_added_tokens(reader, tokenizer["added_tokens"]);
     const json& merges = json_member(model, "merges");
     if (!merges.is_array()) throw JsonError("merges is no array");

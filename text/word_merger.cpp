@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <optional>
 
 #include "base/error.h"
 
@@ -55,35 +56,44 @@ void WordMerger::merge_short(std::string_view word, std::vector<std::int32_t>& i
   for (std::size_t i = 0; i < count; ++i) ids.push_back(symbols[i].token);
 }
 
-// A heap of ranks and places, with entries that no longer hold left in it. The lowest rank comes first, then the leftmost
-// place.
+// A queue of ranks and places, with entries that no longer hold left in it: the lowest rank comes first, then the leftmost
+// place. The pairs of the word itself are sorted, and read one after the other; those that merges make are a heap, which is
+// small beside them: in a heap of all, each entry of a long word would be far from the last one in memory.
 void WordMerger::merge_long(std::string_view word, std::vector<std::int32_t>& ids) {
   if (word.size() >= kEnd) fail(ErrorKind::data, "a word of ", word.size(), " bytes, expected less than 2^32");
-  const auto entry = [](std::uint32_t rank, std::uint32_t place) { return static_cast<std::uint64_t>(rank) << 32 | place; };
   const std::uint32_t count = static_cast<std::uint32_t>(word.size());
   places_.clear();
-  queue_.clear();
+  sorted_.clear();
+  heap_.clear();
   for (std::uint32_t i = 0; i < count; ++i)
     places_.push_back({vocabulary_.byte_token(static_cast<unsigned char>(word[i])), i == 0 ? kEnd : i - 1,
                        i + 1 == count ? kEnd : i + 1, PairTable::kNone});
-  const auto update = [&](std::uint32_t at) {
+  const auto ranked = [&](std::uint32_t at) -> std::optional<std::uint64_t> {
     Place& place = places_[at];
     place.rank = place.after == kEnd ? PairTable::kNone : rank(place.token, places_[place.after].token);
-    if (place.rank != PairTable::kNone) queue_.push_back(entry(place.rank, at));
-    return place.rank != PairTable::kNone;
+    return place.rank == PairTable::kNone ? std::nullopt : std::optional(std::uint64_t{place.rank} << 32 | at);
   };
-  for (std::uint32_t i = 0; i < count; ++i) update(i);
-  std::make_heap(queue_.begin(), queue_.end(), std::greater<>());
-
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (const auto entry = ranked(i)) sorted_.push_back(*entry);
+  std::sort(sorted_.begin(), sorted_.end());
   const auto push = [&](std::uint32_t at) {
-    if (update(at)) std::push_heap(queue_.begin(), queue_.end(), std::greater<>());
+    const auto entry = ranked(at);
+    if (!entry) return;
+    heap_.push_back(*entry);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
   };
-  while (!queue_.empty()) {
+
+  for (auto next_sorted = sorted_.begin(); next_sorted != sorted_.end() || !heap_.empty();) {
     ++steps_;
-    const std::uint32_t lowest = static_cast<std::uint32_t>(queue_.front() >> 32),
-                        at = static_cast<std::uint32_t>(queue_.front());
-    std::pop_heap(queue_.begin(), queue_.end(), std::greater<>());
-    queue_.pop_back();
+    std::uint64_t entry;
+    if (heap_.empty() || (next_sorted != sorted_.end() && *next_sorted < heap_.front())) {
+      entry = *next_sorted++;
+    } else {
+      entry = heap_.front();
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      heap_.pop_back();
+    }
+    const std::uint32_t lowest = static_cast<std::uint32_t>(entry >> 32), at = static_cast<std::uint32_t>(entry);
     Place& place = places_[at];
     if (place.rank != lowest) continue;
     Place& next = places_[place.after];

@@ -37,7 +37,7 @@ class WordMerger {
 
   const Vocabulary& vocabulary_;
   std::vector<Place> places_;
-  std::vector<std::uint64_t> queue_;
+  std::vector<std::uint64_t> sorted_, heap_;
   std::uint64_t steps_ = 0;
 };
 
