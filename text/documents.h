@@ -45,8 +45,8 @@ class DocumentReader {
  public:
   /// `inputs`: files, folders, or "-" for standard input. A folder stands for all files in it and in the folders below it,
   /// ordered by the bytes of their paths, except those whose names begin with a dot; links to folders are not followed.
-  /// Throws Error: (data) for what does not exist and for a folder without files; (usage) for a rule or inputs that cannot
-  /// be.
+  /// Throws Error: (data) for what does not exist and for a folder without files; (usage) for no input, standard input
+  /// twice, or a separator that is not one line.
   DocumentReader(const std::vector<std::string>& inputs, DocumentRule rule);
   ~DocumentReader();
 

@@ -6,7 +6,8 @@
 
 namespace alma {
 
-// The yardstick of language models: n-gram models of the tokens that a model has seen, judged where it is judged.
+// The yardstick of language models: n-gram models, fitted on the tokens that a model has seen and judged on the tokens that
+// it is judged on.
 
 /// A model of the next token.
 class NGramModel {
@@ -55,13 +56,12 @@ class NGramTable {
 };
 
 /// Interpolated modified Kneser-Ney (Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
-/// 1999): with counts c, three discounts D(1), D(2), D(3+) per order, estimated from the numbers of n-grams that occur once
-/// to four times, and the total of c(h, .) over all tokens,
-///   p(w | h) = max(0, c(h, w) - D(c(h, w))) / total + (sum of the discounts of all n-grams of h) / total * p(w | shorter
-///   h).
-/// c is the number of occurrences at the highest order and the number of different tokens before the n-gram below it; below
-/// order 1 is the uniform distribution. Where a discount cannot be estimated (no n-gram occurs once, twice or three times,
-/// or the result is no discount), that order takes 0.5, 1 and 1.5.
+/// 1999). For a history h with the total T of c(h, v) over all tokens v,
+///   p(w | h) = max(0, c(h, w) - D(c(h, w))) / T + (sum over v of D(c(h, v))) / T * p(w | h without its first token).
+/// The count c is the number of occurrences at the highest order; below it, the number of different tokens before the
+/// n-gram. Below order 1 is the uniform distribution. Each order has three discounts, D(1), D(2) and D(3) for 3 and more,
+/// estimated from the numbers of its n-grams that occur once to four times. Where that is impossible (no n-gram occurs once,
+/// twice or three times, or the result is no discount), they are 0.5, 1 and 1.5.
 class KneserNey final : public NGramModel {
  public:
   /// Throws Error (usage) unless the order is 1 .. 5.
@@ -90,9 +90,9 @@ class KneserNey final : public NGramModel {
   std::vector<Order> orders_;  // [k]: order k + 1
 };
 
-/// The interpolated bigram (Jelinek and Mercer 1980): p(w | v) = weight * c(v, w) / c(v, .) + (1 - weight) * (c(w) + 1) /
-/// (tokens + vocabulary), with one weight. The weight is the one under which each bigram is likeliest when it is left out
-/// of the counts.
+/// The interpolated bigram (Jelinek and Mercer 1980), with one weight for all histories:
+///   p(w | v) = weight * c(v, w) / c(v, .) + (1 - weight) * (c(w) + 1) / (tokens + vocabulary).
+/// The weight is the one under which the bigrams are likeliest, each left out of the counts in turn.
 class InterpolatedBigram final : public NGramModel {
  public:
   explicit InterpolatedBigram(std::int32_t vocabulary);

@@ -13,8 +13,7 @@ namespace alma {
 // Token shards: Megatron's pair NAME.bin + NAME.idx (Megatron-Core's IndexedDataset), and NAME.json, which says what the
 // pair is. Little-endian.
 //   NAME.bin   the ids of all documents, one after the other; each document ends with the separator. uint16 if the
-//   vocabulary
-//              has fewer than 65,500 entries, otherwise int32. No header: NumPy's memmap reads it
+//              vocabulary has fewer than 65,500 entries, otherwise int32. No header: NumPy's memmap reads it
 //   NAME.idx   "MMIDIDX\0\0", u64 version 1, u8 dtype (8: uint16, 4: int32), u64 documents n, u64 n + 1,
 //              i32 tokens [n], i64 offset in bytes [n], i64 number of the first sequence [n + 1]: 0 .. n, one per document
 // llm.c's layout has, instead, one file NAME.bin (with NAME.json): 256 i32, of which the first are 20240520, version 1 and
