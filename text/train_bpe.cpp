@@ -127,8 +127,8 @@ std::int32_t Trainer::token_of(const Pair& pair) {
   return known->second;
 }
 
-// The count of the pair itself stays, as it is never looked at again. In "aaa" the second pair ends as a neighbour of the
-// first.
+// The count of the pair itself stays, as Hugging Face's does: it matters where the pair comes back, beside a token that was
+// there before. In "aaa" the second pair ends as a neighbour of the first.
 void Trainer::merge_in(std::uint32_t number, const Pair& pair, std::int32_t merged) {
   Word& word = words_[number];
   std::int32_t* const symbols = symbols_.data() + word.begin;
