@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/random.h"
 #include "base/utf8.h"
 #include "tests/data/files.h"
 #include "tests/text/golden.h"
@@ -45,6 +46,38 @@ TEST(BpeEncoder, SpecialTokensAreText) {
   EXPECT_EQ(std::count(ids.begin(), ids.end(), end), 0);
   EXPECT_EQ(decode(vocabulary, ids), "a\n<|endoftext|>\nb");
   EXPECT_EQ(decode(vocabulary, std::vector<std::int32_t>{end}), kEndOfText);
+}
+
+// DocumentReader cuts long documents in front of white space that follows another character: the tokens stay the same.
+TEST(BpeEncoder, ACutInFrontOfWhiteSpaceAfterAnotherCharacterChangesNoToken) {
+  const Vocabulary& vocabulary = small_vocabulary();
+  const std::vector<std::string> parts = {
+      " ", "  ", "\n", "\r\n",     "\t",           "\xc2\xa0",         "\xe3\x80\x80", "a", "the", "'s",
+      "'", "12", "?!", "\xc3\xa9", "\xe4\xb8\xad", "\xf0\x9f\x99\x82", "<|endoftext|>"};
+  const auto is_space = [&](const std::string& part) { return &part < &parts[7]; };
+  RandomStream random(1, "cuts");
+  int cuts = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    std::vector<std::size_t> places;
+    bool space = true;
+    for (int i = 0; i < 12; ++i) {
+      const std::string& part = parts[random.below(static_cast<std::uint32_t>(parts.size()))];
+      if (is_space(part) && !space) places.push_back(text.size());
+      space = is_space(part);
+      text += part;
+    }
+    const std::vector<std::int32_t> whole = encoded(vocabulary, text);
+    for (const std::size_t place : places) {
+      std::vector<std::int32_t> ids;
+      BpeEncoder encoder(vocabulary);
+      encoder.encode(text.substr(0, place), ids);
+      encoder.encode(text.substr(place), ids);
+      ASSERT_EQ(ids, whole) << text << " cut at " << place;
+      ++cuts;
+    }
+  }
+  EXPECT_GT(cuts, 2000);
 }
 
 TEST(BpeEncoder, AppendsToWhatIsThere) {
