@@ -114,10 +114,15 @@ class Encoders {
 /// Throws what encoding a piece threw, with the place in the file.
 [[noreturn]] void rethrow_at(const DocumentReader& documents, const DocumentPiece& piece, const std::exception_ptr& error) {
   const std::optional<std::size_t> wrong = first_invalid_utf8(piece.text);
-  if (!wrong) std::rethrow_exception(error);
-  fail(ErrorKind::data, documents.place(piece, *wrong), ": not valid UTF-8: ", shown_bytes(piece.text.substr(*wrong, 1)),
-       " before \"", shown_bytes(piece.text.substr(*wrong + 1, 20)),
-       "\"; convert the text to UTF-8, or have invalid bytes replaced (--invalid replace)");
+  if (wrong)
+    fail(ErrorKind::data, documents.place(piece, *wrong), ": not valid UTF-8: ", shown_bytes(piece.text.substr(*wrong, 1)),
+         " before \"", shown_bytes(piece.text.substr(*wrong + 1, 20)),
+         "\"; convert the text to UTF-8, or have invalid bytes replaced (--invalid replace)");
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& known) {
+    fail(known.kind(), "near ", documents.place(piece), ": ", known.what());
+  }
 }
 
 /// Reads the documents that a writer has already.

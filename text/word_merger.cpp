@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <mutex>
 #include <optional>
 
 #include "base/error.h"
@@ -16,13 +17,23 @@ constexpr std::size_t kShort = 64;
 
 constexpr std::uint32_t kEnd = 0xffffffff;
 
+// A word takes 32 times its length of memory. Words beyond kHuge take turns, whatever thread they are in, and leave nothing
+// behind.
+constexpr std::size_t kHuge = std::size_t{1} << 18;
+std::mutex huge_word;
+
 }  // namespace
 
 void WordMerger::merge(std::string_view word, std::vector<std::int32_t>& ids) {
-  if (word.size() <= kShort)
-    merge_short(word, ids);
-  else
-    merge_long(word, ids);
+  if (word.size() <= kShort) return merge_short(word, ids);
+  if (word.size() <= kHuge) return merge_long(word, ids);
+  if (word.size() > kLongestWord)
+    fail(ErrorKind::data, "a word of ", word.size(), " bytes; expected at most ", kLongestWord,
+         " bytes without white space between them");
+  const std::lock_guard lock(huge_word);
+  WordMerger huge(vocabulary_);
+  huge.merge_long(word, ids);
+  steps_ += huge.steps_;
 }
 
 void WordMerger::merge_short(std::string_view word, std::vector<std::int32_t>& ids) {
@@ -60,7 +71,6 @@ void WordMerger::merge_short(std::string_view word, std::vector<std::int32_t>& i
 // place. The pairs of the word itself are sorted, and read one after the other; those that merges make are a heap, which is
 // small beside them: in a heap of all, each entry of a long word would be far from the last one in memory.
 void WordMerger::merge_long(std::string_view word, std::vector<std::int32_t>& ids) {
-  if (word.size() >= kEnd) fail(ErrorKind::data, "a word of ", word.size(), " bytes, expected less than 2^32");
   const std::uint32_t count = static_cast<std::uint32_t>(word.size());
   places_.clear();
   sorted_.clear();

@@ -13,7 +13,10 @@ class WordMerger {
   /// The vocabulary must outlive it.
   explicit WordMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
 
-  /// Appends the tokens of a word. Takes O(n log n) steps for n bytes.
+  /// The longest word, in bytes.
+  static constexpr std::size_t kLongestWord = std::size_t{5} << 20;
+
+  /// Appends the tokens of a word. Takes O(n log n) steps for n bytes. Throws Error (data) for a word beyond kLongestWord.
   void merge(std::string_view word, std::vector<std::int32_t>& ids);
 
   /// The number of ranks that were looked up or compared so far; for tests, which cannot trust a clock.

@@ -165,6 +165,12 @@ std::vector<std::int32_t> merged_by_hand(const Vocabulary& vocabulary, std::stri
   }
 }
 
+TEST(WordMerger, AWordWithoutEndIsRefused) {
+  std::vector<std::int32_t> ids;
+  expect_error(ErrorKind::data, {"a word of 5242881 bytes", "at most 5242880"},
+               [&] { BpeEncoder(small_vocabulary()).encode(std::string(WordMerger::kLongestWord + 1, 'a'), ids); });
+}
+
 TEST(WordMerger, LongWordsAreMergedAsByHand) {
   const Vocabulary& vocabulary = small_vocabulary();
   WordMerger merger(vocabulary);
