@@ -60,8 +60,8 @@ class Encoders {
   Encoders(const Encoders&) = delete;
   Encoders& operator=(const Encoders&) = delete;
 
-  /// Whether another group may be given: two for each thread lie ready, and one is in its hands.
-  bool has_room() const { return groups_.size() < (threads_.empty() ? 1 : 3 * threads_.size()); }
+  /// Whether another group may be given: one for each thread lies ready, and one is in its hands.
+  bool has_room() const { return groups_.size() < (threads_.empty() ? 1 : 2 * threads_.size()); }
   bool empty() const { return groups_.empty(); }
 
   void give(Group group) {
