@@ -73,7 +73,7 @@ ImageData read_cifar(const PublishedSet& set, const DataPlace& place) {
 }
 
 ImageData read_idx(const PublishedSet& set, const DataPlace& place) {
-  const PublishedImages& images = set.images;
+  const PublishedImages& images = *set.images;
   ImageData data;
   data.train = read_idx_set(set.name + " train", place.paths[0], place.paths[1], images.classes);
   data.test = read_idx_set(set.name + " test", place.paths[2], place.paths[3], images.classes);
@@ -86,12 +86,13 @@ ImageData read_idx(const PublishedSet& set, const DataPlace& place) {
 }
 
 ImageData load_published(const PublishedSet& set) {
+  if (!set.images) fail(ErrorKind::usage, "stream.dataset = \"", set.name, "\": this is text, not images");
   const DataPlace place = find_place(set);
   if (!place.complete()) fail_missing(set, place);
-  ImageData data = set.images.format == ImageFormat::cifar ? read_cifar(set, place) : read_idx(set, place);
+  ImageData data = set.images->format == ImageFormat::cifar ? read_cifar(set, place) : read_idx(set, place);
   if (place.archive.empty()) data.warning = identify(set, place.paths);  // an archive's files are verified as they are read
-  data.mean = set.images.mean;
-  data.std = set.images.std;
+  data.mean = set.images->mean;
+  data.std = set.images->std;
   return data;
 }
 
@@ -162,10 +163,11 @@ std::vector<Entry> list_data_sets() {
     const DataPlace place = find_place(set);
     const bool found = place.complete();
     entries.push_back({set.name, set.description, found, place.archive.empty() ? place.folder : place.archive,
-                       found ? "" : how_to_get(set)});
+                       found ? "" : how_to_get(set), !set.images});
   }
   entries.push_back({"idx", "your own images, in four IDX files (stream.train_images, ...)", true, "", ""});
   entries.push_back({"synthetic-images", "images generated from a seed, for tests; no files are needed", true, "", ""});
+  entries.push_back({"text", "a text of your own, as token shards (alma tokenize)", true, "", "", true});
   return entries;
 }
 

@@ -34,6 +34,7 @@ struct Entry {
   bool found = false;  // whether every file exists (always true for sets without files)
   std::string where;   // the folder with the files, or some of them; empty if there are none
   std::string how;     // how to get it, if it was not found
+  bool text = false;   // else images
 };
 
 /// All known data sets, in a fixed order, and whether their files exist.

@@ -37,7 +37,7 @@ bool wait_for(FileLock& lock, const fs::path& folder, const TransferWatch& watch
 
 /// A packed file, which is fetched as a whole, and the files that it contains.
 struct Package {
-  std::string name;
+  std::string name, at_mirror;
   std::vector<PublishedFile> files;
 
   /// The largest packed size: no packing makes a file much larger.
@@ -82,9 +82,14 @@ class Fetch {
       if (!check_file(file, find_packed(folder_, file.name)).ok()) missing.push_back(file);
     std::vector<Package> packages;
     if (set_.archive.empty()) {
-      for (const PublishedFile& file : missing) packages.push_back({file.name + ".gz", {file}});
+      for (const PublishedFile& file : missing)
+        if (file.at_mirror.empty()) {
+          packages.push_back({file.name + ".gz", file.name + ".gz", {file}});
+        } else {
+          packages.push_back({file.name, file.at_mirror, {file}});
+        }
     } else if (!missing.empty()) {
-      packages.push_back({set_.archive, missing});
+      packages.push_back({set_.archive, set_.archive, missing});
     }
     return packages;
   }
@@ -94,7 +99,7 @@ class Fetch {
     PartFile part(folder_ / package.name, PartFile::Unfinished::keep);
     std::vector<std::unique_ptr<PartFile>> members;  // of an archive
     Download wanted{package.name, {}, package.most_bytes(), {}};
-    for (const std::string& mirror : mirrors_) wanted.urls.push_back(mirror + package.name);
+    for (const std::string& mirror : mirrors_) wanted.urls.push_back(mirror + package.at_mirror);
     wanted.accept = [&] {
       if (!set_.archive.empty()) {
         members = extract(part.path(), package.files, folder_);

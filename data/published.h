@@ -13,6 +13,7 @@ struct PublishedFile {
   std::string name;
   std::int64_t bytes = 0;
   std::string sha256;
+  std::string at_mirror = {};  // the name of the packed or plain file at the mirrors; empty: NAME.gz
 };
 
 /// The formats of image files.
@@ -31,10 +32,10 @@ struct PublishedImages {
 struct PublishedSet {
   std::string name, description;
   std::vector<PublishedFile> files;
-  PublishedImages images;
-  std::string archive;               // the tar archive with all files; empty: each file is published as NAME.gz
-  std::string folder;                // the folder inside the archive
-  std::vector<std::string> mirrors;  // URLs of folders with the packed files
+  std::optional<PublishedImages> images;  // none: text
+  std::string archive;                    // the tar archive with all files; empty: each file is published by itself
+  std::string folder;                // the folder inside the archive; files may lie in a folder of that name without it, too
+  std::vector<std::string> mirrors;  // URLs of folders with the packed files; none: not published as these files
   std::string package;               // the distribution's package, if there is one
 };
 

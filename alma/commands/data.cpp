@@ -42,8 +42,7 @@ int data_verify_command(const std::string& name) {
   }
   if (all_ok) return 0;
   std::cout << std::flush;
-  fail(ErrorKind::data, name,
-       ": files are missing or damaged, see above; replace them with the published ones, or run: alma data fetch ", name);
+  fail(ErrorKind::data, name, ": files are missing or damaged, see above; ", how_to_get(published_set(name)));
 }
 
 int data_fetch_command(const FetchArguments& arguments) {
@@ -56,6 +55,9 @@ int data_fetch_command(const FetchArguments& arguments) {
   const std::vector<FileCheck> checks = verify(set.name);
   if (std::all_of(checks.begin(), checks.end(), [](const FileCheck& check) { return check.ok(); }))
     return finish(find_place(set).folder, "verified; nothing to fetch");
+  if (set.mirrors.empty() && options.mirrors.empty())
+    fail(ErrorKind::usage, set.name, ": no web site has these files; ", how_to_get(set),
+         ", or name a mirror with --mirror URL");
   if (options.folder.empty())
     fail(ErrorKind::usage, "there is no cache folder; set HOME, or set XDG_CACHE_HOME to a writable folder");
 

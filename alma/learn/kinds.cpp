@@ -155,7 +155,8 @@ std::deque<ArchitectureKind> built_in_architectures() { return {mlp(), vgg19(), 
 // Each published set of images is a row of data/published.cpp.
 std::deque<DataKind> built_in_data() {
   std::deque<DataKind> rows;
-  for (const PublishedSet& set : published_sets()) rows.push_back(images(set.name, set.description));
+  for (const PublishedSet& set : published_sets())
+    if (set.images) rows.push_back(images(set.name, set.description));
   rows.insert(rows.end(), {own_images(), synthetic_images(), text()});
   return rows;
 }

@@ -4,6 +4,7 @@
 
 #include "data/published.h"
 #include "data/verify.h"
+#include "tests/data/files.h"
 #include "tests/data/real_data.h"
 
 namespace alma::test {
@@ -89,6 +90,14 @@ TEST(RealData, Cifar10) {
   for (const FileCheck& check : verify("cifar10")) {
     EXPECT_TRUE(check.ok()) << check.path << ": " << check.problem;
     EXPECT_EQ(check.bytes, 30730000);
+  }
+}
+
+TEST(RealData, Texts) {
+  for (const char* name : {"novels", "wikitext2"}) {
+    if (const std::string reason = unavailable(name); !reason.empty()) GTEST_SKIP() << reason;
+    for (const FileCheck& check : verify(name)) EXPECT_TRUE(check.ok()) << check.path << ": " << check.problem;
+    expect_error(ErrorKind::usage, {name, "this is text, not images"}, [&] { load(name); });
   }
 }
 
