@@ -31,7 +31,10 @@ TEST(FetchConsole, BytesPercentAndRate) {
   EXPECT_EQ(terminal.take(), "\rimages.gz  5 MB of 20 MB  25%\x1b[K");
   terminal.time += 2;
   console.progress("images.gz", 7500000, 20000000);
-  EXPECT_EQ(terminal.take(), "\rimages.gz  7.5 MB of 20 MB  37%  1.25 MB/s\x1b[K");
+  EXPECT_EQ(terminal.take(), "\rimages.gz  7.5 MB of 20 MB  37%  1.25 MB/s  10s left\x1b[K");
+  terminal.time += 1;
+  console.progress("images.gz", 8750000, 20000000, "7 tokens");
+  EXPECT_EQ(terminal.take(), "\rimages.gz  8.75 MB of 20 MB  43%  1.25 MB/s  9.0s left  7 tokens\x1b[K");
   console.progress("labels.gz", 500, -1);
   EXPECT_EQ(terminal.take(), "\rlabels.gz  500 B\x1b[K");
   console.say("labels.gz from http://a/");
