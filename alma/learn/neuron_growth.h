@@ -18,9 +18,9 @@ struct NeuronGrowth {
   std::int64_t batch_size = 128;
 };
 
-/// By what a growth before update number `update` multiplies the number of neurons, less 1: (ratio t + 1) / (ratio (t - 1) +
-/// 1)
-/// - 1, whatever the updates from one growth to the next, as in the official code.
+/// The share of the network's neurons that a growth before update number t adds, as in the official code, whatever the
+/// updates from one growth to the next:
+///   (ratio t + 1) / (ratio (t - 1) + 1) - 1.
 double growth_ratio(const NeuronGrowth& growth, std::int64_t update);
 
 /// Grows a network before an update: one pass over the training samples trains the candidates (RMSprop, learning rate 1e-3,
