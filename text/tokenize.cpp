@@ -217,7 +217,7 @@ bool count_words(DocumentReader& documents, WordCounts& words, InvalidBytes poli
     reported = progress.text_bytes;
     if (!go_on(progress)) return false;
   }
-  return true;
+  return go_on(progress);
 }
 
 void encode_documents(DocumentReader& documents, const Vocabulary& vocabulary, InvalidBytes policy,

@@ -20,8 +20,6 @@ namespace alma {
 
 namespace {
 
-constexpr int kInterrupted = 130;
-
 bool ends_with_any(const std::string& text, std::initializer_list<const char*> ends) {
   return std::ranges::any_of(ends, [&](const char* end) { return text.ends_with(end); });
 }
@@ -131,7 +129,7 @@ int make_shards(const TokenizeOptions& options) {
   if (!tokenize(documents, vocabulary, writer, options.threads, invalid_bytes(options), std::ref(watch))) {
     watch.say("interrupted after " + grouped(writer.documents()) +
               " documents, which are saved; the same command with --resume continues");
-    return kInterrupted;
+    return 130;
   }
   const std::vector<std::filesystem::path> manifests = writer.finish(documents.sources());
   watch.say(watch.statistics());
@@ -147,7 +145,7 @@ int train(const TokenizeOptions& options) {
     fail(ErrorKind::usage, (out / "encoder.json").string(), " exists; remove it, or choose another folder");
   Watch watch("words", documents, options.quiet);
   WordCounts words;
-  if (!count_words(documents, words, invalid_bytes(options), std::ref(watch))) return kInterrupted;
+  if (!count_words(documents, words, invalid_bytes(options), std::ref(watch))) return 130;
   watch.say(watch.statistics() + "; " + grouped(std::ssize(words.counts())) + " different words");
   const Vocabulary vocabulary = train_bpe(words, options.train);
   write_vocabulary(vocabulary, out);

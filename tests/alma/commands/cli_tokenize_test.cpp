@@ -98,6 +98,15 @@ TEST_F(CliTokenize, PrintsIdsAndTheirText) {
   expect_failure(shards({"--decode", "beyond.txt"}), 3, {"300"});
 }
 
+TEST_F(CliTokenize, SaysWhatAVocabularyWasMadeOf) {
+  write("a.txt", "one two");
+  const Outcome outcome = tokenize({"a.txt", "--train", "258", "--out", "small"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err.rfind("1 document, 7 bytes in ", 0), 0U) << outcome.err;
+  EXPECT_NE(outcome.err.find("; 2 different words\n"), outcome.err.npos) << outcome.err;
+  EXPECT_EQ(outcome.out.rfind("small: 258 entries, ", 0), 0U) << outcome.out;
+}
+
 TEST_F(CliTokenize, WritesTheDocumentsOfEachRule) {
   write("books/b.txt", "second");
   write("books/a.txt", "first\n\n\nparagraph");
