@@ -184,13 +184,31 @@ const growthRows = (groups) => groups.flatMap((g) => growths(g).map((t) =>
 /// How many groups before the i-th are of its learner: they have its colour and other dashes.
 const earlierOfLearner = (groups, i) => groups.slice(0, i).filter((g) => g.learner === groups[i].learner).length;
 
+/// What figures of a few groups over the mega-batches share: a line for each, by its colour and dashes. An axis takes `room`
+/// pixels of what the legend has.
+function linesOf(groups, style, width, room = 0) {
+  const labels = groups.map((g) => g.label), colour = { scale: "label", field: "label" };
+  return {
+    colour,
+    scales: [
+      { name: "label", type: "ordinal", domain: labels, range: groups.map((g) => learnerColour(style, g.learner)) },
+      { name: "dash", type: "ordinal", domain: labels, range: groups.map((g, i) => DASHES[earlierOfLearner(groups, i) % DASHES.length]) },
+    ],
+    axis: { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), tickMinStep: 1, format: "d" },
+    legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
+                direction: "horizontal", columns: columnsFor(width - room, labels), labelLimit: width - 60 }],
+    marks: (data, marks) => ({ type: "group", from: { facet: { name: "one", data, groupby: "label" } }, marks }),
+    line: stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
+                                            tooltip: { signal: "datum" } }),
+  };
+}
+
 /// Error or perplexity over the mega-batches of a few groups, with the band from the least to the largest over seeds.
 function curves(groups, style, width) {
   const shown = groups.slice(0, MOST_CURVES);
   if (shown.length === 0) return null;
-  const labels = shown.map((g) => g.label), rows = shown.flatMap((g) => curveRows(g, { label: g.label }));
-  const colour = { scale: "label", field: "label" };
-  const facet = (marks) => ({ type: "group", from: { facet: { name: "one", data: "curves", groupby: "label" } }, marks });
+  const rows = shown.flatMap((g) => curveRows(g, { label: g.label }));
+  const { colour, scales, axis, legends, marks, line } = linesOf(shown, style, width);
   return frame(style, width, 340, {
     data: [{ name: "curves", values: rows }, { name: "growths", values: style.language ? [] : growthRows(shown) }],
     scales: [
@@ -198,20 +216,17 @@ function curves(groups, style, width) {
       style.language ? errorScale(rows.map((r) => r.low), rows.map((r) => r.high))
       : { name: "y", type: "linear", domain: { fields: [{ data: "curves", field: "low" }, { data: "curves", field: "high" }] },
           range: "height", zero: true, nice: true },
-      { name: "label", type: "ordinal", domain: labels, range: shown.map((g) => learnerColour(style, g.learner)) },
-      { name: "dash", type: "ordinal", domain: labels, range: shown.map((g, i) => DASHES[earlierOfLearner(shown, i) % DASHES.length]) },
+      ...scales,
     ],
     axes: [
-      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), tickMinStep: 1, format: "d" },
+      axis,
       { orient: "left", scale: "y", title: style.language ? perplexityTitle : "test error", grid: true, tickCount: 6,
         format: style.language ? perplexityFormat : ".2~f" },
     ],
-    legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
-                direction: "horizontal", columns: columnsFor(width, labels), labelLimit: width - 60 }],
+    legends,
     marks: [
-      facet([stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } })]),
-      facet([stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
-                                               tooltip: { signal: "datum" } })]),
+      marks("curves", [stepMark("area", "one", colour, { fillOpacity: { value: 0.15 } })]),
+      marks("curves", [line]),
       { type: "symbol", name: "growth-marks", from: { data: "growths" }, encode: { enter: {
         x: { scale: "x", field: "stage" }, y: { scale: "y", field: "mean" }, shape: { value: "triangle-up" }, size: { value: 70 },
         fill: colour, tooltip: { signal: "datum" } } } },
@@ -227,7 +242,7 @@ function curves(groups, style, width) {
 function sizes(groups, place, style, width) {
   const shown = groups.slice(0, MOST_CURVES).filter((g) => g.sizes[0][place] > 0);
   if (shown.length === 0) return null;
-  const labels = shown.map((g) => g.label), colour = { scale: "label", field: "label" };
+  const { colour, scales, axis, legends, marks, line } = linesOf(shown, style, width, 60);
   const rows = shown.flatMap((g) => g.sizes.map((size) => ({ id: g.id, label: g.label, t: size[0], mean: size[place], stage: size[0] })));
   const values = rows.map((r) => r.mean), low = Math.min(...values), high = Math.max(...values);
   const y = high >= 10 * low ? { type: "log", domain: logDomain(values) } : { type: "linear", domain: [0, high], nice: true };
@@ -236,20 +251,16 @@ function sizes(groups, place, style, width) {
     scales: [
       { name: "x", type: "linear", domain: [1, Math.max(2, ...rows.map((r) => r.t))], range: "width", nice: false, zero: false },
       { name: "y", range: "height", ...y },
-      { name: "label", type: "ordinal", domain: labels, range: shown.map((g) => learnerColour(style, g.learner)) },
-      { name: "dash", type: "ordinal", domain: labels, range: shown.map((g, i) => DASHES[earlierOfLearner(shown, i) % DASHES.length]) },
+      ...scales,
     ],
     axes: [
-      { orient: "bottom", scale: "x", title: "mega-batch t", tickCount: Math.min(10, width / 60), tickMinStep: 1, format: "d" },
+      axis,
       { orient: "left", scale: "y", title: place === 1 ? "parameters" : "experts per layer", grid: true, tickCount: 6,
         format: place === 1 ? "~s" : "d" },
     ],
-    legends: [{ stroke: "label", strokeDash: "dash", symbolType: "stroke", symbolSize: 300, symbolStrokeWidth: 2, orient: "bottom",
-                direction: "horizontal", columns: columnsFor(width - 60, labels), labelLimit: width - 60 }],
+    legends,
     marks: [
-      { type: "group", from: { facet: { name: "one", data: "sizes", groupby: "label" } },
-        marks: [stepMark("line", "one", colour, { strokeWidth: { value: 1.8 }, strokeDash: { scale: "dash", field: "label" },
-                                                 tooltip: { signal: "datum" } })] },
+      marks("sizes", [line]),
       { type: "symbol", name: "marks", from: { data: "sizes" }, encode: { enter: {
         x: { scale: "x", field: "t" }, y: { scale: "y", field: "mean" }, size: { value: 18 }, fill: colour,
         tooltip: { signal: "datum" } } } },
