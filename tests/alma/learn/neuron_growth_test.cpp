@@ -85,7 +85,7 @@ TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnVgg19) {
   const auto samples = colour_images(context, 256);
   for (const NeuronGrowth& growth : {kWidth, kDepth})
     expect_better_than_random(*samples, first_images(256, 256), growth, 0.01, 2, [&](RandomStream init) {
-      return make_vgg19(context, {.channels = 3, .width = 4, .classes = 10, .conv_bias = false}, init);
+      return make_vgg19(context, {.channels = 3, .width = 6, .classes = 10, .conv_bias = false}, init);
     });
 }
 
