@@ -1,4 +1,4 @@
-// The figures as files: run by Node.js after vega.js and figures.js, with `data`, inside the folder that gets them.
+// The figures as files: run by Node.js after vega.js, figure_style.js and figures.js, with `data`, inside the folder that gets them.
 const { writeFileSync } = require("fs");
 async function drawAll() {
   for (const stream of unique(data.groups.map((g) => g.stream))) {

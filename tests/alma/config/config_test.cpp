@@ -6,7 +6,6 @@
 #include <set>
 
 #include "alma/config/config_schema.h"
-#include "alma/config/edit_distance.h"
 #include "alma/config/kinds.h"
 #include "data/catalogue.h"
 #include "tests/data/files.h"
@@ -387,14 +386,6 @@ TEST(Config, KnowsTheDataSetsOfTheCatalogue) {
   for (const Entry& entry : list_data_sets())
     if (!entry.text) listed.insert(entry.name);
   EXPECT_EQ(known, listed);
-}
-
-TEST(EditDistance, CountsInsertionsRemovalsAndReplacements) {
-  EXPECT_EQ(edit_distance("", ""), 0u);
-  EXPECT_EQ(edit_distance("abc", ""), 3u);
-  EXPECT_EQ(edit_distance("", "abc"), 3u);
-  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
-  EXPECT_EQ(edit_distance("flaw", "lawn"), 2u);
 }
 
 }  // namespace
