@@ -90,7 +90,7 @@ void tile_rows(const Pass<T>& pass, std::int64_t row, std::int64_t rows, bool pa
   constexpr std::int64_t most_rows = (kMaxRows + lanes - 1) / lanes * lanes;
   alignas(64) T space[kMostTerms * most_rows];
   const Product<T>& p = pass.p;
-  TileView<T> view{};
+  TileView<T> view;  // zeros would take as long as a small tile
   view.k = pass.k;
   place_rows(pass, row, rows, pack_a, space, view);
   view.c_row = p.n;
@@ -98,23 +98,27 @@ void tile_rows(const Pass<T>& pass, std::int64_t row, std::int64_t rows, bool pa
   view.relu = pass.last() && p.relu;
   const T* panel = pass.packed;
   for (std::int64_t j = 0; j < pass.columns;) {
-    const std::int64_t vectors = std::min(pass.vectors, ceil_divide(pass.columns - j, lanes));
-    const std::int64_t column = pass.column + j;
+    const std::int64_t left = pass.columns - j, column = pass.column + j;
+    const std::int64_t vectors = std::min(pass.vectors, ceil_divide(left, lanes)), width = vectors * lanes;
+    const bool several = left >= 2 * width;
+    view.tiles = several ? left / width : 1;  // the whole ones, then one with fewer columns
     if (panel != nullptr) {
       view.b = panel;
-      view.b_step = vectors * lanes;
-      panel += vectors * lanes * pass.k;
+      view.b_step = width;
+      view.b_tile = width * pass.k;
+      panel += view.tiles * view.b_tile;
     } else {
       view.b = p.b + pass.k_begin * p.n + column;
       view.b_step = p.n;
+      view.b_tile = width;
     }
     view.c = p.c + row * p.n + column;
-    view.last = std::min(lanes, pass.columns - j - (vectors - 1) * lanes);
+    view.last = std::min(lanes, left - (vectors - 1) * lanes);
     view.bias = pass.last() && p.bias != nullptr ? p.bias + column : nullptr;
-    const TileFunction<T> function =
-        (view.a_row == 1 ? tile_table<T, true> : tile_table<T, false>)[index(rows - 1)][index(vectors - 1)];
-    function(view);
-    j += vectors * lanes;
+    const auto& table = view.a_row == 1 ? (several ? tile_table<T, true, true> : tile_table<T, true, false>)
+                                        : (several ? tile_table<T, false, true> : tile_table<T, false, false>);
+    table[index(rows - 1)][index(vectors - 1)](view);
+    j += view.tiles * width;
   }
 }
 

@@ -28,29 +28,30 @@ constexpr std::int64_t rows_beside(std::int64_t vectors) {
   return rows;
 }
 
-/// Where a tile reads and writes.
+/// Where tiles that lie side by side read and write.
 template <class T>
 struct TileView {
+  std::int64_t tiles;
   std::int64_t k;  // terms of each sum
   const T* a;      // element of row i at a + i * a_row + k * a_step
   std::int64_t a_row;
   std::int64_t a_step;
   const T* b;  // vectors of k at b + k * b_step
   std::int64_t b_step;
-  T* c;  // row i at c + i * c_row
+  std::int64_t b_tile;  // from one tile's to the next one's
+  T* c;                 // row i at c + i * c_row
   std::int64_t c_row;
-  std::int64_t last;  // columns of the last vector that exist, 1 .. lanes
+  std::int64_t last;  // columns of a tile's last vector that exist, 1 .. lanes
   const T* bias;      // of these columns; null: none
   bool add;           // C += instead of C =
   bool relu;
 };
 
 template <class T, int Rows, int Vectors, bool Contiguous>  // Contiguous: a_row is 1
-void tile(const TileView<T>& v) {
+[[gnu::always_inline]] inline void tile(const TileView<T>& v, const T* b, T* c, const T* bias) {
   constexpr int lanes = kLanes<T>;
   Vector<T> sums[Rows][Vectors] = {};
   const T* a = v.a;
-  const T* b = v.b;
   const std::int64_t a_row = Contiguous ? 1 : v.a_row;
 #pragma GCC unroll 2
   for (std::int64_t k = v.k; k > 0; --k, a += v.a_step, b += v.b_step) {
@@ -64,31 +65,46 @@ void tile(const TileView<T>& v) {
       for (int j = 0; j < Vectors; ++j) sums[i][j] += left * right[j];
     }
   }
-  const bool plain = !v.add && !v.relu && v.bias == nullptr;
-  Vector<T> bias[Vectors] = {};
-  if (v.bias != nullptr) {
+  const bool plain = !v.add && !v.relu && bias == nullptr;
+  Vector<T> biases[Vectors] = {};
+  if (bias != nullptr) {
 #pragma GCC unroll 6
     for (int j = 0; j < Vectors; ++j)
-      bias[j] = j + 1 < Vectors ? load_vector(v.bias + j * lanes) : load_part(v.bias + j * lanes, v.last);
+      biases[j] = j + 1 < Vectors ? load_vector(bias + j * lanes) : load_part(bias + j * lanes, v.last);
   }
 #pragma GCC unroll 14
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 6
     for (int j = 0; j < Vectors; ++j) {
-      T* c = v.c + i * v.c_row + j * lanes;
+      T* to = c + i * v.c_row + j * lanes;
       const bool whole = j + 1 < Vectors || v.last == lanes;
       Vector<T> value = sums[i][j];
       if (!plain) {
-        if (v.add) value += whole ? load_vector(c) : load_part(c, v.last);
-        value += bias[j];
+        if (v.add) value += whole ? load_vector(to) : load_part(to, v.last);
+        value += biases[j];
         if (v.relu) value = value < T(0) ? Vector<T>{} : value;  // NaN stays NaN
       }
       if (whole) {
-        store_vector(c, value);
+        store_vector(to, value);
       } else {
-        store_part(c, value, v.last);
+        store_part(to, value, v.last);
       }
     }
+  }
+}
+
+/// v.tiles tiles, or one: a loop around it takes 10 cycles, which a product of few columns feels.
+template <class T, int Rows, int Vectors, bool Contiguous, bool Several>
+void tiles(const TileView<T>& v) {
+  if constexpr (!Several) return tile<T, Rows, Vectors, Contiguous>(v, v.b, v.c, v.bias);
+  const T* b = v.b;
+  T* c = v.c;
+  const T* bias = v.bias;
+  for (std::int64_t left = v.tiles; left > 0; --left) {
+    tile<T, Rows, Vectors, Contiguous>(v, b, c, bias);
+    b += v.b_tile;
+    c += Vectors * kLanes<T>;
+    if (bias != nullptr) bias += Vectors * kLanes<T>;
   }
 }
 
@@ -114,9 +130,9 @@ constexpr auto make_tile_table(Make make) {
   return table;
 }
 
-template <class T, bool Contiguous>
+template <class T, bool Contiguous, bool Several>
 inline constexpr auto tile_table = make_tile_table<TileFunction<T>>([]<int Rows, int Vectors>() -> TileFunction<T> {
-  return tile<T, Rows, Vectors, Contiguous>;
+  return tiles<T, Rows, Vectors, Contiguous, Several>;
 });
 
 }  // namespace alma
