@@ -42,6 +42,12 @@ Tensor uniform_parameter(Context& context, const Shape& shape, double bound, Ran
   return tensor_of(context, shape, values, dtype).set_requires_grad(true);
 }
 
+Tensor normal_parameter(Context& context, const Shape& shape, double std, RandomStream& random, DType dtype) {
+  std::vector<double> values(static_cast<std::size_t>(shape.count()));
+  for (double& value : values) value = std * random.normal();
+  return tensor_of(context, shape, values, dtype).set_requires_grad(true);
+}
+
 std::unique_ptr<Module> redrawn(const Module& module, std::int64_t outputs, RandomStream& init) {
   const auto* redrawable = dynamic_cast<const Redrawable*>(&module);
   if (redrawable == nullptr) fail("[redrawn] a module of type ", module.structure().at("type"), " cannot be drawn anew");
@@ -55,6 +61,8 @@ Linear::Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, R
   weight_ = uniform_parameter(context, {out, in}, bound, init, dtype);
   bias_ = uniform_parameter(context, {out}, bound, init, dtype);
 }
+
+Linear::Linear(const Tensor& weight, const Tensor& bias, bool relu) : in_(0), out_(0), relu_(relu) { resize(weight, bias); }
 
 Linear::Linear(const Linear& other, Context& context)
     : Module(),

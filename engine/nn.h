@@ -19,6 +19,8 @@ Tensor tensor_of(Context& context, const Shape& shape, const std::vector<double>
 std::vector<double> doubles_of(const Tensor& tensor);
 /// A parameter with values drawn from U(-bound, bound).
 Tensor uniform_parameter(Context& context, const Shape& shape, double bound, RandomStream& random, DType dtype);
+/// The same with values from N(0, std^2).
+Tensor normal_parameter(Context& context, const Shape& shape, double std, RandomStream& random, DType dtype);
 
 /// A module that can make one of its kind on the same inputs, with any number of outputs and new random weights: the gate of
 /// a mixture whose experts split, for instance.
@@ -37,6 +39,8 @@ class Linear final : public Module, public Redrawable {
   /// PyTorch's default initialisation: kaiming-uniform with a = sqrt 5, which is U(-1/sqrt(in), 1/sqrt(in)), for both; drawn
   /// from `init` in the order weight, bias.
   Linear(Context& context, std::int64_t in, std::int64_t out, bool relu, RandomStream& init, DType dtype = DType::f32);
+  /// With these parameters.
+  Linear(const Tensor& weight, const Tensor& bias, bool relu);
   explicit Linear(const Structure& structure);
   Tensor forward(const Tensor& x, Pass& pass) override;
   void visit(const Visitor& visitor, const std::string& prefix) override;

@@ -1,5 +1,6 @@
 #include "engine/ops_loss.h"
 
+#include "engine/deferred_product.h"
 #include "engine/ops_check.h"
 #include "engine/ops_elementwise.h"
 
@@ -63,14 +64,19 @@ Tensor cross_entropies(const Tensor& logits, const Tensor& labels, const Shape& 
 }  // namespace
 
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, MeanOver over) {
+  if (const DeferredProduct* product = deferred_product(logits)) return cross_entropy_of(*product, labels, {}, over);
   return cross_entropies(logits, labels, {}, over);
 }
 
 Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members, MeanOver over) {
-  return cross_entropies(logits, labels, {members}, over);
+  const DeferredProduct* product = deferred_product(logits);
+  if (product != nullptr && members == 1) return cross_entropy_of(*product, labels, {1}, over);
+  return cross_entropies(dense(logits), labels, {members}, over);
 }
 
 void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits) {
+  if (const DeferredProduct* product = deferred_product(logits))
+    return evaluate_cross_entropy_of(*product, labels, loss_sum, hits);
   check(logits, labels);
   require_shape("evaluate_cross_entropy", "loss_sum", loss_sum, {});
   require_shape("evaluate_cross_entropy", "hits", hits, {});

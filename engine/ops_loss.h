@@ -1,16 +1,11 @@
 #pragma once
+#include "engine/mean_over.h"
 #include "engine/tensor.h"
 
 namespace alma {
 
 /// softmax over the last dimension.
 Tensor softmax(const Tensor& x);
-
-/// The number of rows that a loss is the mean over. A batch that is cut into parts, such as micro-batches or those of
-/// several processes, has the losses and gradients of its parts added up: each is given the rows of the whole batch.
-struct MeanOver {
-  std::int64_t rows = 0;  // 0: its own
-};
 
 /// loss = sum_i -log softmax(logits)_i[label_i] / over.rows.   logits [N, C] f32 or f64, labels [N] i32; N >= 1, or with
 /// over.rows N >= 0.   Returns a scalar. The gradient for the logits is made in the same pass. A label outside [0, C) gives
@@ -22,9 +17,19 @@ Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, MeanOve
 /// gradient of its own loss.
 Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members, MeanOver over = {});
 
-/// The sum of the same losses, and the number of rows whose argmax is their label, without gradient. They are written into
-/// two scalars on the device, `loss_sum` (of the logits' dtype) and `hits` (i32), so that an evaluation waits for the device
-/// only once, at its end.
+/// Logits that linear_cross_entropy() has in memory at a time: large enough for products at full speed.
+inline constexpr std::int64_t kMostLogits = std::int64_t{1} << 24;
+
+/// The loss of a last layer without bias: softmax_cross_entropy(x weight^T, labels, over) for x [N, d], weight [C, d],
+/// labels [N]. Neither the logits nor their gradient are ever in memory whole: it takes as many rows at a time as have
+/// `most_logits` logits, at least one, and makes the gradients of x and weight in the same pass, where they are needed. That
+/// is 56% of the multiply-adds of a small language model, and most of its memory otherwise.
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& labels, MeanOver over = {},
+                            std::int64_t most_logits = kMostLogits);
+
+/// The sum of the same losses as softmax_cross_entropy(), and the number of rows whose argmax is their label, without
+/// gradient. They are written into two scalars on the device, `loss_sum` (of the logits' dtype) and `hits` (i32), so that an
+/// evaluation waits for the device only once, at its end.
 void evaluate_cross_entropy(const Tensor& logits, const Tensor& labels, const Tensor& loss_sum, const Tensor& hits);
 
 }  // namespace alma

@@ -16,4 +16,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool re
 /// those of another; weight [k, out, in], bias [k, out] or undefined. Returns [k rows, out]. Costs as much as k linear().
 Tensor stacked_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu = false);
 
+/// linear() without bias for a last layer with many outputs: the elements are computed when an op needs them (dense()),
+/// which a cross-entropy does not.
+Tensor deferred_linear(const Tensor& x, const Tensor& weight);
+
 }  // namespace alma

@@ -44,6 +44,10 @@ struct Pass {
   bool in_channels = false;  // x is images [n, members * channels, h, w], the members' images next to one another
 
   bool training() const { return purpose == Purpose::training; }
+  /// The random bits of one of the model's layers, which are numbered by the model; x has `elements` in a row.
+  RandomPlace random_of(std::uint64_t layer, std::int64_t elements) const {
+    return {random.key ^ (layer + 1) * 0x9e3779b97f4a7c15, random.state, random.first + first_row * elements};
+  }
 };
 
 }  // namespace alma

@@ -54,6 +54,14 @@ std::int64_t Structure::integer(const char* key, std::int64_t least, std::int64_
   return value.get<std::int64_t>();
 }
 
+double Structure::number(const char* key, double least, double most) const {
+  const nlohmann::json& value = at(key);
+  if (!value.is_number() || !(value.get<double>() >= least && value.get<double>() <= most))
+    refuse("\"", key, "\" must be a number from ", least, " to ", most, ", found ",
+           value.is_number() ? value.dump() : value.type_name());
+  return value.get<double>();
+}
+
 bool Structure::flag(const char* key) const {
   const nlohmann::json& value = at(key);
   if (!value.is_boolean()) refuse("\"", key, "\" must be true or false, found ", value.type_name());

@@ -46,6 +46,8 @@ class Structure {
   std::int64_t size(const char* key) const { return integer(key, 1, std::numeric_limits<std::int32_t>::max()); }
   /// A whole number from `least` to `most`, neither of which is negative.
   std::int64_t integer(const char* key, std::int64_t least, std::int64_t most) const;
+  /// A number from `least` to `most`.
+  double number(const char* key, double least, double most) const;
   bool flag(const char* key) const;
   /// f32 or f64, under "dtype".
   DType dtype() const;

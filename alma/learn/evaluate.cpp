@@ -39,8 +39,9 @@ std::vector<Score> evaluate_stack(const LogitsOf& logits_of, const Samples& samp
     const Tensor logits = logits_of(batch.x);
     const std::int64_t rows = batch.y.count() / k, classes = logits.dim(1);  // of a member
     for (std::int64_t m = 0; m < k; ++m) {
-      evaluate_cross_entropy(logits.part(m * rows * classes, {rows, classes}), batch.y.part(m * rows, {rows}),
-                             losses.part(m * batches + b, {}), hits.part(m * batches + b, {}));
+      evaluate_cross_entropy(k == 1 ? logits : logits.part(m * rows * classes, {rows, classes}),
+                             batch.y.part(m * rows, {rows}), losses.part(m * batches + b, {}),
+                             hits.part(m * batches + b, {}));
       scores[static_cast<std::size_t>(m)].predictions += rows;
     }
   }
