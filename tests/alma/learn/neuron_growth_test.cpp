@@ -83,10 +83,12 @@ TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnAnMlp) {
 TEST(NeuronGrowth, LowersTheLossMoreThanRandomGrowthOnVgg19) {
   Context context("cpu");
   const auto samples = colour_images(context, 256);
-  for (const NeuronGrowth& growth : {kWidth, kDepth})
-    expect_better_than_random(*samples, first_images(256, 256), growth, 0.01, 2, [&](RandomStream init) {
-      return make_vgg19(context, {.channels = 3, .width = 6, .classes = 10, .conv_bias = false}, init);
-    });
+  // Sizes at which what is gained is far above what roundings make of sixteen layers' batch statistics.
+  for (const auto& [growth, width] : {std::pair{kWidth, 4}, std::pair{kDepth, 6}})
+    expect_better_than_random(
+        *samples, first_images(256, 256), growth, 0.01, 2, [&context, channels = width](RandomStream init) {
+          return make_vgg19(context, {.channels = 3, .width = channels, .classes = 10, .conv_bias = false}, init);
+        });
 }
 
 // New layers in a run: as many as asked for, and it goes on learning.
