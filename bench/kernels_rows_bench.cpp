@@ -133,6 +133,18 @@ void register_attention(Suite& suite, std::int64_t matrices) {
       b.causal_softmax_backward(y, dy, 0.125, dx);
     };
   });
+  if (!suite.context.backend().has_causal_attention()) return;
+  // Four sequences of 512 positions, 8 heads of 64: base's. A query sees half of the keys.
+  constexpr std::int64_t sequences = 4, heads = 8, d = 64;
+  const Shape qkv{sequences * 512, 3 * heads * d}, rows{sequences * 512, heads * d}, sums{sequences, heads, 512};
+  add_kernel(suite, "causal_attention/4x8x512x64", [=](Arrays& a) -> Call {
+    return [x = a.in(qkv), y = a.out(rows), s = a.out(sums)](Backend& b) { b.causal_attention(x, sequences, heads, y, s); };
+  });
+  add_kernel(suite, "causal_attention_backward/4x8x512x64", [=](Arrays& a) -> Call {
+    return [x = a.in(qkv), y = a.in(rows), s = a.in(sums), dy = a.in(rows), dx = a.out(qkv)](Backend& b) {
+      b.causal_attention_backward(x, y, s, dy, sequences, heads, dx);
+    };
+  });
 }
 
 }  // namespace

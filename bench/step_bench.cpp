@@ -1,11 +1,13 @@
 // The parts of a run of the MNIST networks: complete training steps at batch 128 (gather, forward, backward, Adadelta), the
 // validation on a mega-batch's 12 images of 120, and the evaluation of 10,000 test images; and complete training steps of
-// the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum).
+// the CIFAR-10 networks (crop, mirror, forward, backward, SGD with momentum). And complete training steps of language models
+// (forward, backward, AdamW).
 #include "alma/learn/evaluate.h"
 #include "alma/learn/image_samples.h"
 #include "alma/learn/trainer.h"
 #include "bench/bench.h"
 #include "models/mlp.h"
+#include "models/transformer.h"
 #include "models/vgg.h"
 
 namespace alma::bench {
@@ -69,9 +71,61 @@ void register_vgg_steps(Suite& suite) {
   }
 }
 
+/// Sequences that are the same in every batch.
+class Sequences final : public Samples {
+ public:
+  Sequences(Context& context, std::int64_t count, std::int64_t t, std::int64_t vocabulary) : vocabulary_(vocabulary) {
+    std::vector<std::int32_t> tokens(static_cast<std::size_t>(count * t));
+    for (std::size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = static_cast<std::int32_t>(i * 2'654'435'761 % static_cast<std::size_t>(vocabulary));
+    batch_ = {Tensor::from(context, {count, t}, tokens), Tensor::from(context, {count * t}, tokens)};
+  }
+  std::int64_t count() const override { return batch_.x.dim(0); }
+  std::int64_t classes() const override { return vocabulary_; }
+  Measure measure() const override { return Measure::perplexity; }
+  Batch batch(const Tensor&, const Draw&) const override { return batch_; }
+  Tensor example(Context&) const override { return batch_.x.part(0, {1, batch_.x.dim(1)}); }
+  std::int64_t evaluation_batch() const override { return count(); }
+
+ private:
+  Batch batch_;
+  std::int64_t vocabulary_;
+};
+
+void register_language_model(Suite& suite, const std::string& name, const TransformerSettings& settings) {
+  constexpr std::int64_t sequences = 4;
+  const auto d = static_cast<double>(settings.width), t = static_cast<double>(settings.sequence),
+             layers = static_cast<double>(settings.layers), vocabulary = static_cast<double>(settings.vocabulary);
+  if (suite.too_large(name, 6 * sequences * t * (vocabulary * d + layers * (12 * d * d + 2 * t * d)))) return;
+  struct LanguageRun {
+    LanguageRun(Context& context, const TransformerSettings& s)
+        : model(context, s, RandomStream(0, "bench")), samples(context, sequences, s.sequence, s.vocabulary) {}
+    Transformer model;
+    Sequences samples;
+    Trainer trainer{model, samples, {1}, {.rule = AdamRule{.decoupled = true}, .learning_rate = 0}};
+  };
+  add(suite, name, [=, &suite]() -> Work {
+    const auto run = std::make_shared<LanguageRun>(suite.context, settings);
+    const Tensor indices = all_indices(suite.context, sequences), losses = Tensor::empty(suite.context, {1}, DType::f32);
+    return [=] { run->trainer.step(indices, losses); };
+  });
+}
+
+void register_language_models(Suite& suite) {
+  // The paper's base, whose output layer has more than half of the multiply-adds; and one that trains in minutes, dense and
+  // with experts.
+  register_language_model(suite, "step/lm/base", {.vocabulary = 51'200});
+  const TransformerSettings tiny{.vocabulary = 2048, .sequence = 128, .width = 128, .layers = 4, .heads = 4};
+  register_language_model(suite, "step/lm/tiny", tiny);
+  TransformerSettings experts = tiny;
+  experts.experts = 4;
+  register_language_model(suite, "step/lm/tiny_e4", experts);
+}
+
 }  // namespace
 
 void register_steps(Suite& suite) {
+  register_language_models(suite);
   register_vgg_steps(suite);
   for (const std::int64_t experts : {1, 2})
     for (const std::int64_t width : {4, 8, 16, 32, 64}) {

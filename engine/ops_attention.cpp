@@ -10,7 +10,7 @@ namespace alma {
 
 namespace {
 
-/// The sizes of an attention, and its arithmetic for one sequence at a time. Off the tape.
+/// Attention by products and softmaxes, for devices without a primitive: one sequence at a time. Off the tape.
 class Attention {
  public:
   Attention(const Tensor& qkv, std::int64_t sequences, std::int64_t heads)
@@ -70,6 +70,25 @@ class Attention {
   std::int64_t sequences_, heads_, t_, d_;
 };
 
+// By the device's primitive. The costs are those of the whole square of scores, as the paper counts.
+Tensor fused(const Tensor& qkv, std::int64_t sequences, std::int64_t heads) {
+  const std::int64_t t = qkv.dim(0) / sequences, width = qkv.dim(1) / 3;
+  const bool recorded = Tape::enabled() && qkv.requires_grad();
+  const Tensor y = Tensor::empty(qkv.context(), {qkv.dim(0), width}, qkv.dtype());
+  const Tensor log_sums = recorded ? Tensor::empty(qkv.context(), {sequences, heads, t}, qkv.dtype()) : Tensor();
+  qkv.backend().causal_attention(qkv, sequences, heads, y.out(), recorded ? log_sums.out() : Out{});
+  const Count macs = 2 * macs_of(sequences * t, width, t), scores = macs_of(sequences * heads, t, t);
+  qkv.context().add_cost({macs, 2 * macs + 4 * scores, bytes_of(qkv, y)});
+  return record(
+      "causal_attention", {qkv}, y,
+      [qkv = qkv.detach(), y = y.detach(), log_sums, sequences, heads, macs, scores](const Tensor& dy, Grads& grads) {
+        const Tensor dqkv = Tensor::empty(qkv.context(), qkv.shape(), qkv.dtype());
+        qkv.backend().causal_attention_backward(qkv, y, log_sums, dy, sequences, heads, dqkv.out());
+        qkv.context().add_cost({0, 5 * macs + 4 * scores, bytes_of(qkv, y, dy, dqkv)});
+        grads.add(0, dqkv);
+      });
+}
+
 }  // namespace
 
 Tensor causal_attention(const Tensor& qkv, std::int64_t sequences, std::int64_t heads) {
@@ -79,6 +98,7 @@ Tensor causal_attention(const Tensor& qkv, std::int64_t sequences, std::int64_t 
          heads, " heads");
   if (sequences < 1 || qkv.dim(0) % sequences != 0)
     fail("[causal_attention] ", qkv.shape(), " is not made of ", sequences, " sequences");
+  if (qkv.backend().has_causal_attention()) return fused(qkv, sequences, heads);
   const Attention attention(qkv.detach(), sequences, heads);
   return record("causal_attention", {qkv}, attention.forward(),
                 [attention](const Tensor& dy, Grads& grads) { grads.add(0, attention.backward(dy)); });

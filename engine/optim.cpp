@@ -1,5 +1,6 @@
 #include "engine/optim.h"
 
+#include <algorithm>
 #include <array>
 
 #include "engine/nn.h"
@@ -20,9 +21,21 @@ Cost update_cost(std::int64_t elements, DType dtype, int states) {
   return {0, n * static_cast<Count>(2 + 4 * states), n * size_of(dtype) * static_cast<Count>(3 + 2 * states)};
 }
 
+OptimizerRule without_decay(OptimizerRule rule) {
+  std::visit([](auto& r) { r.weight_decay = 0; }, rule);
+  return rule;
+}
+
+bool is_matrix(const NamedTensor& parameter, std::int64_t members) {
+  const auto& [name, tensor] = parameter;
+  return tensor.shape().rank() - (members > 1) >= 2 && name != "position" && !name.ends_with(".position");
+}
+
 }  // namespace
 
-Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate) : rule_(rule) {
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate, DecayOf decay,
+                     std::int64_t members)
+    : rule_(rule) {
   if (parameters.empty()) fail("[optimizer] no parameters");
   state_.learning_rate = learning_rate;
   const int states = states_of(rule);
@@ -31,7 +44,7 @@ Optimizer::Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& r
     const auto zeros = [&](bool wanted) {
       return wanted ? Tensor::zeros(weight.context(), weight.shape(), weight.dtype()) : Tensor();
     };
-    Slot slot{parameter, zeros(states > 0), zeros(states > 1)};
+    Slot slot{parameter, zeros(states > 0), zeros(states > 1), decay == DecayOf::all || is_matrix(parameter, members)};
     slots_.push_back(std::move(slot));
   }
   device_state_ = Tensor::empty(slots_[0].parameter.second.context(), {sizeof(StepState)}, DType::u8);
@@ -48,21 +61,26 @@ void Optimizer::prepare() {
 }
 
 void Optimizer::apply() {
-  Context& context = device_state_.context();
+  update(true, rule_);
+  if (!std::ranges::all_of(slots_, &Slot::decays)) update(false, without_decay(rule_));
+  for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
+}
+
+void Optimizer::update(bool decays, const OptimizerRule& rule) const {
   std::vector<OptimizerSlot> slots;
   slots.reserve(slots_.size());
-  const int states = states_of(rule_);
+  const int states = states_of(rule);
   Cost cost;
   for (const Slot& slot : slots_) {
     const Tensor& weight = slot.parameter.second;
-    if (!weight.grad().defined()) continue;
+    if (slot.decays != decays || !weight.grad().defined()) continue;
     slots.push_back({weight.out(), weight.grad().in(), slot.state0.defined() ? slot.state0.out() : Out{},
                      slot.state1.defined() ? slot.state1.out() : Out{}});
     cost += update_cost(weight.count(), weight.dtype(), states);
   }
-  context.backend().optimize(slots, rule_, device_state());
+  Context& context = device_state_.context();
+  context.backend().optimize(slots, rule, device_state());
   context.add_cost(cost);
-  for (const Slot& slot : slots_) slot.parameter.second.clear_grad();
 }
 
 std::vector<NamedTensor> Optimizer::state() const {

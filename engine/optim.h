@@ -6,11 +6,19 @@
 
 namespace alma {
 
+/// The parameters that a rule's weight decay acts on.
+enum class DecayOf {
+  all,
+  matrices,  // those of rank 2 and more, but for tables of positions
+};
+
 /// Updates parameters from their gradients, all in one call to the backend. Its state is on the device and starts at zero.
 class Optimizer {
  public:
-  /// `parameters` share one context and dtype; they are kept by reference (same memory).
-  Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate);
+  /// `parameters` share one context and dtype; they are kept by reference (same memory). Those of a stack of `members` have
+  /// one more dimension.
+  Optimizer(std::vector<NamedTensor> parameters, const OptimizerRule& rule, double learning_rate,
+            DecayOf decay = DecayOf::all, std::int64_t members = 1);
   /// One update: prepare(), then apply().
   void step();
   /// Counts the update and sends the values that change between updates to the device; never part of a captured graph.
@@ -34,7 +42,11 @@ class Optimizer {
   struct Slot {
     NamedTensor parameter;
     Tensor state0, state1;
+    bool decays;
   };
+  /// Updates the parameters that decay, or the others.
+  void update(bool decays, const OptimizerRule& rule) const;
+
   std::vector<Slot> slots_;
   OptimizerRule rule_;
   StepState state_;

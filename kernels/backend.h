@@ -265,6 +265,20 @@ class Backend {
   /// dx[i, j] = scale * y * (dy - sum over j <= i of dy * y), and 0 for j > i, where y and dy are not read.
   virtual void causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) = 0;
 
+  /// Whether this device has the two primitives below, for f32 and f64; where it has not, matmul() and causal_softmax() do
+  /// the same.
+  virtual bool has_causal_attention() const = 0;
+  /// Causal self-attention of several heads, without a matrix of scores in memory (FlashAttention, Dao et al. 2022).
+  ///   qkv       [sequences * t, 3 * heads * d]: the queries of all heads, their keys, their values
+  ///   y         [sequences * t, heads * d] = softmax(q k^T / sqrt(d)) v over the positions up to the query's own
+  ///   log_sums  [sequences, heads, t] = log of the sum of e^score of each query, for the backward; null in evaluation
+  /// Minimum bytes: qkv + y (+ log_sums).
+  virtual void causal_attention(const In& qkv, std::int64_t sequences, std::int64_t heads, const Out& y,
+                                const Out& log_sums) = 0;
+  /// The gradient of qkv. Nothing may alias.
+  virtual void causal_attention_backward(const In& qkv, const In& y, const In& log_sums, const In& dy,
+                                         std::int64_t sequences, std::int64_t heads, const Out& dqkv) = 0;
+
   // ---- dropout -----------------------------------------------------------------------------------------------------
   /// y = x / (1 - probability) where the element's random bits are >= probability * 2^32, else 0; probability in [0, 1).
   /// Its own backward: the same call on dy. y may be x. Minimum bytes: x + y.

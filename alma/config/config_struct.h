@@ -55,11 +55,17 @@ struct Config {
     double momentum = 0.0;
     bool nesterov = false;
     double weight_decay = 0.0;
+    std::string decay = "all";
+    double clip = 0.0;
+    std::string schedule = "constant";
+    std::int64_t warm_up = 0;
     std::int64_t batch_size = 128;
+    std::int64_t micro_batch = 0;
     std::int64_t crop_pad = 0;
     double crop_fill = -1.9;
     bool flip = false;
     std::int64_t max_epochs = 100;
+    std::int64_t max_steps = 0;
     std::int64_t patience = 100;
     double patience_delta = 0.0;
     std::string math = "f32";

@@ -37,6 +37,16 @@ std::vector<Member> members_of(const std::vector<Trainee>& trainees, const Cours
   return members;
 }
 
+TrainerSettings with_rate(const FitSettings& settings, const Course& course) {
+  TrainerSettings trainer = settings;
+  const RateSchedule& schedule = settings.schedule;
+  if (schedule.shape != RateSchedule::Shape::constant || schedule.warm_up > 0)
+    trainer.rate_factor = [schedule, steps = course.steps()](std::int64_t step) {
+      return rate_factor(schedule, step, steps);
+    };
+  return trainer;
+}
+
 }  // namespace
 
 Fit::Fit(std::vector<Trainee> trainees, const Samples& samples, const FitSettings& settings, std::uint64_t seed)
@@ -46,7 +56,7 @@ Fit::Fit(std::vector<Trainee> trainees, const Samples& samples, const FitSetting
       seed_(seed),
       course_(static_cast<std::int64_t>(trainees[0].data.train.size()), settings),
       members_(members_of(trainees, course_, samples.measure(), settings.patience_delta)),
-      trainer_(model_, samples, keys_of(trainees, seed), settings) {
+      trainer_(model_, samples, keys_of(trainees, seed), with_rate(settings, course_)) {
   Context& context = named_state(model_).at(0).second.context();
   std::vector<std::int32_t> validation;
   for (const Trainee& trainee : trainees)

@@ -3,6 +3,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "alma/learn/learning_rate.h"
 #include "alma/learn/member.h"
 #include "alma/learn/samples.h"
 #include "alma/learn/trainer.h"
@@ -10,7 +11,9 @@
 namespace alma {
 
 /// The settings of a fit.
-struct FitSettings : CourseSettings, TrainerSettings {};
+struct FitSettings : CourseSettings, TrainerSettings {
+  RateSchedule schedule = {};  // takes the place of rate_factor, unless it is constant without a warm-up
+};
 
 /// One update of one model, or of several models of equal shapes, on collected data: mini-batches in a new random order,
 /// validation as the course says, and finally the weights of the best validation (the first among equals), as in the

@@ -1,6 +1,7 @@
 #include "alma/learn/kinds.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "alma/config/config.h"
@@ -51,6 +52,15 @@ OptimizerRule optimizer_rule(const Config::Train& train) {
   adam.weight_decay = train.weight_decay;
   adam.decoupled = train.optimizer == "adamw";
   return adam;
+}
+
+RateSchedule::Shape rate_shape(const Config::Train& train) {
+  using Shape = RateSchedule::Shape;
+  const std::map<std::string, Shape> shapes = {{"constant", Shape::constant},
+                                               {"inverse_sqrt", Shape::inverse_sqrt},
+                                               {"cosine", Shape::cosine},
+                                               {"linear", Shape::linear}};
+  return shapes.at(train.schedule);
 }
 
 // ---- architectures ----
@@ -178,6 +188,11 @@ FitSettings fit_settings(const Config::Train& train) {
   settings.learning_rate = train.lr;
   settings.batch_size = train.batch_size;
   settings.max_epochs = train.max_epochs;
+  settings.max_steps = train.max_steps;
+  settings.micro_batch = train.micro_batch;
+  settings.clip = train.clip;
+  settings.decay = train.decay == "matrices" ? DecayOf::matrices : DecayOf::all;
+  settings.schedule = {rate_shape(train), train.warm_up};
   settings.patience = train.patience;
   settings.patience_delta = train.patience_delta;
   settings.graph = train.graph;

@@ -14,7 +14,7 @@ Trainer::Trainer(Module& model, const Samples& samples, std::vector<std::uint64_
       samples_(samples),
       settings_(std::move(settings)),
       parameters_(named_parameters(model)),
-      optimizer_(parameters_, settings_.rule, settings_.learning_rate) {
+      optimizer_(parameters_, settings_.rule, settings_.learning_rate, settings_.decay, std::ssize(keys)) {
   for (const std::uint64_t key : keys) places_.push_back({key, optimizer_.device_state()});
   random_ = {RandomStream::key(keys.at(0), "pass"), optimizer_.device_state()};
 }

@@ -21,6 +21,7 @@ struct TrainerSettings {
   // whole batch, but for rounding; what a layer computes from the rows of a pass together, such as batch statistics, comes
   // from these rows alone.
   std::int64_t micro_batch = 0;
+  DecayOf decay = DecayOf::all;
   double clip = 0;  // largest norm of a member's gradient; 0: no limit
   // Called with the parameters between their gradients and the update, such as for sums over processes; empty: nothing.
   std::function<void(std::span<const NamedTensor> parameters)> exchange = {};

@@ -104,6 +104,7 @@ std::string probe_key(const Config& config) {
   reduced.learner.from_scratch = false;
   reduced.learner.grow_every = 1;
   reduced.train.max_epochs = 1;
+  reduced.train.max_steps = 0;
   reduced.train.patience = 1;
   reduced.train.patience_delta = 0;
   reduced.train.checkpoint_seconds = 0;
@@ -141,11 +142,14 @@ Estimate estimate(const Config& config, const Probe& probe) {
       arrived += size - validation;
       held_out += validation;
     }
-    const std::int64_t trained = epoch_samples(config, before, arrived) * config.train.max_epochs;
+    const std::int64_t epoch = epoch_samples(config, before, arrived);
+    const std::int64_t trained =
+        config.train.max_steps > 0 ? config.train.max_steps * config.train.batch_size : epoch * config.train.max_epochs;
+    const std::int64_t epochs = epoch == 0 ? 0 : (trained + epoch - 1) / epoch;
     const std::int64_t validated = held_out + (config.learner.replay ? held_out_before : 0);
     before += arrived;
     held_out_before += held_out;
-    const std::int64_t tested = validated * config.train.max_epochs;
+    const std::int64_t tested = validated * epochs;
     const double more = probe.macs_per_sample == 0
                             ? 0
                             : static_cast<double>(probe.macs_per_growth) / static_cast<double>(probe.macs_per_sample);
@@ -156,7 +160,7 @@ Estimate estimate(const Config& config, const Probe& probe) {
             ? static_cast<Count>(trained) * probe.macs_per_sample
             : static_cast<Count>(static_cast<double>(trained) * slower * static_cast<double>(probe.macs_per_sample) + 0.5);
     if (u > 0 && grown(config, u, more) > grown(config, u - 1, more))
-      result.seconds += static_cast<double>(trained) / static_cast<double>(config.train.max_epochs) * probe.seconds_to_grow;
+      result.seconds += static_cast<double>(epoch) * probe.seconds_to_grow;
     result.seconds += slower * (static_cast<double>(trained) * probe.seconds_to_train +
                                 static_cast<double>(tested + probe.test_samples) * probe.seconds_to_test);
   }

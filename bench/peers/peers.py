@@ -1,4 +1,4 @@
-"""What compare-pytorch, compare-vgg and compare-bpe share: a fair environment for both programs, and a check of the Pythons given."""
+"""What compare-pytorch, compare-vgg, compare-lm and compare-bpe share: a fair environment for both programs, and a check of the Pythons given."""
 import json
 import os
 import pathlib

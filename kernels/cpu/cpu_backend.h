@@ -53,6 +53,11 @@ class CpuBackend final : public Backend {
 
   void causal_softmax(const In& x, double scale, const Out& y) override;
   void causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) override;
+  bool has_causal_attention() const override { return true; }
+  void causal_attention(const In& qkv, std::int64_t sequences, std::int64_t heads, const Out& y,
+                        const Out& log_sums) override;
+  void causal_attention_backward(const In& qkv, const In& y, const In& log_sums, const In& dy, std::int64_t sequences,
+                                 std::int64_t heads, const Out& dqkv) override;
 
   void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) override;
 

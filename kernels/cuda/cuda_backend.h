@@ -69,6 +69,14 @@ class CudaBackend final : public Backend {
 
   void causal_softmax(const In& x, double scale, const Out& y) override;
   void causal_softmax_backward(const In& y, const In& dy, double scale, const Out& dx) override;
+  bool has_causal_attention() const override { return false; }
+  void causal_attention(const In&, std::int64_t, std::int64_t, const Out&, const Out&) override {
+    refuse_attention("causal_attention");
+  }
+  void causal_attention_backward(const In&, const In&, const In&, const In&, std::int64_t, std::int64_t,
+                                 const Out&) override {
+    refuse_attention("causal_attention_backward");
+  }
 
   void dropout(const In& x, double probability, const RandomPlace& place, const Out& y) override;
 
@@ -113,6 +121,9 @@ class CudaBackend final : public Backend {
  private:
   [[noreturn]] static void refuse_images(const char* op) {
     fail("[", op, "] cuda multiplies stored matrices alone: gather_images() first");
+  }
+  [[noreturn]] static void refuse_attention(const char* op) {
+    fail("[", op, "] cuda attends by matmul() and causal_softmax()");
   }
   void refuse_in_capture(const char* op) const {
     if (capturing_) fail("[", op, "] cannot be part of a graph");

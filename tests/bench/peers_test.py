@@ -1,4 +1,4 @@
-"""bench/peers: what compare-pytorch and compare-vgg refuse, with Pythons and programs that are not what they should be."""
+"""bench/peers: what compare-pytorch, compare-vgg and compare-lm refuse, with Pythons and programs that are not what they should be."""
 import os
 import pathlib
 import subprocess
@@ -25,7 +25,7 @@ class Peers(unittest.TestCase):
 
     def refused(self, python, *parts):
         """Both programs end with a message of one line, not with a traceback."""
-        for program in ("compare-pytorch", "compare-vgg"):
+        for program in ("compare-pytorch", "compare-vgg", "compare-lm"):
             built = ["--alma-bench", "/bin/true", *(["--alma", "/bin/true"] if program == "compare-pytorch" else [])]
             end = subprocess.run([PEERS / program, "--python", python, *built], capture_output=True, text=True)
             self.assertEqual(end.returncode, 1, end.stderr)

@@ -8,48 +8,11 @@
 #include <map>
 #include <set>
 
-#include "base/random.h"
-#include "engine/context.h"
-#include "engine/tensor.h"
+#include "tests/engine/arrays.h"
 #include "tests/simulator.h"
 
 namespace alma::test {
 namespace {
-
-/// Arrays of one backend, filled from one stream of random numbers.
-struct Arrays {
-  explicit Arrays(const char* device, const ProfileTarget& profile = {})
-      : context(device, 1, profile), random(3, "observed backend") {}
-
-  Tensor input(const Shape& shape, double low = 0.1, double high = 1) {
-    std::vector<float> values(static_cast<std::size_t>(shape.count()));
-    for (float& value : values) value = static_cast<float>(random.uniform(low, high));
-    return keep(Tensor::from(context, shape, values));
-  }
-  Tensor indices(std::int64_t count, int below) {
-    std::vector<std::int32_t> values(static_cast<std::size_t>(count));
-    for (std::int32_t& value : values) value = static_cast<std::int32_t>(random.uniform(0, below));
-    return keep(Tensor::from(context, {count}, values));
-  }
-  Out output(const Shape& shape, DType dtype = DType::f32) { return keep(Tensor::zeros(context, shape, dtype)).out(); }
-  /// Everything that was written, byte by byte.
-  std::string bits() {
-    std::string all;
-    for (const Tensor& tensor : tensors) {
-      std::string bytes(tensor.bytes(), '\0');
-      context.backend().download(tensor.in().data, bytes.data(), bytes.size());
-      all += bytes;
-    }
-    return all;
-  }
-
-  Context context;
-  RandomStream random;
-  std::vector<Tensor> tensors;
-
- private:
-  Tensor keep(Tensor tensor) { return tensors.emplace_back(std::move(tensor)); }
-};
 
 void products_and_elements(Arrays& a) {
   Backend& backend = a.context.backend();
@@ -110,6 +73,11 @@ void dropout_and_routing(Arrays& a) {
   const Tensor square = a.input({2, 3, 3});
   backend.causal_softmax(square, 0.5, a.output({2, 3, 3}));
   backend.causal_softmax_backward(square, a.input({2, 3, 3}), 0.5, a.output({2, 3, 3}));
+  if (backend.has_causal_attention()) {
+    const Tensor qkv = a.input({6, 12}), y = a.input({6, 4}), log_sums = a.input({2, 2, 3});
+    backend.causal_attention(qkv, 2, 2, a.output({6, 4}), a.output({2, 2, 3}));
+    backend.causal_attention_backward(qkv, y, log_sums, a.input({6, 4}), 2, 2, a.output({6, 12}));
+  }
   const StepState host{3, 0.1};
   const Tensor state = Tensor::zeros(a.context, {sizeof(StepState)}, DType::u8);
   backend.upload(&host, state.out().data, sizeof host);
@@ -202,7 +170,7 @@ std::set<std::string> primitives_of_the_backend() {
     names.insert(line.substr(before + 1, end - before - 1));
   }
   for (const char* asks : {"Backend", "info", "image_layout", "has_graphs", "capture", "begin_range", "end_range",
-                           "native_stream", "relu_mask_bytes", "most_image_outputs"})
+                           "native_stream", "relu_mask_bytes", "most_image_outputs", "has_causal_attention"})
     EXPECT_EQ(names.erase(asks), 1u) << asks;
   EXPECT_GE(names.size(), 45u);
   return names;
@@ -212,7 +180,8 @@ const std::map<std::string, std::set<std::string>> kinds_of_primitives = {
     {"unary", {"relu", "exp", "log", "sqrt"}},
     {"binary", {"add", "subtract", "multiply", "divide", "relu_gradient"}},
     {"optimize", {"sgd", "adadelta", "adam", "rmsprop"}}};
-const std::set<std::string> only_the_cpu_has = {"convert_layout", "matmul_images", "matmul_images_gradient"};
+const std::set<std::string> only_the_cpu_has = {"causal_attention", "causal_attention_backward", "convert_layout",
+                                                "matmul_images", "matmul_images_gradient"};
 
 struct Seen {
   std::string name, detail;

@@ -32,7 +32,8 @@ Config unusual() {
   config.learner = {"ens", 11,  true, true,   5,    6,   "usage", "soft", 3,     7,      "scores", "width",
                     2,     0.7, 8,    "vote", true, 0.5, 0.25,    0.75,   0.125, "mean", 0.5,      12};
   config.model = {"vgg19", 3, 16, false};
-  config.train = {"sgd", 0.01, 0.9, true, 1e-4, 1, 4, 0.5, true, 2, 3, 0.001, "f32", true, 1e-300};
+  config.train = {"sgd", 0.01, 0.9,  true, 1e-4, "matrices", 2.5,   "cosine", 100,  1,     5,
+                  4,     0.5,  true, 2,    9,    3,          0.001, "f32",    true, 1e-300};
   return config;
 }
 
