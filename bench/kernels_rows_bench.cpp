@@ -133,6 +133,9 @@ void register_attention(Suite& suite, std::int64_t matrices) {
       b.causal_softmax_backward(y, dy, 0.125, dx);
     };
   });
+}
+
+void register_fused_attention(Suite& suite) {
   if (!suite.context.backend().has_causal_attention()) return;
   // Four sequences of 512 positions, 8 heads of 64: base's. A query sees half of the keys.
   constexpr std::int64_t sequences = 4, heads = 8, d = 64;
@@ -164,6 +167,7 @@ void register_row_kernels(Suite& suite) {
     register_layer_norm(suite, m);
   }
   for (const std::int64_t matrices : {8, 128}) register_attention(suite, matrices);
+  register_fused_attention(suite);
 }
 
 }  // namespace alma::bench

@@ -1,4 +1,5 @@
 #pragma once
+#include "base/random.h"
 #include "engine/module.h"
 #include "engine/ops_routing.h"
 
