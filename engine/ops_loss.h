@@ -18,7 +18,7 @@ Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, MeanOve
 Tensor softmax_cross_entropies(const Tensor& logits, const Tensor& labels, std::int64_t members, MeanOver over = {});
 
 /// Logits that linear_cross_entropy() has in memory at a time: large enough for products at full speed.
-inline constexpr std::int64_t kMostLogits = std::int64_t{1} << 24;
+inline constexpr std::int64_t kMostLogits = std::int64_t{1} << 25;
 
 /// The loss of a last layer without bias: softmax_cross_entropy(x weight^T, labels, over) for x [N, d], weight [C, d],
 /// labels [N]. Neither the logits nor their gradient are ever in memory whole: it takes as many rows at a time as have
