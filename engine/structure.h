@@ -87,6 +87,14 @@ class Structure {
   int level_;
 };
 
+/// Copies of modules in `context`.
+inline std::vector<std::unique_ptr<Module>> clones_of(const std::vector<std::unique_ptr<Module>>& modules,
+                                                      Context& context) {
+  std::vector<std::unique_ptr<Module>> clones;
+  for (const auto& module : modules) clones.push_back(module->clone(context));
+  return clones;
+}
+
 /// The structures of modules, as an array.
 template <class Modules>
 nlohmann::json structures_of(const Modules& modules) {

@@ -242,11 +242,10 @@ nlohmann::json Mixture::structure() const {
 }
 
 std::unique_ptr<Module> Mixture::clone(Context& context) const {
-  std::vector<std::unique_ptr<Module>> experts;
-  for (const auto& expert : experts_) experts.push_back(expert->clone(context));
   std::vector<Split> splits;
   for (const Split& split : splits_) splits.push_back({split.expert, split.into, split.gate->clone(context)});
-  return std::unique_ptr<Module>(new Mixture(gate_->clone(context), std::move(experts), std::move(splits), gating_));
+  return std::unique_ptr<Module>(
+      new Mixture(gate_->clone(context), clones_of(experts_, context), std::move(splits), gating_));
 }
 
 std::vector<Mixture*> mixtures_of(Module& model) {

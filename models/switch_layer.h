@@ -41,9 +41,9 @@ class SwitchLayer final : public Module {
   Routing route(const Tensor& x, bool training) const;
 
   SwitchSettings settings_;
-  Tensor router_;  // [experts, width]
-  Tensor in_weight_, in_bias_, out_weight_,
-      out_bias_;  // [experts, hidden, width], [experts, hidden], [experts, width, hidden], ..
+  Tensor router_;                 // [experts, width]
+  Tensor in_weight_, in_bias_;    // [experts, hidden, width], [experts, hidden]
+  Tensor out_weight_, out_bias_;  // [experts, width, hidden], [experts, width]
 };
 
 }  // namespace alma

@@ -28,12 +28,6 @@ Tensor dropped_out(const Tensor& x, double probability, const Pass& pass, std::u
   return dropout(x, probability, pass.random_of(layer, x.count() / x.dim(0)));
 }
 
-std::vector<std::unique_ptr<Module>> copies(const std::vector<std::unique_ptr<Module>>& modules, Context& context) {
-  std::vector<std::unique_ptr<Module>> all;
-  for (const auto& module : modules) all.push_back(module->clone(context));
-  return all;
-}
-
 }  // namespace
 
 CausalAttention::CausalAttention(std::unique_ptr<Linear> qkv, std::unique_ptr<Linear> out, std::int64_t heads)
@@ -96,7 +90,7 @@ nlohmann::json TransformerBlock::structure() const {
 }
 
 std::unique_ptr<Module> TransformerBlock::clone(Context& context) const {
-  return std::make_unique<TransformerBlock>(copies(parts_, context), number_, dropout_);
+  return std::make_unique<TransformerBlock>(clones_of(parts_, context), number_, dropout_);
 }
 
 Transformer::Transformer(Context& context, const TransformerSettings& s, RandomStream init, DType dtype)
@@ -143,7 +137,7 @@ Transformer::Transformer(const Transformer& other, Context& context)
     : Module(),
       embedding_(clone_state(other.embedding_, context)),
       position_(clone_state(other.position_, context)),
-      blocks_(copies(other.blocks_, context)),
+      blocks_(clones_of(other.blocks_, context)),
       norm_(other.norm_->clone(context)),
       dropout_(other.dropout_) {}
 

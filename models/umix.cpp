@@ -30,9 +30,7 @@ nlohmann::json UniformMixture::structure() const {
 }
 
 std::unique_ptr<Module> UniformMixture::clone(Context& context) const {
-  std::vector<std::unique_ptr<Module>> members;
-  for (const auto& member : members_) members.push_back(member->clone(context));
-  return std::make_unique<UniformMixture>(std::move(members), average_);
+  return std::make_unique<UniformMixture>(clones_of(members_, context), average_);
 }
 
 }  // namespace alma

@@ -11,6 +11,7 @@
 #include "engine/optim.h"
 #include "models/mlp.h"
 #include "tests/alma/learn/training.h"
+#include "tests/tolerances.h"
 
 namespace alma::test {
 namespace {
