@@ -38,6 +38,10 @@ MegaBatchStream::MegaBatchStream(std::int64_t samples, std::int64_t mega_batches
   }
 }
 
+MegaBatchStream::MegaBatchStream(std::vector<MegaBatch> mega_batches) : samples_(0), batches_(std::move(mega_batches)) {
+  for (const MegaBatch& batch : batches_) samples_ += std::ssize(batch.train) + std::ssize(batch.validation);
+}
+
 Schedule::Schedule(std::int64_t mega_batches, std::int64_t wait) : mega_batches_(mega_batches), wait_(wait) {
   if (wait < 1 || wait > mega_batches)
     fail(ErrorKind::usage, "learner.wait = ", wait, ": expected 1 .. ", mega_batches, " (stream.mega_batches)");

@@ -21,6 +21,8 @@ class MegaBatchStream {
   /// Throws Error(ErrorKind::usage) naming stream.mega_batches unless 1 <= mega_batches <= samples, or stream.validation
   /// unless 0 <= validation < 1. Every mega-batch keeps at least one training sample. samples < 2^31.
   MegaBatchStream(std::int64_t samples, std::int64_t mega_batches, double validation, std::uint64_t seed);
+  /// A training set that is split already, such as by whole documents.
+  explicit MegaBatchStream(std::vector<MegaBatch> mega_batches);
 
   /// B.
   std::int64_t size() const { return static_cast<std::int64_t>(batches_.size()); }

@@ -85,7 +85,7 @@ nlohmann::json Linear::structure() const {
 }
 
 Tensor Linear::forward(const Tensor& x, Pass& pass) {
-  return (pass.members == 0 ? linear : stacked_linear)(x, weight_, bias_, relu_);
+  return pass.members == 0 ? linear(x, weight_, bias_, relu_) : stacked_linear(x, weight_, bias_, relu_);
 }
 
 void Linear::visit(const Visitor& visitor, const std::string& prefix) {

@@ -8,8 +8,9 @@ namespace alma {
 Tensor softmax(const Tensor& x);
 
 /// loss = sum_i -log softmax(logits)_i[label_i] / over.rows.   logits [N, C] f32 or f64, labels [N] i32; N >= 1, or with
-/// over.rows N >= 0.   Returns a scalar. The gradient for the logits is made in the same pass. A label outside [0, C) gives
-/// NaN. Throws Error "[softmax_cross_entropy] labels must be [64], got i32 [63]", and for fewer over.rows than N.
+/// over.rows N >= 0.   Returns a scalar. The gradient for the logits is made in the same pass. A row with label kNoLabel
+/// adds nothing; any other label outside [0, C) gives NaN. Throws Error "[softmax_cross_entropy] labels must be [64], got
+/// i32 [63]", and for fewer over.rows than N.
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& labels, MeanOver over = {});
 
 /// The loss of each of a stack of members: logits [members * N, C], labels [members * N], the rows of one member after those

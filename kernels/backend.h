@@ -25,6 +25,9 @@ constexpr const char* name_of(Math math) {
   return "?";
 }
 
+/// The label of a row without a prediction, such as one behind the end of a text: no loss, no hit, no gradient.
+inline constexpr std::int32_t kNoLabel = -1;
+
 /// What a product does to its result before it is written, and what else it leaves. Types are C's.
 struct Epilogue {
   In bias = {};             // [n], added to every row, or in a batch [batch, n]; null: none
@@ -251,7 +254,8 @@ class Backend {
   virtual void softmax_backward(const In& y, const In& dy, const Out& dx) = 0;
   /// Cross-entropy of softmax(logits) against integer labels and, on request, the gradient for the logits, in one pass.
   ///   logits  [rows, classes], classes >= 1, read once
-  ///   labels  [rows] i32; a label outside [0, classes) gives loss NaN and a gradient row of NaN
+  ///   labels  [rows] i32; kNoLabel leaves the row out (its gradient is 0, whatever its logits are); any other label outside
+  ///           [0, classes) gives loss NaN and a gradient row of NaN
   ///   grad    [rows, classes] = (softmax - onehot) * scale, or null (evaluation); may be logits
   ///   loss    [] = scale * sum over rows of -log softmax(logits)[label]
   ///   hits    [] i32 = rows whose argmax (lowest index wins ties) is the label; may be null

@@ -6,6 +6,7 @@
 
 #include "engine/nn.h"
 #include "engine/ops_elementwise.h"
+#include "engine/ops_experts.h"
 #include "engine/ops_matmul.h"
 #include "engine/ops_shape.h"
 #include "engine/structure.h"
@@ -96,10 +97,8 @@ Tensor SwitchLayer::forward(const Tensor& x, Pass& pass) {
   const Routing routing = route(x, pass.training());
   if (pass.training() && settings_.balance > 0) pass.penalties.push_back(settings_.balance * routing.balance);
   if (pass.wants_usage) pass.usage.push_back({this, routing.probabilities});
-  const Tensor tokens = reshape(route_dispatch(x, routing), {routing.experts() * routing.capacity(), settings_.width});
-  const Tensor hidden = stacked_linear(tokens, in_weight_, in_bias_, true);
-  const Tensor y = stacked_linear(hidden, out_weight_, out_bias_);
-  return route_combine(reshape(y, {routing.experts(), routing.capacity(), settings_.width}), routing);
+  const Tensor y = expert_layers(route_dispatch(x, routing), {in_weight_, in_bias_, out_weight_, out_bias_}, routing);
+  return route_combine(y, routing);
 }
 
 void SwitchLayer::visit(const Visitor& visitor, const std::string& prefix) {

@@ -153,7 +153,10 @@ nlohmann::json Transformer::structure() const {
 }
 
 Tensor Transformer::forward(const Tensor& tokens, Pass& pass) {
-  if (pass.members != 0) fail("[transformer] a stack of Transformers");
+  if (pass.members != 0)
+    fail(
+        "[transformer] several Transformers cannot be trained as one stack; train one, or on the cpu, which trains each "
+        "by itself");
   require_rank("transformer", "tokens", tokens, 2);
   require_dtype("transformer", "tokens", tokens, DType::i32);
   const std::int64_t sequences = tokens.dim(0), t = tokens.dim(1);

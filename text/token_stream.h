@@ -62,6 +62,8 @@ class TokenWindows {
 
   std::int64_t count() const { return first_windows_.back(); }
   std::int64_t sequence() const { return sequence_; }
+  /// The first window of part number `part`, 0 <= part <= parts; its windows end where the next one's begin.
+  std::int64_t first_window(std::int64_t part) const { return first_windows_[static_cast<std::size_t>(part)]; }
   /// The sum of all windows' targets: the tokens of all parts.
   std::int64_t targets() const;
   /// Reads a window into `ids` [sequence + 1]: ids[i + 1] is the target after ids[i]. Returns the number of targets, 1 ..

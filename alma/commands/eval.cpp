@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "alma/commands/commands.h"
@@ -46,12 +47,6 @@ Loaded load_learner(const EvalOptions& options, Context& context) {
   return loaded;
 }
 
-void require_fit(const InputDescription& input, const ImageSet& set, const std::string& what) {
-  if (set.channels != input.channels || set.height != input.height || set.width != input.width)
-    fail(ErrorKind::data, what, ": images of ", set.channels, " x ", set.height, " x ", set.width, ", the model expects ",
-         input.channels, " x ", input.height, " x ", input.width);
-}
-
 // Reads the images of an IDX file, or of a file of CIFAR-10's binary version (NAME.bin, packed or not).
 ImageSet read_images(const std::string& file) {
   const std::filesystem::path path = file;
@@ -68,16 +63,17 @@ int eval_command(const EvalOptions& options) {
   require_standard_output();
   Context context(options.device, options.threads);
   const Loaded loaded = load_learner(options, context);
-  const ImageData data = load_data(loaded.config);
-  require_fit(loaded.input, data.test, data.test.name);
-  if (data.test.classes > loaded.input.classes)
-    fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model has only ",
-         loaded.input.classes);
-  const auto test = upload_samples(context, data.test, loaded.input.mean, loaded.input.std);
+  const Task task = load_task(loaded.config, loaded.input);
+  const auto test = task.test(context);
   const Score result = loaded.learner->evaluator(context, test, all_indices(context, test->count()))({});
-  std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", data.test.name.c_str(), result.error(),
-              static_cast<long long>(result.predictions - result.hits), static_cast<long long>(result.predictions),
-              result.loss());
+  const auto predictions = static_cast<long long>(result.predictions);
+  if (test->measure() == Measure::perplexity) {
+    std::printf("%s: perplexity %.3f, %.4f bits per byte (%lld tokens), loss %.4f\n", task.test_name.c_str(),
+                result.perplexity(), std::log2(result.perplexity()) / task.bytes_per_token, predictions, result.loss());
+  } else {
+    std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", task.test_name.c_str(), result.error(),
+                predictions - static_cast<long long>(result.hits), predictions, result.loss());
+  }
   return 0;
 }
 
@@ -85,6 +81,9 @@ int predict_command(const EvalOptions& options) {
   require_standard_output();
   Context context(options.device, options.threads);
   const Loaded loaded = load_learner(options, context);
+  if (loaded.input.of_text())
+    fail(ErrorKind::usage, "alma predict names the classes of images, and the model in ", options.checkpoint,
+         " is of text; alma eval tests it");
   std::printf("file\timage\tclass\tprobability\n");
   constexpr std::int64_t batch = 512;
   for (const std::string& file : options.files) {

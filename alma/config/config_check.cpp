@@ -80,11 +80,15 @@ void check_trainable(const Config& config) {
     if (word != nullptr && word->available == Available::yes) continue;
     fail(ErrorKind::usage, key.full_name(), " = ", toml_string(**value),
          word == nullptr ? " is not known" : " can be neither trained nor evaluated by this version", "; expected ",
-         available_words(words),
-         word != nullptr && word->available == Available::report_only
-             ? " (finished runs of it can be shown: alma report DIR)"
-             : "");
+         available_words(words));
   }
+  const LearnerKind& learner = learner_kind(config);
+  if (data_kind(config).input != Input::text || learner.of_text) return;
+  std::vector<Word> words;
+  for (const LearnerKind& kind : learner_kinds())
+    if (kind.of_text) words.push_back({kind.name, ""});
+  fail(ErrorKind::usage, "learner.method = \"", learner.name, "\" can be neither trained nor evaluated on text by this ",
+       "version; expected ", available_words(words), " (finished runs of it can be shown: alma report DIR)");
 }
 
 }  // namespace alma

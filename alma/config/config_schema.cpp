@@ -92,17 +92,27 @@ std::vector<Key> stream_keys() {
       number("stream", "synthetic_train", stream<&Stream::synthetic_train>, 1, 1e7,
              "Number of training images to generate."),
       number("stream", "synthetic_test", stream<&Stream::synthetic_test>, 1, 1e7, "Number of test images to generate."),
+      text("stream", "tokens", stream<&Stream::tokens>,
+           "PREFIX of the token shards PREFIX-00000.json, ... (alma tokenize), relative to the current folder; whole "
+           "documents of them are dealt out to the mega-batches, validation and test."),
+      text("stream", "test_tokens", stream<&Stream::test_tokens>,
+           "PREFIX of other token shards of the same vocabulary, to test on; without it, the share `test` of `tokens`."),
+      number("stream", "sequence", stream<&Stream::sequence>, 1, 1 << 20,
+             "Number of tokens in a sample, each predicted from those before it (paper: 512)."),
+      number("stream", "test", stream<&Stream::test>, 0, 0.9,
+             "Fraction of the tokens that is held out to test on, if there are no test_tokens."),
       number("stream", "mega_batches", stream<&Stream::mega_batches>, 1, 1e7,
              "B, the number of mega-batches into which the training set is split (paper: MNIST 500, CIFAR-10 100). The "
              "split is the same for all waiting times, as in the paper's text; the official code makes a new split into B / "
              "w chunks."),
       number("stream", "validation", stream<&Stream::validation>, 0, 0.9,
              "Fraction of each mega-batch that is held out for validation and never trained on (paper: .1; int(.1 * n) "
-             "samples)."),
+             "samples). text: fraction of all tokens, of which each mega-batch has its share."),
       number("stream", "seed", stream<&Stream::seed>, 0, kLargestSeed,
              "Seed of the random split into mega-batches and of the validation split (official code: 432)."),
       text("stream", "untrained", stream<&Stream::untrained>, "Test error that is recorded before the first update.",
-           {{"chance", "1 - 1 / classes (the paper's .9)"}, {"measured", "the error of the initial model"}}),
+           {{"chance", "1 - 1 / classes (the paper's .9); of text a perplexity of as many as there are tokens"},
+            {"measured", "the error of the initial model"}}),
   };
 }
 
@@ -198,6 +208,23 @@ std::vector<Key> model_keys() {
           "layer (paper: 4, 8, 12). gmoe: experts per layer before it grows, at least 2, which is its default (paper: 2)."),
       flag("model", "conv_bias", model<&Model::conv_bias>,
            "Whether convolutions have a bias. The paper's Firefly networks have none."),
+      number("model", "layers", model<&Model::layers>, 0, 1024, "Number of blocks (paper: 6, 12)."),
+      number("model", "heads", model<&Model::heads>, 1, 1024,
+             "Number of attention heads, which divides the width (not stated in the paper)."),
+      number("model", "hidden", model<&Model::hidden>, 0, 1 << 20,
+             "Size of the hidden layer of a feed-forward layer, or of an expert; 0: four times the width (paper)."),
+      number("model", "switch_every", model<&Model::switch_every>, 1, 1024,
+             "Every how many blocks the feed-forward layer has experts, if there are more than 1 (paper: 2)."),
+      number("model", "capacity", model<&Model::capacity>, 1e-3, 1024,
+             "Capacity factor: in training an expert takes ceil(capacity * tokens / experts) tokens of a micro-batch, and "
+             "those beyond skip the layer (paper: 1)."),
+      number("model", "balance", model<&Model::balance>, 0, 1000,
+             "Factor of the loss that spreads tokens over the experts (Switch Transformer: .01)."),
+      number(
+          "model", "dropout", model<&Model::dropout>, 0, 0.99,
+          "Share of the embeddings, and of what each layer adds, that is set to 0 in training (not stated in the paper)."),
+      number("model", "init_std", model<&Model::init_std>, 0, 10,
+             "Standard deviation of the initial weights (not stated in the paper)."),
   };
 }
 
@@ -217,6 +244,8 @@ std::vector<Key> train_keys() {
              "Steps at the beginning of an update in which the learning rate rises to lr."),
       number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd or rmsprop (paper: CIFAR-10 .9)."),
       flag("train", "nesterov", train<&Train::nesterov>, "Whether sgd uses Nesterov momentum."),
+      number("train", "beta1", train<&Train::beta1>, 0, 0.9999999, "Decay of the first moment of adam and adamw."),
+      number("train", "beta2", train<&Train::beta2>, 0, 0.9999999, "Decay of the second moment of adam and adamw."),
       number("train", "weight_decay", train<&Train::weight_decay>, 0, 100,
              "Weight decay: decoupled for adamw, added to the gradient for the other optimizers (paper: MNIST 0, CIFAR-10 "
              "1e-4)."),
@@ -226,7 +255,8 @@ std::vector<Key> train_keys() {
       number("train", "clip", train<&Train::clip>, 0, 1e9,
              "Largest norm of the gradient of all parameters, beyond which it is scaled down; 0: no limit."),
       number("train", "batch_size", train<&Train::batch_size>, 1, 1 << 20,
-             "Number of samples in a training step; the last step of an epoch takes the remaining ones (paper: 128)."),
+             "Number of samples (of text: sequences) in a training step; the last step of an epoch takes the remaining ones "
+             "(paper: 128)."),
       number("train", "micro_batch", train<&Train::micro_batch>, 0, 1 << 20,
              "Number of a step's samples that are in memory at a time, whose gradients are added up; 0: all."),
       number("train", "crop_pad", train<&Train::crop_pad>, 0, 1024,

@@ -15,6 +15,9 @@ struct Config {
     std::int64_t classes = 0;                                          // dataset = "idx"; 0: counted from the labels
     std::vector<double> mean, std;                                     // per channel; empty: the data set's own
     std::int64_t synthetic_train = 6000, synthetic_test = 1000;        // dataset = "synthetic-images"
+    std::string tokens, test_tokens;                                   // dataset = "text"
+    std::int64_t sequence = 512;
+    double test = 0.1;
     std::int64_t mega_batches = 500;
     double validation = 0.1;
     std::int64_t seed = 432;
@@ -48,12 +51,15 @@ struct Config {
     std::int64_t width = 64;
     std::int64_t experts = 1;
     bool conv_bias = true;
+    std::int64_t layers = 6, heads = 8, hidden = 0, switch_every = 2;
+    double capacity = 1.0, balance = 0.01, dropout = 0.0, init_std = 0.02;
   };
   struct Train {
     std::string optimizer = "adadelta";
     double lr = 1.0;
     double momentum = 0.0;
     bool nesterov = false;
+    double beta1 = 0.9, beta2 = 0.999;
     double weight_decay = 0.0;
     std::string decay = "all";
     double clip = 0.0;

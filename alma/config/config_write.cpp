@@ -82,12 +82,7 @@ std::string documentation(const Key& key) {
   if (!values.empty() && !explained) doc += " Allowed: " + values + ".";
   std::string text = comment(doc);
   for (const Word& word : words)
-    if (explained && word.available != Available::planned)
-      text += comment(
-          "  " + word.name + ": " + word.doc +
-              (word.available == Available::report_only ? "; this version cannot train it, but alma report reads runs of it"
-                                                        : ""),
-          4);
+    if (explained && word.available != Available::planned) text += comment("  " + word.name + ": " + word.doc, 4);
   return text;
 }
 

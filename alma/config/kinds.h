@@ -18,11 +18,12 @@ class Learner;
 class Module;
 struct InputDescription;  // alma/learn/kinds.h
 struct LearnerRequest;    // alma/learn/kinds.h
+struct Task;              // alma/learn/kinds.h
 
 // The words of learner.method, model.architecture and stream.dataset: each is a row that holds everything particular to it.
 // The schema, `alma run --print-config`, the estimate of a sweep, the report and the labels of its figures read the rows; no
-// other code compares the words. The program's own rows are in alma/learn/learner_kinds.cpp and
-// alma/learn/kinds.cpp.
+// other code compares the words. The program's own rows are in alma/learn/learner_kinds.cpp, model_kinds.cpp and
+// text_kinds.cpp.
 
 /// The fields that all rows have.
 struct Kind {
@@ -37,8 +38,12 @@ struct Kind {
   Available available = Available::yes;
 };
 
+/// The kind of input that a model reads and a data set provides.
+enum class Input { images, text };
+
 /// A row of learner.method.
 struct LearnerKind : Kind {
+  bool of_text = false;  // whether it can also train models of text
   // The learner's name in reports and figures: "Ens4". Empty: the word itself.
   std::function<std::string(const Config&)> label = {};
   // The number of models that the learner has after a number of updates. Empty, or 0: unknown.
@@ -56,9 +61,6 @@ struct LearnerKind : Kind {
   std::function<std::unique_ptr<Learner>(const LearnerRequest&)> make = {};
 };
 
-/// The kind of input that a model reads and a data set provides.
-enum class Input { images, text };
-
 /// A row of model.architecture.
 struct ArchitectureKind : Kind {
   Input input = Input::images;
@@ -71,7 +73,8 @@ struct ArchitectureKind : Kind {
 /// A row of stream.dataset.
 struct DataKind : Kind {
   Input input = Input::images;
-  std::function<ImageData(const Config&)> load = {};
+  std::function<ImageData(const Config&)> load = {};  // of images
+  std::function<Task(const Config&)> task = {};       // of other input
 };
 
 /// The rows, in the order in which they are shown.

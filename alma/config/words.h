@@ -8,8 +8,7 @@ namespace alma {
 /// What this version can do with a word of the configuration.
 enum class Available {
   yes,
-  report_only,  // `alma report` reads finished runs; training and evaluation are not possible
-  planned,      // a later version will have it
+  planned,  // a later version will have it
 };
 
 /// An allowed value of a key, and its meaning: "one model, trained further at each update".

@@ -60,7 +60,12 @@ void Console::start(const Config& config, const RunFacts& facts) {
   if (!backend.why.empty()) out << "\n    " << padded("device auto is cpu", 26) << backend.why;
   out << "\n    " << padded("threads", 26) << facts.threads;
   out << "\n    " << padded("data", 26) << grouped(facts.train_samples) << " training, " << grouped(facts.validation_samples)
-      << " validation, " << grouped(facts.test_samples) << " test samples, " << facts.classes << " classes";
+      << " validation, " << grouped(facts.test_samples) << " test samples, ";
+  if (facts.sequence > 0) {
+    out << "each of " << grouped(facts.sequence) << " tokens of a vocabulary of " << grouped(facts.classes);
+  } else {
+    out << facts.classes << " classes";
+  }
   out << "\n    " << padded("model", 26) << grouped(facts.parameters) << " parameters, " << scaled(facts.macs_per_sample)
       << " MACs per sample (forward)";
   out << "\n    " << padded("run directory", 26) << facts.run_directory.string() << '\n' << std::flush;
@@ -76,8 +81,13 @@ bool Console::due(const Progress& progress, double now) const {
 std::string Console::progress_line(const Progress& progress, double now) const {
   std::string line = "mega-batch " + std::to_string(progress.t) + "/" + std::to_string(progress.mega_batches);
   line += "  epoch " + std::to_string(progress.epoch) + "/" + std::to_string(progress.max_epochs);
-  if (progress.error) line += "  error " + fixed(*progress.error, 4);
-  line += "  CER " + fixed(progress.cer, 3);
+  if (progress.of_language) {
+    if (progress.error) line += "  ppl " + fixed(*progress.error, 2);
+    if (progress.bits_per_byte) line += ", " + fixed(*progress.bits_per_byte, 3) + " bits/byte";
+  } else {
+    if (progress.error) line += "  error " + fixed(*progress.error, 4);
+    line += "  CER " + fixed(progress.cer, 3);
+  }
   const double passed = now - *start_time_, trained = progress.samples - start_samples_;
   if (passed <= 0 || trained <= 0) return line;
   const double rate = trained / passed;
@@ -130,12 +140,23 @@ void Console::finish(const Aggregates& aggregates, std::span<const MegaBatchReco
   end_line();
   std::ostream& out = *options_.out;
   std::vector<double> errors;
-  for (const MegaBatchRecord& record : records) errors.push_back(record.error);
-  out << '\n' << plot_curve(errors, "test error", std::min(options_.columns, 80), options_.unicode) << '\n';
+  for (const MegaBatchRecord& record : records) errors.push_back(judged_by(record));
+  const bool language = aggregates.of_language();
+  out << '\n'
+      << plot_curve(errors, language ? "test perplexity" : "test error", std::min(options_.columns, 80), options_.unicode)
+      << '\n';
   const auto row = [&](const char* name, const std::string& value) { out << "  " << padded(name, 22) << value << '\n'; };
-  row("CER (Eq. 1)", fixed(aggregates.cer, 4) + ", the sum of " + std::to_string(records.size()) + " errors");
-  if (aggregates.paper_cer) row("CER as in the figures", fixed(*aggregates.paper_cer, 1));
-  row("final error", fixed(aggregates.final_error, 4));
+  if (language) {
+    const auto bits = [](const std::optional<double>& value) {
+      return value ? ", " + fixed(*value, 4) + " bits per byte" : std::string();
+    };
+    row("mean perplexity", fixed(aggregates.mean_ppl, 3) + bits(aggregates.bits_per_byte));
+    row("final perplexity", fixed(errors.back(), 3) + bits(records.back().bits_per_byte));
+  } else {
+    row("CER (Eq. 1)", fixed(aggregates.cer, 4) + ", the sum of " + std::to_string(records.size()) + " errors");
+    if (aggregates.paper_cer) row("CER as in the figures", fixed(*aggregates.paper_cer, 1));
+    row("final error", fixed(aggregates.final_error, 4));
+  }
   row("memory", scaled(aggregates.mem) + " parameters, summed over the mega-batches");
   row("compute", scaled(aggregates.comp_macs) + " MACs (forward only, as in the paper), " + scaled(aggregates.comp_flops) +
                      " FLOPs (forward and backward)");

@@ -18,7 +18,8 @@ struct RunFacts {
   BackendInfo backend;
   int threads = 1;
   std::int64_t train_samples = 0, validation_samples = 0, test_samples = 0;
-  int classes = 0;
+  int classes = 0;            // or tokens of a vocabulary
+  std::int64_t sequence = 0;  // tokens in a sample of text; 0: images
   std::int64_t parameters = 0;
   Count macs_per_sample = 0;  // forward, counted as in the paper
   std::filesystem::path run_directory;
@@ -33,6 +34,8 @@ struct Progress {
   double samples = 0;                      // samples trained on since the run began, repetitions included
   double samples_planned = 0;              // the same at the end of the run, if no update stops early
   bool mega_batch_done = false;
+  bool of_language = false;  // the error is a perplexity, and cer is nothing
+  std::optional<double> bits_per_byte = {};
 };
 
 /// How and where a Console writes.

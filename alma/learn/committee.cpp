@@ -35,8 +35,8 @@ void CommitteeSum::add(Module& model, const Tensor& x, double weight) {
     first_weight_ = weight;
     return;
   }
-  if (models_ == 2) count_in(first_, first_weight_);
-  count_in(logits, weight);
+  if (models_ == 2) count_in(dense(first_), first_weight_);
+  count_in(dense(logits), weight);
 }
 
 void CommitteeSum::count_in(const Tensor& logits, double weight) {

@@ -73,7 +73,7 @@ class Ensemble final : public Learner {
 
   Tensor predict(const Tensor& x) override {
     const NoGrad off;
-    return softmax(committee_logits(models_, weights_, settings_.combine, x));
+    return softmax(dense(committee_logits(models_, weights_, settings_.combine, x)));
   }
 
   std::int64_t parameters() override {
@@ -95,7 +95,7 @@ class Ensemble final : public Learner {
       Context& context = context_of(static_cast<std::int64_t>(i));
       const CostScope scope(context);
       Pass pass;
-      models_[i]->forward(samples.example(context), pass);
+      dense(models_[i]->forward(samples.example(context), pass));
       macs_.push_back(scope.cost().macs);
     }
     Count all = 0;

@@ -36,13 +36,14 @@ std::vector<Score> evaluate_stack(const LogitsOf& logits_of, const Samples& samp
   for (std::int64_t b = 0; b < batches; ++b) {
     const std::int64_t first = b * batch_size;
     const Batch batch = samples.batch(samples_of_stack(indices, first, std::min(first + batch_size, count)), {});
-    const Tensor logits = logits_of(batch.x);
+    if (k > 1 && batch.ignored > 0) fail("[evaluate] samples without a label in a stack of ", k);
+    const Tensor out = logits_of(batch.x), logits = k == 1 ? out : dense(out);
     const std::int64_t rows = batch.y.count() / k, classes = logits.dim(1);  // of a member
     for (std::int64_t m = 0; m < k; ++m) {
       evaluate_cross_entropy(k == 1 ? logits : logits.part(m * rows * classes, {rows, classes}),
                              batch.y.part(m * rows, {rows}), losses.part(m * batches + b, {}),
                              hits.part(m * batches + b, {}));
-      scores[static_cast<std::size_t>(m)].predictions += rows;
+      scores[static_cast<std::size_t>(m)].predictions += rows - batch.ignored;
     }
   }
   const auto all_losses = losses.to_vector<float>();

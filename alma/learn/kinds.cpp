@@ -1,6 +1,7 @@
 #include "alma/learn/kinds.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -8,30 +9,47 @@
 #include "alma/learn/image_samples.h"
 #include "base/json.h"
 #include "data/catalogue.h"
-#include "data/published.h"
-#include "models/mlp.h"
-#include "models/vgg.h"
 
 namespace alma {
 
 InputDescription describe_input(const ImageData& data) {
-  return {data.train.channels, data.train.height, data.train.width, data.train.classes, data.mean, data.std};
+  InputDescription input;
+  input.channels = data.train.channels;
+  input.height = data.train.height;
+  input.width = data.train.width;
+  input.mean = data.mean;
+  input.std = data.std;
+  input.classes = data.train.classes;
+  return input;
 }
 
 nlohmann::json to_json(const InputDescription& input) {
+  if (input.of_text())
+    return {{"sequence", input.sequence}, {"vocabulary", input.classes}, {"vocabulary_sha256", input.vocabulary_sha256}};
   return {{"channels", input.channels}, {"height", input.height}, {"width", input.width},
           {"classes", input.classes},   {"mean", input.mean},     {"std", input.std}};
 }
 
 InputDescription input_from_json(const nlohmann::json& json) {
   const auto size = [&](const char* key) { return static_cast<int>(json_integer(json, key, 1, 1 << 20)); };
+  InputDescription input;
+  if (json.contains("sequence")) {
+    input.sequence = size("sequence");
+    input.classes = static_cast<int>(json_integer(json, "vocabulary", 1, std::numeric_limits<std::int32_t>::max()));
+    input.vocabulary_sha256 = json_text(json, "vocabulary_sha256");
+    return input;
+  }
   const auto floats = [&](const char* key) {
     std::vector<float> values;
     for (const nlohmann::json& value : json_member(json, key)) values.push_back(static_cast<float>(to_number(value, key)));
     return values;
   };
-  const InputDescription input{size("channels"), size("height"), size("width"),
-                               size("classes"),  floats("mean"), floats("std")};
+  input.channels = size("channels");
+  input.height = size("height");
+  input.width = size("width");
+  input.classes = size("classes");
+  input.mean = floats("mean");
+  input.std = floats("std");
   const auto channels = static_cast<std::size_t>(input.channels);
   if (input.mean.size() != channels || input.std.size() != channels)
     throw JsonError(std::to_string(input.mean.size()) + " means and " + std::to_string(input.std.size()) +
@@ -48,7 +66,7 @@ OptimizerRule optimizer_rule(const Config::Train& train) {
   if (train.optimizer != "adam" && train.optimizer != "adamw")
     fail(ErrorKind::usage, "train.optimizer = \"", train.optimizer,
          "\" is not known, expected sgd | adadelta | adam | adamw | rmsprop");
-  AdamRule adam;
+  AdamRule adam{.beta1 = train.beta1, .beta2 = train.beta2};
   adam.weight_decay = train.weight_decay;
   adam.decoupled = train.optimizer == "adamw";
   return adam;
@@ -63,113 +81,7 @@ RateSchedule::Shape rate_shape(const Config::Train& train) {
   return shapes.at(train.schedule);
 }
 
-// ---- architectures ----
-
-Gating gating(const Config& config) { return config.learner.gate == "hard" ? Gating::hard : Gating::soft; }
-
-std::string width_label(const Config& config) { return "h=" + std::to_string(config.model.width); }
-
-ArchitectureKind mlp() {
-  ArchitectureKind kind{{"mlp", "two hidden layers with ReLU (the paper's \"three-layer\" network)"}};
-  kind.label = width_label;
-  kind.make = [](Context& context, const Config& config, const InputDescription& input, RandomStream init) {
-    return make_mlp(context, {input.features(), config.model.width, input.classes, config.model.experts, 2, gating(config)},
-                    init);
-  };
-  return kind;
-}
-
-ArchitectureKind vgg19() {
-  ArchitectureKind kind{
-      {"vgg19", "16 convolutions of equal width with batch normalisation, for images of 32 x 32 (CIFAR-10)"}};
-  kind.keys = {"model.conv_bias"};
-  kind.label = width_label;
-  kind.make = [](Context& context, const Config& config, const InputDescription& input, RandomStream init) {
-    if (input.height != 32 || input.width != 32)
-      fail(ErrorKind::usage, "model.architecture = \"vgg19\" takes images of 32 x 32 (cifar10), found ", input.channels,
-           " x ", input.height, " x ", input.width, " (stream.dataset = \"", config.stream.dataset, "\")");
-    return make_vgg19(
-        context,
-        {input.channels, config.model.width, input.classes, config.model.experts, gating(config), config.model.conv_bias},
-        init);
-  };
-  return kind;
-}
-
-ArchitectureKind switch_transformer() {
-  ArchitectureKind kind{{"switch", "a transformer with top-1 experts, for text"}};
-  kind.available = Available::report_only;
-  kind.input = Input::text;
-  kind.label = width_label;
-  return kind;
-}
-
-// ---- data sets ----
-
-ImageData load_named_images(const Config& config) {
-  const Config::Stream& stream = config.stream;
-  ImageRequest request;
-  request.name = stream.dataset;
-  request.train_images = stream.train_images;
-  request.train_labels = stream.train_labels;
-  request.test_images = stream.test_images;
-  request.test_labels = stream.test_labels;
-  request.classes = static_cast<int>(stream.classes);
-  request.mean.assign(stream.mean.begin(), stream.mean.end());
-  request.std.assign(stream.std.begin(), stream.std.end());
-  request.synthetic.train = stream.synthetic_train;
-  request.synthetic.test = stream.synthetic_test;
-  return load_images(request);
-}
-
-DataKind images(std::string name, std::string doc) {
-  DataKind kind{{std::move(name), std::move(doc)}};
-  kind.load = load_named_images;
-  return kind;
-}
-
-DataKind own_images() {
-  DataKind kind = images("idx", "your own images, in four IDX files");
-  kind.keys = {"stream.train_images", "stream.train_labels", "stream.test_images", "stream.test_labels", "stream.classes"};
-  kind.check = [](const Config& config, const std::string& where) {
-    const Config::Stream& stream = config.stream;
-    const std::pair<const char*, const std::string&> paths[] = {{"train_images", stream.train_images},
-                                                                {"train_labels", stream.train_labels},
-                                                                {"test_images", stream.test_images},
-                                                                {"test_labels", stream.test_labels}};
-    for (const auto& [key, path] : paths)
-      if (path.empty())
-        fail(ErrorKind::usage, "stream.", key, " is not set with stream.dataset = \"", stream.dataset,
-             "\"; expected the paths of four IDX files (", where, ')');
-  };
-  return kind;
-}
-
-DataKind synthetic_images() {
-  DataKind kind = images("synthetic-images", "images generated from a seed, for tests; no files are needed");
-  kind.keys = {"stream.synthetic_train", "stream.synthetic_test"};
-  return kind;
-}
-
-DataKind text() {
-  DataKind kind{{"text", "a text corpus, for language models"}};
-  kind.available = Available::report_only;
-  kind.input = Input::text;
-  return kind;
-}
-
 }  // namespace
-
-std::deque<ArchitectureKind> built_in_architectures() { return {mlp(), vgg19(), switch_transformer()}; }
-
-// Each published set of images is a row of data/published.cpp.
-std::deque<DataKind> built_in_data() {
-  std::deque<DataKind> rows;
-  for (const PublishedSet& set : published_sets())
-    if (set.images) rows.push_back(images(set.name, set.description));
-  rows.insert(rows.end(), {own_images(), synthetic_images(), text()});
-  return rows;
-}
 
 Task image_task(const Config& config, ImageData data) {
   ImageAugmentation augmentation;
@@ -177,9 +89,48 @@ Task image_task(const Config& config, ImageData data) {
   std::fill_n(augmentation.fill, PixelScale::max_channels, static_cast<float>(config.train.crop_fill));
   augmentation.flip = config.train.flip;
   const auto shared = std::make_shared<const ImageData>(std::move(data));
-  return {describe_input(*shared), shared->fingerprint,
-          [=](Context& context) { return upload_samples(context, shared->train, shared->mean, shared->std, augmentation); },
-          [=](Context& context) { return upload_samples(context, shared->test, shared->mean, shared->std); }};
+  const Config::Stream& stream = config.stream;
+  Task task{.input = describe_input(*shared),
+            .stream = MegaBatchStream(shared->train.count(), stream.mega_batches, stream.validation,
+                                      static_cast<std::uint64_t>(stream.seed))};
+  task.fingerprint = shared->fingerprint;
+  task.test_name = shared->test.name;
+  task.warning = shared->warning;
+  task.train = [=](Context& context) {
+    return upload_samples(context, shared->train, shared->mean, shared->std, augmentation);
+  };
+  task.test = [=](Context& context) { return upload_samples(context, shared->test, shared->mean, shared->std); };
+  return task;
+}
+
+Task load_task(const Config& config) {
+  check_trainable(config);
+  const DataKind& kind = data_kind(config);
+  return kind.task ? kind.task(config) : image_task(config, kind.load(config));
+}
+
+Task load_task(const Config& config, const InputDescription& input) {
+  if (data_kind(config).task) {
+    Task task = load_task(config);
+    if (task.input.vocabulary_sha256 != input.vocabulary_sha256 || task.input.sequence > input.sequence)
+      fail(ErrorKind::data, task.test_name, ": samples of ", task.input.sequence, " tokens of the vocabulary ",
+           task.input.vocabulary_sha256, "; the model expects ", input.sequence, " of ", input.vocabulary_sha256);
+    return task;
+  }
+  ImageData data = load_data(config);
+  require_fit(input, data.test, data.test.name);
+  if (data.test.classes > input.classes)
+    fail(ErrorKind::data, data.test.name, ": labels of ", data.test.classes, " classes, the model has only ", input.classes);
+  data.mean = input.mean;
+  data.std = input.std;
+  return image_task(config, std::move(data));
+}
+
+void require_fit(const InputDescription& input, const ImageSet& set, const std::string& what) {
+  if (input.of_text()) fail(ErrorKind::data, what, ": images; the model expects text");
+  if (set.channels != input.channels || set.height != input.height || set.width != input.width)
+    fail(ErrorKind::data, what, ": images of ", set.channels, " x ", set.height, " x ", set.width, ", the model expects ",
+         input.channels, " x ", input.height, " x ", input.width);
 }
 
 FitSettings fit_settings(const Config::Train& train) {
@@ -216,13 +167,19 @@ std::unique_ptr<Learner> make_learner(const Config& config, Context& context, co
 }
 
 void require_takes(const InputDescription& input, Learner& learner, Context& context) {
+  const std::int64_t rows = input.of_text() ? input.sequence : 1;
   const auto refuse = [&](const auto&... found) {
+    if (input.of_text())
+      fail(ErrorKind::data, "the checkpoint is of another model: one for ", input.sequence, " tokens of a vocabulary of ",
+           input.classes, " was expected; ", found...);
     fail(ErrorKind::data, "the checkpoint is of another model: one for images of ", input.channels, " x ", input.height,
          " x ", input.width, " and ", input.classes, " classes was expected; ", found...);
   };
   try {
-    const Tensor p = learner.predict(Tensor::zeros(context, {1, input.features()}, DType::f32));
-    if (!(p.shape() == Shape{1, input.classes})) refuse("of one image it makes ", p.shape());
+    const Tensor x = input.of_text() ? Tensor::zeros(context, {1, rows}, DType::i32)
+                                     : Tensor::zeros(context, {1, input.features()}, DType::f32);
+    const Tensor p = learner.predict(x);
+    if (!(p.shape() == Shape{rows, input.classes})) refuse("of one sample it makes ", p.shape());
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::failed) throw;
     refuse(error.what());

@@ -72,6 +72,7 @@ std::unique_ptr<Learner> make_ensemble_of(const LearnerRequest& request, const E
 
 LearnerKind single_model() {
   LearnerKind kind{{"sm", "one model, trained further at each update"}};
+  kind.of_text = true;
   kind.label = one_model_name("SM");
   kind.models = one_model;
   kind.make = [](const LearnerRequest& request) { return make_ensemble_of(request, single_model_settings(request.config)); };
@@ -80,6 +81,7 @@ LearnerKind single_model() {
 
 LearnerKind ensemble() {
   LearnerKind kind{{"ens", "independent models, all trained further at each update"}};
+  kind.of_text = true;
   kind.keys = {"learner.members", "learner.combine", "learner.bagging"};
   kind.check = [](const Config& config, const std::string& where) {
     check_combine(config, where, {"probabilities", "logits", "vote"});
@@ -271,6 +273,7 @@ Label fixed_name(const std::string& name) {
 
 LearnerKind uniform_replay() {
   LearnerKind kind{{"uniform-replay", "sm that replays at no cost: as many steps as without replay, on all data so far"}};
+  kind.of_text = true;
   kind.check = [](const Config& config, const std::string& where) {
     if (!config.learner.replay)
       fail(ErrorKind::usage, "learner.method = \"uniform-replay\" draws from all data that has arrived; expected ",
@@ -289,6 +292,7 @@ LearnerKind uniform_replay() {
 
 LearnerKind shrink_perturb() {
   LearnerKind kind{{"shrink-perturb", "sm that starts each update from shrunk weights and some noise"}};
+  kind.of_text = true;
   kind.keys = {"learner.shrink", "learner.perturb"};
   kind.check = check_goes_on;
   kind.label = fixed_name("Shrink-perturb");
@@ -325,6 +329,7 @@ LearnerKind dash() {
 
 LearnerKind averaged() {
   LearnerKind kind{{"average", "sm that is tested with the average of its weights at the ends of the updates"}};
+  kind.of_text = true;
   kind.keys = {"learner.average", "learner.average_decay"};
   kind.label = fixed_name("SM averaged");
   kind.models = one_model;
@@ -339,6 +344,7 @@ LearnerKind averaged() {
 
 LearnerKind reservoir() {
   LearnerKind kind{{"reservoir", "sm that keeps a bounded number of old samples and trains on them again"}};
+  kind.of_text = true;
   kind.keys = {"learner.memory"};
   kind.check = [](const Config& config, const std::string& where) {
     if (config.learner.replay)

@@ -55,6 +55,7 @@ std::string to_json_line(const MegaBatchRecord& record) {
                                  {"epochs", record.epochs},
                                  {"val_accuracy", or_null(record.val_accuracy, "val_accuracy", t)},
                                  {"seconds", finite(record.seconds, "seconds", t)}};
+  if (record.bits_per_byte) json["bits_per_byte"] = finite(*record.bits_per_byte, "bits_per_byte", t);
   if (record.experts) json["experts"] = *record.experts;
   return json.dump();
 }
@@ -79,6 +80,9 @@ MegaBatchRecord record_from_json(const std::string& line) {
     record.seconds = json_number(json, "seconds");
     if (!(record.error >= 0 && record.error <= 1)) fail(ErrorKind::data, "error is ", record.error, ", expected 0 .. 1");
     if (record.ppl && *record.ppl < 1) fail(ErrorKind::data, "ppl is ", *record.ppl, ", expected at least 1");
+    if (json.contains("bits_per_byte")) record.bits_per_byte = json_number(json, "bits_per_byte");
+    if (record.bits_per_byte && !(record.ppl && *record.bits_per_byte >= 0))
+      fail(ErrorKind::data, "bits_per_byte is ", *record.bits_per_byte, ", expected at least 0 beside a ppl");
     if (const auto experts = json.find("experts"); experts != json.end() && !experts->is_null())
       record.experts = json_integer(json, "experts", 1);
     return record;
@@ -94,6 +98,9 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
     if (records[i].t != static_cast<std::int64_t>(i) + 1)
       fail(ErrorKind::data, "record ", i + 1, " has t = ", records[i].t, ", expected ", i + 1);
     const MegaBatchRecord& record = records[i];
+    if (record.bits_per_byte.has_value() != records[0].bits_per_byte.has_value())
+      fail(ErrorKind::data, "record ", i + 1, record.bits_per_byte ? " has" : " lacks",
+           " bits_per_byte, unlike those before");
     if (record.ppl.has_value() != records[0].ppl.has_value())
       fail(ErrorKind::data, "record ", i + 1,
            record.ppl ? " has a ppl, those before an error" : " has an error, those before a ppl",
@@ -102,6 +109,8 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
     if (record.ppl) {
       sums.ppl.push_back(*record.ppl);
       sums.mean_ppl += *record.ppl / static_cast<double>(records.size());
+      if (record.bits_per_byte)
+        sums.bits_per_byte = sums.bits_per_byte.value_or(0) + *record.bits_per_byte / static_cast<double>(records.size());
     }
     sums.mem += static_cast<Count>(record.params);
   }
@@ -120,12 +129,14 @@ Aggregates aggregate(std::span<const MegaBatchRecord> records, std::int64_t wait
 }
 
 nlohmann::ordered_json to_json(const Aggregates& aggregates) {
-  if (aggregates.of_language())
-    return {{"ppl", aggregates.ppl},
-            {"mean_ppl", aggregates.mean_ppl},
-            {"mem", count_to_json(aggregates.mem)},
-            {"comp_macs", count_to_json(aggregates.comp_macs)},
-            {"comp_flops", count_to_json(aggregates.comp_flops)}};
+  if (aggregates.of_language()) {
+    nlohmann::ordered_json json = {{"ppl", aggregates.ppl}, {"mean_ppl", aggregates.mean_ppl}};
+    if (aggregates.bits_per_byte) json["bits_per_byte"] = *aggregates.bits_per_byte;
+    json["mem"] = count_to_json(aggregates.mem);
+    json["comp_macs"] = count_to_json(aggregates.comp_macs);
+    json["comp_flops"] = count_to_json(aggregates.comp_flops);
+    return json;
+  }
   return {
       {"cer", aggregates.cer},
       {"final_error", aggregates.final_error},

@@ -123,6 +123,10 @@ void measure(RunGroup& group) {
   group.curve = curve_of(group);
   group.sizes = sizes_of(*group.runs.front());
   if (group.runs.front()->measures.of_language()) group.stages = stages_of(group);
+  if (std::ranges::all_of(group.runs, [](const RunRecord* run) { return run->measures.bits_per_byte.has_value(); })) {
+    group.bits_per_byte = spread([](const RunRecord& run) { return *run.measures.bits_per_byte; });
+    group.final_bits_per_byte = spread([](const RunRecord& run) { return *run.records.back().bits_per_byte; });
+  }
 }
 
 // The keys that define the data and the measure; those of the permutation and of the normalisation are not among them.

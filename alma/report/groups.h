@@ -50,9 +50,10 @@ struct RunGroup {
   std::vector<const RunRecord*> runs;
   Spread cer, final_error, seconds;  // of image models; language models have stages instead
   std::optional<Spread> paper_cer;
-  double mem = 0, macs = 0, flops = 0;  // means; see Aggregates
-  std::int64_t parameters = 0;          // of the learner at the end, of the first seed
-  double inference_macs = 0;            // likewise
+  std::optional<Spread> bits_per_byte, final_bits_per_byte;  // of language models: the mean, and after t = B
+  double mem = 0, macs = 0, flops = 0;                       // means; see Aggregates
+  std::int64_t parameters = 0;                               // of the learner at the end, of the first seed
+  double inference_macs = 0;                                 // likewise
   std::vector<CurvePoint> curve;  // at t = 1, B and where the measure changes; at most kCurvePoints; constant in between
   std::vector<Size> sizes;        // of the first seed: at t = 1, B and where they change; thinned likewise
   std::vector<Stage> stages;      // of language models: 1 .. B, thinned alike for all of a stream

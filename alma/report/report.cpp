@@ -66,6 +66,8 @@ json to_json(const RunGroup& group) {
   } else {
     result["ppl"] = to_json(group.stages.back().mean_ppl);
     result["final"] = to_json(group.stages.back().ppl);
+    result["bits"] = group.bits_per_byte ? to_json(*group.bits_per_byte) : json();
+    result["final_bits"] = group.final_bits_per_byte ? to_json(*group.final_bits_per_byte) : json();
     for (const Stage& s : group.stages)
       result["stages"].push_back({{"t", s.t},
                                   {"ppl", to_json(s.ppl)},
@@ -84,6 +86,7 @@ json to_json(const RunGroup& group) {
          {"seed", run->config.seed},
          {group.stages.empty() ? "cer" : "ppl", group.stages.empty() ? run->measures.cer : run->measures.mean_ppl},
          {"final", judged_by(run->records.back())},
+         {"bits", run->measures.bits_per_byte ? json(*run->measures.bits_per_byte) : json()},
          {"seconds", run->seconds},
          {"device", run->device + " " + run->level}});
   return result;
@@ -175,7 +178,8 @@ std::string report_csv(std::span<const RunRecord> runs) {
       fields.push_back(word ? json::parse(value.value).get<std::string>() : value.value);
     }
     nlohmann::ordered_json measures;  // measures that a run does not have stay empty
-    for (const char* name : {"cer", "final_error", "mem", "comp_macs", "comp_flops", "paper_cer", "ppl", "mean_ppl"})
+    for (const char* name :
+         {"cer", "final_error", "mem", "comp_macs", "comp_flops", "paper_cer", "ppl", "mean_ppl", "bits_per_byte"})
       measures[name] = nullptr;
     measures.update(to_json(run.measures));
     measures["parameters"] = run.records.back().params;

@@ -90,6 +90,7 @@ std::string tensorboard_events(const RunRecord& run) {
   for (const MegaBatchRecord& r : run.records) {
     cer += r.error;
     std::string values = r.ppl ? scalar("ppl", *r.ppl) : scalar("error", r.error) + scalar("CER", cer);
+    if (r.bits_per_byte) values += scalar("bits_per_byte", *r.bits_per_byte);
     if (r.loss) values += scalar("loss", *r.loss);
     values += scalar("parameters", static_cast<double>(r.params)) + scalar("train_macs", static_cast<double>(r.train_macs));
     if (r.updated) values += scalar("epochs", static_cast<double>(r.epochs));

@@ -8,9 +8,9 @@
 
 namespace alma {
 
-/// A run as an event file of TensorBoard. Each mega-batch has the scalars error and CER (so far), or ppl, and, where they
-/// are known, loss, parameters, train_macs, epochs and val_accuracy, at step t and at its time. TensorBoard stores values in
-/// single precision.
+/// A run as an event file of TensorBoard. Each mega-batch has the scalars error and CER (so far), or ppl and bits_per_byte,
+/// and, where they are known, loss, parameters, train_macs, epochs and val_accuracy, at step t and at its time. TensorBoard
+/// stores values in single precision.
 std::string tensorboard_events(const RunRecord& run);
 
 /// Writes FOLDER/NAME/events.out.tfevents.alma for each run, where NAME is that of the run's folder; a second one of the

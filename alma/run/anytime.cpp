@@ -28,13 +28,13 @@ AnytimeRun::AnytimeRun(const Config& config, Context& context, const Task& task)
       context_(context),
       input_(task.input),
       data_sha256_(task.fingerprint),
+      bytes_per_token_(task.bytes_per_token),
       train_(task.train(context)),
       beside_(context.beside("judging")),
       test_context_(beside_ ? *beside_ : context),
       test_(task.test(test_context_)),
       test_indices_(all_indices(test_context_, test_->count())),
-      stream_(train_->count(), config.stream.mega_batches, config.stream.validation,
-              static_cast<std::uint64_t>(config.stream.seed)),
+      stream_(task.stream),
       updates_(stream_, config.learner.wait, config.learner.replay),
       learner_(make_learner(config, context, input_)) {
   judgement_.measured = chance(test_->measure(), test_->classes());
@@ -57,6 +57,7 @@ RunFacts AnytimeRun::facts() {
   }
   facts.test_samples = test_indices_.count();
   facts.classes = static_cast<int>(test_->classes());
+  facts.sequence = input_.sequence;
   facts.parameters = learner_->parameters();
   facts.macs_per_sample = learner_->macs_per_sample(*train_);
   return facts;
@@ -153,6 +154,11 @@ void AnytimeRun::take(const Score& test) {
   judgement_.loss = std::isfinite(test.loss()) ? std::optional(test.loss()) : std::nullopt;
 }
 
+std::optional<double> AnytimeRun::bits_per_byte() const {
+  if (bytes_per_token_ == 0) return std::nullopt;
+  return std::log2(judgement_.measured) / bytes_per_token_;
+}
+
 // Waits for the evaluation that is running, and writes the records that needed its result.
 void AnytimeRun::settle(RunDirectory& directory, Console& console) {
   if (judging_.valid()) {
@@ -162,6 +168,7 @@ void AnytimeRun::settle(RunDirectory& directory, Console& console) {
   for (MegaBatchRecord& record : waiting_) {
     (test_->measure() == Measure::error ? record.error : record.ppl.emplace()) = judgement_.measured;
     record.loss = judgement_.loss;
+    record.bits_per_byte = bits_per_byte();
     directory.append(record);
     records_.push_back(record);
     cer_ += judged_by(record);
@@ -171,7 +178,8 @@ void AnytimeRun::settle(RunDirectory& directory, Console& console) {
 
 void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done) {
   console.progress({t, stream_.size(), fit.epoch, fit.max_epochs, judgement_.measured, cer_,
-                    samples_ + static_cast<double>(fit.samples), samples_planned_, done});
+                    samples_ + static_cast<double>(fit.samples), samples_planned_, done,
+                    test_->measure() == Measure::perplexity, bits_per_byte()});
 }
 
 void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& console) {

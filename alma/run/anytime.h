@@ -42,6 +42,7 @@ class AnytimeRun {
   double planned_samples(UpdateSpan span) const;
   void judge(Console& console);
   void take(const Score& test);
+  std::optional<double> bits_per_byte() const;
   void settle(RunDirectory& directory, Console& console);
   void answer_interrupt(Console& console);
   [[noreturn]] void stop(RunDirectory& directory, Console& console);
@@ -54,6 +55,7 @@ class AnytimeRun {
   Context& context_;
   InputDescription input_;
   std::string data_sha256_;
+  double bytes_per_token_;  // Task::bytes_per_token
   std::shared_ptr<const Samples> train_;
   // The context of the test set and of the tested copy of the learner. Where the device allows a second context, the test
   // overlaps with the next update; elsewhere this is the context of the training.

@@ -66,11 +66,11 @@ int run_command(const RunOptions& options) {
          context.backend().info().device, options.profile ? " with --profile" : "");
   const auto load = [&] {
     const ProfileSpan span(context, kLoadingData);
-    return load_data(options.config);
+    return load_task(options.config);
   };
-  ImageData data = load();
-  if (!data.warning.empty()) console.warn(data.warning);
-  AnytimeRun run(options.config, context, image_task(options.config, std::move(data)));
+  const Task task = load();
+  if (!task.warning.empty()) console.warn(task.warning);
+  AnytimeRun run(options.config, context, task);
   RunDirectory directory(options.out, options.config, options.mode);
   if (!directory.warning().empty()) console.warn(directory.warning());
   if (const auto done = find_finished(directory, console)) return show_finished(*done, options, console);

@@ -28,6 +28,8 @@ void check_measure(const fs::path& file, const std::string& name, double value, 
 void check_measures(const fs::path& file, const nlohmann::json& result, const Aggregates& measures) {
   if (!measures.of_language()) return check_measure(file, "cer", json_number(result, "cer"), measures.cer);
   check_measure(file, "mean_ppl", json_number(result, "mean_ppl"), measures.mean_ppl);
+  if (measures.bits_per_byte)
+    check_measure(file, "bits_per_byte", json_number(result, "bits_per_byte"), *measures.bits_per_byte);
   const nlohmann::json& found = json_member(result, "ppl");
   if (!found.is_array() || found.size() != measures.ppl.size())
     damaged(file, "ppl has " + std::to_string(found.is_array() ? found.size() : 0) + " values, metrics.jsonl " +

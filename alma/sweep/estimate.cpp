@@ -61,7 +61,7 @@ Probe probe(const Config& configured, const std::string& device, int threads) {
   Config config = configured;
   config.learner.grow_every = 1;
   Context context(device, threads);
-  const Task task = image_task(config, load_data(config));
+  const Task task = load_task(config);
   const auto train = task.train(context), test = task.test(context);
   const auto learner = make_learner(config, context, task.input);
   Probe result;

@@ -16,10 +16,12 @@ struct Totals {
 template <class T>
 struct AtLabel {
   bool valid = false;  // the label is a class
+  bool none = false;   // it is kNoLabel
   bool hit = false;    // the row's largest element is there, and no lower index holds the same
   T below_max = std::numeric_limits<T>::quiet_NaN();  // logit - max
 
-  AtLabel(const T* x, std::int64_t classes, std::int32_t label, T max) : valid(label >= 0 && label < classes) {
+  AtLabel(const T* x, std::int64_t classes, std::int32_t label, T max)
+      : valid(label >= 0 && label < classes), none(label == kNoLabel) {
     if (!valid) return;
     hit = x[label] == max && std::find(x, x + label, max) == x + label;
     below_max = x[label] - max;
@@ -35,12 +37,12 @@ struct CrossEntropy {
   T scale;
   T* grad;  // null: evaluation
 
-  /// The gradient where the onehot is taken off, or the row of NaN that a label outside the classes gives.
+  /// The gradient where the onehot is taken off; or a row of NaN, for a label outside the classes; or of 0, for none.
   void finish(std::int64_t row, bool valid, T p_label) const {
     if (valid) {
       grad[row * classes + labels[row]] = (p_label - T(1)) * scale;
     } else {
-      std::fill_n(grad + row * classes, classes, std::numeric_limits<T>::quiet_NaN());
+      std::fill_n(grad + row * classes, classes, labels[row] == kNoLabel ? T(0) : std::numeric_limits<T>::quiet_NaN());
     }
   }
 
@@ -54,6 +56,7 @@ struct CrossEntropy {
       double product = 1, below_max = 0;
       for (std::int64_t r = 0; r < rows; ++r) {
         const AtLabel<T> at_label(logits + (row + r) * classes, classes, labels[row + r], block.max[r]);
+        if (at_label.none) continue;
         totals.hits += at_label.hit;
         below_max += static_cast<double>(at_label.below_max);
         product *= static_cast<double>(block.sum[r]);
@@ -77,6 +80,10 @@ struct CrossEntropy {
   }
 
   void wide(std::int64_t row, Totals& totals) const {
+    if (labels[row] == kNoLabel) {
+      if (grad != nullptr) finish(row, false, T(0));
+      return;
+    }
     const T* x = logits + row * classes;
     const T max = largest(x, classes);
     const AtLabel<T> at_label(x, classes, labels[row], max);

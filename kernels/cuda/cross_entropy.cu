@@ -23,6 +23,7 @@ struct CrossEntropy {
   std::int64_t rows, classes;
 
   __device__ bool known(int label) const { return label >= 0 && label < classes; }
+  __device__ bool wrong(int label) const { return !known(label) && label != kNoLabel; }
 };
 
 /// What the rows seen so far add up to.
@@ -31,8 +32,8 @@ struct Tally {
   int hits = 0;
 };
 
-// The lane that holds the label's logit adds its row's loss, so nobody has to ask for it; lane 0 speaks for a label that no
-// lane holds. max: of the row.
+// The lane that holds the label's logit adds its row's loss, so nobody has to ask for it; lane 0 speaks for a wrong label,
+// and nobody for none. max: of the row.
 __device__ void tally_label(Tally& tally, float logit, float max, float sum) { tally.loss += logf(sum) - (logit - max); }
 
 // Of a row of which `row` holds the exponentials, `sum` their sum; called by its team.
@@ -40,7 +41,8 @@ template <int lanes, int items>
 __device__ void store_gradient(const CrossEntropy& x, std::int64_t r, Row<lanes, items>& row, float sum, int label) {
   const float scale = x.known(label) ? x.scale / sum : NAN;
   row.each([&](int i, int c) {
-    store<float>(x.grad + r * x.classes + c, fmaf(row.value[i], scale, c == label ? -x.scale : 0.0f));
+    const float g = fmaf(row.value[i], scale, c == label ? -x.scale : 0.0f);
+    store<float>(x.grad + r * x.classes + c, label == kNoLabel ? 0.0f : g);
   });
 }
 
@@ -53,7 +55,6 @@ __device__ Tally cross_entropy_rows(const CrossEntropy& x) {
     const std::int64_t r = first + threadIdx.x / lanes;
     const bool present = r < x.rows;
     const int label = present ? load<std::int32_t>(x.labels + r) : 0;
-    const bool known = x.known(label);
     Row<lanes, items> row(x.logits + r * x.classes, x.classes, present);
     const float max = row.max();
     // The label is the argmax if its logit is the maximum and no lower index has the maximum too.
@@ -72,7 +73,7 @@ __device__ Tally cross_entropy_rows(const CrossEntropy& x) {
     if (label_is_max && (ballot & team) == 0) ++tally.hits;
     const float sum = row.exponentials(max);
     if (holds_label) tally_label(tally, logit, max, sum);
-    if (present && !known && row.lane == 0) tally.loss = NAN;
+    if (present && x.wrong(label) && row.lane == 0) tally.loss = NAN;
     if (x.grad != nullptr) store_gradient(x, r, row, sum, label);
   }
   return tally;
@@ -98,7 +99,7 @@ __device__ Tally cross_entropy_block_rows(const CrossEntropy& x) {
       tally_label(tally, logit, max, sum);
       if (best.index == label) ++tally.hits;
     }
-    if (!known && row.lane == 0) tally.loss = NAN;
+    if (x.wrong(label) && row.lane == 0) tally.loss = NAN;
     if (x.grad != nullptr) store_gradient(x, r, row, sum, label);
   }
   return tally;
@@ -123,7 +124,7 @@ __device__ Tally cross_entropy_long_rows(const CrossEntropy& x) {
     if (threadIdx.x == 0) {
       if (known) {
         tally_label(tally, load<float>(row + label), all.max, all.sum);
-      } else {
+      } else if (x.wrong(label)) {
         tally.loss = NAN;
       }
       if (known && best.index == label) ++tally.hits;
@@ -133,7 +134,7 @@ __device__ Tally cross_entropy_long_rows(const CrossEntropy& x) {
     const float scale = x.scale / all.sum;
     for (std::int64_t c = threadIdx.x; c < x.classes; c += kLossBlock) {
       const float g = fmaf(expf(load<float>(row + c) - all.max), scale, c == label ? -x.scale : 0.0f);
-      store<float>(x.grad + r * x.classes + c, known ? g : NAN);
+      store<float>(x.grad + r * x.classes + c, known ? g : label == kNoLabel ? 0.0f : NAN);
     }
   }
   return tally;

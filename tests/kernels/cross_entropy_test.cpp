@@ -136,13 +136,41 @@ TEST_P(CrossEntropy, TiesGoToTheLowestIndex) {
 TEST_P(CrossEntropy, BadLabelsGiveNan) {
   for (DType dtype : float_types()) {
     for (const std::int64_t classes : {4, 100}) {
-      for (const std::int64_t label : {std::int64_t{-1}, classes, std::int64_t{-2147483647}}) {
+      for (const std::int64_t label : {std::int64_t{-2}, classes, std::int64_t{-2147483647}}) {
         const Values logits = uniform("logits", 3 * classes, dtype);
         const std::vector<Values> outputs = train(dtype, 3, classes, logits, {0, static_cast<double>(label), 1}, 1);
         for (std::size_t i = 0; i < outputs[0].size(); ++i)
           EXPECT_EQ(std::isnan(outputs[0][i]), static_cast<std::int64_t>(i) / classes == 1) << "gradient " << i;
         EXPECT_TRUE(std::isnan(outputs[1][0]));
       }
+    }
+  }
+}
+
+TEST_P(CrossEntropy, RowsWithoutALabelAreLeftOut) {
+  for (DType dtype : float_types()) {
+    for (const std::int64_t classes : {4, 100, 2048, 9000}) {
+      Values logits = uniform("logits", 4 * classes, dtype), labels = labels_for(2, classes);
+      const auto row = [&](std::int64_t i) {
+        return Values(logits.begin() + i * classes, logits.begin() + (i + 1) * classes);
+      };
+      Values two = row(0);
+      for (const double x : row(2)) two.push_back(x);
+      const std::vector<Values> expected = train(dtype, 2, classes, two, labels, 0.5);
+      logits[static_cast<std::size_t>(3 * classes)] = std::numeric_limits<double>::quiet_NaN();  // of a row left out
+      const std::vector<Values> found = train(dtype, 4, classes, logits, {labels[0], -1, labels[1], -1}, 0.5);
+      Values gradient = found[0];
+      for (const std::int64_t i : {3, 1}) {
+        const auto begin = gradient.begin() + i * classes;
+        EXPECT_TRUE(std::all_of(begin, begin + classes, [](double g) { return g == 0; })) << "row " << i;
+        gradient.erase(begin, begin + classes);
+      }
+      expect_equal(gradient, expected[0]);
+      EXPECT_NEAR(found[1][0], expected[1][0], 1e-5 * std::fabs(expected[1][0]));
+      expect_equal(found[2], expected[2]);
+      const std::vector<Values> evaluated = evaluate(dtype, 4, classes, logits, {labels[0], -1, labels[1], -1}, 0.5);
+      EXPECT_NEAR(evaluated[0][0], expected[1][0], 1e-5 * std::fabs(expected[1][0]));
+      expect_equal(evaluated[1], expected[2]);
     }
   }
 }

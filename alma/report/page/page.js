@@ -86,7 +86,8 @@ function describe(group, t) {
   const measures = group.stages
     ? [...(stage ? [[`perplexity at t = ${t}`, spread(stage.ppl, 2)], [`mean until t = ${t}`, spread(stage.mean, 3)],
                     [`FLOPs until t = ${t}`, scaled(stage.flops)], [`experts at t = ${t}`, experts(stage)]] : []),
-       ["average perplexity", spread(group.ppl, 3)], ["final perplexity", spread(group.final, 2)]]
+       ["average perplexity", spread(group.ppl, 3)], ["final perplexity", spread(group.final, 2)],
+       ...(group.bits ? [["average bits per byte", spread(group.bits, 4)], ["final bits per byte", spread(group.final_bits, 4)]] : [])]
     : [["CER (Eq. 1)", spread(group.cer, 2)], ["CER as in the figures", spread(group.paper, 1)], ["final error", spread(group.final, 4)]];
   measures.push(...sizes);
   const compute = group.stages ? ["training FLOPs", scaled(group.flops)] : ["training MACs", scaled(group.macs)];
@@ -168,8 +169,8 @@ function drawLanguageTables() {
     $(section).hidden = rows.length === 0;
     $(`${section} .scroll`).replaceChildren(...(rows.length === 0 ? [] : [plainTable(head, rows)]));
   };
-  show("#stages", groups.map((g) => [g.label, ...g.stages.map((s) => spread(s.ppl, 2)), spread(g.ppl, 3)]),
-    ["learner", ...(groups[0]?.stages ?? []).map((s) => `t = ${s.t}`), "average"]);
+  show("#stages", groups.map((g) => [g.label, ...g.stages.map((s) => spread(s.ppl, 2)), spread(g.ppl, 3), spread(g.bits, 4)]),
+    ["learner", ...(groups[0]?.stages ?? []).map((s) => `t = ${s.t}`), "average", "bits per byte"]);
   show("#unions", pairs.map((p) => [data.groups[p.sequential].panel, String(p.k), spread(p.iid_ppl, 2), spread(p.sequential_ppl, 2)]),
     ["learner", "k", "i.i.d.", "sequential"]);
 }
@@ -204,6 +205,7 @@ const LANGUAGE_COLUMNS = [
   ...ALL,
   ["final PPL", (g) => g.final[0], (g) => spread(g.final, 2), (run) => run.final.toFixed(2)],
   ["average PPL", (g) => g.ppl[0], (g) => spread(g.ppl, 3), (run) => run.ppl.toFixed(3)],
+  ["bits per byte", (g) => (g.bits ? g.bits[0] : Infinity), (g) => spread(g.bits, 4), (run) => run.bits?.toFixed(4)],
   ["experts", (g) => g.stages.at(-1).experts, (g) => experts(g.stages.at(-1))],
   ...SIZE,
   ["MACs per sample", (g) => g.inference, (g) => scaled(g.inference)],
@@ -267,7 +269,8 @@ function drawTable() {
 function csv() {
   const quoted = (x) => `"${String(x).replaceAll('"', '""')}"`;
   const measures = language()
-    ? [["mean_ppl", (g) => g.ppl[0]], ["mean_ppl_s", (g) => g.ppl[1]], ["final_ppl", (g) => g.final[0]], ["final_ppl_s", (g) => g.final[1]]]
+    ? [["mean_ppl", (g) => g.ppl[0]], ["mean_ppl_s", (g) => g.ppl[1]], ["final_ppl", (g) => g.final[0]], ["final_ppl_s", (g) => g.final[1]],
+       ["bits_per_byte", (g) => g.bits?.[0] ?? ""], ["bits_per_byte_s", (g) => g.bits?.[1] ?? ""]]
     : [["cer", (g) => g.cer[0]], ["cer_s", (g) => g.cer[1]], ["paper_cer", (g) => g.paper?.[0] ?? ""], ["paper_cer_s", (g) => g.paper?.[1] ?? ""],
        ["final_error", (g) => g.final[0]], ["final_error_s", (g) => g.final[1]]];
   const compute = language() ? ["train_flops", (g) => g.flops] : ["train_macs", (g) => g.macs];

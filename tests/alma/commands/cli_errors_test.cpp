@@ -74,24 +74,28 @@ TEST_F(Cli, WrongConfigurations) {
   expect_no_run();
 }
 
-TEST_F(Cli, LanguageModelsAreReportedAndNotTrained) {
-  const std::vector<std::string> refusal = {
-      "stream.dataset = \"text\" can be neither trained nor evaluated by this version; expected mnist |", "alma report DIR"};
-  const std::vector<std::string> text = {"--set", "stream.dataset=text", "--set", "model.architecture=switch"};
+TEST_F(Cli, LanguageModelsThatAreReportedAndNotTrained) {
+  const std::vector<std::string> refusal = {"learner.method = \"gmoe\" can be neither trained nor evaluated on text",
+                                            "expected sm | ens |", "alma report DIR"};
+  const std::vector<std::string> text = {"--set", "stream.dataset=text",
+                                         "--set", "model.architecture=switch",
+                                         "--set", "model.heads=2",
+                                         "--set", "learner.method=gmoe",
+                                         "--out", "run"};
   expect_failure(run_with(text), 2, refusal);
-  std::vector<std::string> with_out = text;
-  with_out.insert(with_out.end(), {"--out", "run"});
-  expect_failure(run_with(with_out), 2, refusal);
   EXPECT_FALSE(fs::exists(folder_ / "run"));
   expect_failure(run_with({"--set", "stream.dataset=text"}), 2, {"model.architecture = \"mlp\" does not go with"});
-  std::ofstream(folder_ / "sweep.toml")
-      << "[axes]\nseed = [0, 1]\n[[zip]]\nstream.dataset = [\"synthetic-images\", \"text\"]\n"
-         "model.architecture = [\"mlp\", \"switch\"]\n";
+  expect_failure(run_with({"--set", "stream.dataset=text", "--set", "model.architecture=switch", "--set", "model.heads=2"}),
+                 2, {"stream.tokens is not set", "alma tokenize"});
+  std::ofstream(folder_ / "sweep.toml") << "[set]\nlearner.method = \"gmoe\"\n[axes]\nseed = [0, 1]\n[[zip]]\n"
+                                           "stream.dataset = [\"synthetic-images\", \"text\"]\n"
+                                           "model.architecture = [\"mlp\", \"switch\"]\n";
   expect_failure(run({"sweep", "sweep.toml", "--device", "cpu"}), 2, refusal);
   expect_failure(run({"sweep", "sweep.toml", "--dry-run", "--device", "cpu"}), 2, refusal);
   expect_no_run();
   // A run directory that another program, or a later version, has made.
-  const Config config = parse_config("stream.dataset = \"text\"\nmodel.architecture = \"switch\"", "x");
+  const Config config =
+      parse_config("stream.dataset = \"text\"\nmodel.architecture = \"switch\"\nlearner.method = \"gmoe\"", "x");
   { RunDirectory(folder_ / "language", config, OpenMode::create); }
   expect_failure(run({"eval", "language", "--device", "cpu"}), 2, refusal);
   expect_failure(run({"predict", "language", "file", "--device", "cpu"}), 2, refusal);

@@ -26,14 +26,29 @@ void expect_set_error(const std::string& set, const std::vector<std::string>& pa
 Config unusual() {
   Config config;
   config.seed = 9007199254740991;
-  config.stream = {
-      "idx",     "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, 11, 0.3, 1,
-      "measured"};
+  config.stream = {"idx",
+                   "a \"quoted\"\\path",
+                   "b\tc\n",
+                   "d'e",
+                   "ümlaut\x7f",
+                   7,
+                   {0.1, -0.25},
+                   {1e-6, 1.0 / 3},
+                   12,
+                   34,
+                   "",
+                   "",
+                   64,
+                   0.2,
+                   11,
+                   0.3,
+                   1,
+                   "measured"};
   config.learner = {"ens", 11,  true, true,   5,    6,   "usage", "soft", 3,     7,      "scores", "width",
                     2,     0.7, 8,    "vote", true, 0.5, 0.25,    0.75,   0.125, "mean", 0.5,      12};
-  config.model = {"vgg19", 3, 16, false};
-  config.train = {"sgd", 0.01, 0.9,  true, 1e-4, "matrices", 2.5,   "cosine", 100,  1,     5,
-                  4,     0.5,  true, 2,    9,    3,          0.001, "f32",    true, 1e-300};
+  config.model = {"vgg19", 3, 16, false, 4, 2, 12, 3, 1.25, 0.5, 0.1, 0.03};
+  config.train = {"sgd", 0.01, 0.9, true, 0.8, 0.95, 1e-4, "matrices", 2.5,   "cosine", 100,   1,
+                  5,     4,    0.5, true, 2,   9,    3,    0.001,      "f32", true,     1e-300};
   return config;
 }
 
@@ -98,9 +113,10 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
     EXPECT_FALSE(key.doc.empty()) << key.full_name();
     EXPECT_EQ(key.doc.find('\n'), std::string_view::npos) << key.full_name();
   }
-  // unusual() differs from the default in every key but these: one knows one name only, the others go with another method.
-  const std::set<std::string> single = {"train.math",      "learner.split",   "learner.gate",
-                                        "learner.average", "learner.grow_by", "learner.grow_in"};
+  // unusual() differs from the default in every key but these: one knows one name only, the others go with another method
+  // or other data.
+  const std::set<std::string> single = {"train.math",      "learner.split",   "learner.gate",  "learner.average",
+                                        "learner.grow_by", "learner.grow_in", "stream.tokens", "stream.test_tokens"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -242,7 +258,7 @@ TEST(Config, KeysThatContradictEachOther) {
                      {"stream.test_labels = \"a\" does not go with stream.dataset = \"mnist\"", "stream.dataset = idx"});
 }
 
-TEST(Config, LanguageModelsAreReadAndNotTrained) {
+TEST(Config, LanguageModels) {
   const std::vector<std::string> text = {"stream.dataset=text", "model.architecture=switch", "model.experts=4"};
   const auto with = [&](std::vector<std::string> sets) {
     sets.insert(sets.begin(), text.begin(), text.end());
@@ -266,17 +282,9 @@ TEST(Config, LanguageModelsAreReadAndNotTrained) {
                                            "expected architecture = \"switch\" for \"text\"", "x.toml with --set"});
   expect_set_error("model.architecture=switch",
                    {"model.architecture = \"switch\" does not go with stream.dataset = \"mnist\""});
-  // Read, and not more.
-  EXPECT_NO_THROW(check_trainable(Config{}));
-  EXPECT_NO_THROW(check_trainable(unusual()));
-  expect_error(ErrorKind::usage,
-               {"stream.dataset = \"text\" can be neither trained nor evaluated by this version",
-                "expected mnist | fashion-mnist | cifar10 | idx | synthetic-images", "alma report DIR"},
-               [&] { check_trainable(config); });
-  const std::string docs = write_config({}, true);
-  for (const Word& word : {Word{"text", data_kind(config).doc}, Word{"switch", architecture_kind(config).doc}})
-    EXPECT_NE(docs.find("#   " + word.name + ": " + word.doc + "; this version cannot train it"), std::string::npos)
-        << word.name << docs;
+  for (const Config& trained : {Config{}, unusual(), config}) EXPECT_NO_THROW(check_trainable(trained));
+  expect_error(ErrorKind::usage, {"learner.method = \"gmoe\"", "on text by this version", "alma report DIR"},
+               [&] { check_trainable(with({"learner.method=gmoe"})); });
 }
 
 TEST(Config, AGrowingMixtureStartsWithTwoExperts) {
@@ -379,10 +387,8 @@ TEST(Config, TheShippedOnesLoad) {
 
 TEST(Config, KnowsTheDataSetsOfTheCatalogue) {
   std::set<std::string> known;
-  for (const Key& key : config_keys())
-    if (key.full_name() == "stream.dataset")
-      for (const Word& word : key.words())
-        if (word.available == Available::yes) known.insert(word.name);
+  for (const DataKind& kind : data_kinds())
+    if (kind.input == Input::images) known.insert(kind.name);
   std::set<std::string> listed;
   for (const Entry& entry : list_data_sets())
     if (!entry.text) listed.insert(entry.name);

@@ -172,16 +172,5 @@ TEST_F(Kinds, AnUnknownNameIsAnErrorEverywhere) {
   expect_error(ErrorKind::usage, {"train.optimizer = \"smm\" is not known"}, [&] { fit_settings(train); });
 }
 
-// What runs may be reported of, and what a later version will have, is not made either.
-TEST_F(Kinds, WhatIsNotAvailableIsNotMade) {
-  Context context;
-  Config config = small_config();
-  config.stream.dataset = "text";
-  config.model.architecture = "switch";
-  expect_error(ErrorKind::usage, {"stream.dataset = \"text\" can be neither trained"}, [&] {
-    make_learner(config, context, {1, 28, 28, 10, {}, {}});
-  });
-}
-
 }  // namespace
 }  // namespace alma::test

@@ -74,7 +74,7 @@ inline Trained run_to_end(const Config& config, Context& context) {
   RunDirectory directory(std::filesystem::path(folder.path()) / "run", config, OpenMode::create);
   std::ostringstream warnings;
   Console console({nullptr, &warnings, false, false, 80, [] { return 0.0; }});
-  AnytimeRun run(config, context, image_task(config, load_data(config)));
+  AnytimeRun run(config, context, load_task(config));
   run.run(directory, console);
   return {read_metrics(directory.path()), CheckpointStore(directory.checkpoint_folder()).load(context).tensors};
 }

@@ -269,9 +269,10 @@ TEST_F(LanguageReport, ImagesAndLanguageStandSideBySide) {
   EXPECT_FALSE(text.contains("cer") || text.contains("paper"));
   // In a table of both, what a run does not have is empty.
   const std::string csv = report_csv(read().runs);
-  EXPECT_NE(csv.find(",cer,final_error,mem,comp_macs,comp_flops,paper_cer,ppl,mean_ppl,parameters,"), std::string::npos);
-  EXPECT_NE(csv.find(",1.4,0.5,200,2000,0,3500.0,,,100,"), std::string::npos) << csv;
-  EXPECT_NE(csv.find(",,,200,0,2000,,\"[30.0,20.0]\",25.0,100,"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",cer,final_error,mem,comp_macs,comp_flops,paper_cer,ppl,mean_ppl,bits_per_byte,parameters,"),
+            std::string::npos);
+  EXPECT_NE(csv.find(",1.4,0.5,200,2000,0,3500.0,,,,100,"), std::string::npos) << csv;
+  EXPECT_NE(csv.find(",,,200,0,2000,,\"[30.0,20.0]\",25.0,,100,"), std::string::npos) << csv;
 }
 
 TEST_F(LanguageReport, DrawsItsFiguresAsFiles) {

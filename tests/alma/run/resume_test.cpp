@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/alma/learn/text_corpus.h"
 #include "tests/alma/learn/training.h"
 #include "tests/alma/program.h"
 #include "tests/simulator.h"
@@ -166,6 +167,25 @@ TEST_F(ResumeShrinkPerturb, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill
 TEST_F(ResumeDash, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeAveraged, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 TEST_F(ResumeReservoir, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+
+// A Switch Transformer with all that a step draws: dropout, an order of windows, micro-batches, a schedule.
+class ResumeText : public Resume {
+ protected:
+  ResumeText() {
+    write_chains(file("tokens"), 30, 60);
+    Config config = small_text_config(file("tokens"));
+    config.learner.wait = 2;
+    config.model.dropout = 0.1;
+    config.train.micro_batch = 2;
+    config.train.schedule = "cosine";
+    config.train.warm_up = 10;
+    config.train.clip = 1;
+    config.train.max_epochs = 60;
+    config.train.checkpoint_seconds = 0.02;
+    std::ofstream(file("config.toml")) << write_config(config);
+  }
+};
+TEST_F(ResumeText, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
   ASSERT_EQ(run(start("straight")).code, 0);
