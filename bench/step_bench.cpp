@@ -122,10 +122,41 @@ void register_language_models(Suite& suite) {
   register_language_model(suite, "step/lm/tiny_e4", experts);
 }
 
+/// Forward and backward of the feed-forward layer of `base` for 2,048 tokens: dense, and with experts of which each token
+/// takes one, which has the same multiply-adds.
+void register_feed_forward(Suite& suite) {
+  constexpr std::int64_t tokens = 2048, d = 512, hidden = 4 * d;
+  const std::string name = "layer/feed_forward";
+  if (suite.too_large(name, 6.0 * tokens * 2 * d * hidden)) return;
+  for (const std::int64_t experts : {1, 4, 8}) {
+    add(suite, name + (experts == 1 ? "/dense" : "/e" + std::to_string(experts)), [=, &suite]() -> Work {
+      Context& context = suite.context;
+      RandomStream init(0, "bench");
+      std::shared_ptr<Module> layer;
+      if (experts > 1) {
+        layer = std::make_shared<SwitchLayer>(context, SwitchSettings{d, hidden, experts}, 0.02, init);
+      } else {
+        auto dense = std::make_shared<Sequential>();
+        dense->add("in", std::make_unique<Linear>(context, d, hidden, true, init));
+        dense->add("out", std::make_unique<Linear>(context, hidden, d, false, init));
+        layer = dense;
+      }
+      const Tensor x = normal_parameter(context, {tokens, d}, 1, init, DType::f32), cotangent = ones(suite, {tokens, d});
+      return [=] {
+        Pass pass{.purpose = Purpose::training};
+        layer->forward(x, pass).backward(cotangent);
+        x.clear_grad();
+        for (const auto& [parameter, tensor] : named_parameters(*layer)) tensor.clear_grad();
+      };
+    });
+  }
+}
+
 }  // namespace
 
 void register_steps(Suite& suite) {
   register_language_models(suite);
+  register_feed_forward(suite);
   register_vgg_steps(suite);
   for (const std::int64_t experts : {1, 2})
     for (const std::int64_t width : {4, 8, 16, 32, 64}) {

@@ -45,6 +45,21 @@ void check_input(const Config& config, const std::string& where) {
        ')');
 }
 
+/// Of an optimizer that goes on from update to update.
+void check_goes_on(const Config& config, const std::string& where) {
+  const LearnerKind& learner = learner_kind(config);
+  const char* reason = nullptr;
+  if (config.learner.from_scratch) reason = "learner.from_scratch = true, whose models are new at each update";
+  if (learner.models && learner.models(config, 1'000'000) > learner.models(config, 1))
+    reason = "a learner that adds models, whose optimizers are new";
+  if (learner.growths || learner.width) reason = "a learner whose models grow";
+  if ((config.train.schedule == "cosine" || config.train.schedule == "linear") &&
+      (config.train.max_steps == 0 || config.learner.wait == 0))
+    reason =
+        "a schedule that ends with the stream, unless train.max_steps and learner.wait say after how many steps that is";
+  if (reason != nullptr) fail(ErrorKind::usage, "train.restart = false does not go with ", reason, " (", where, ')');
+}
+
 }  // namespace
 
 void check_together(const Config& config, const std::string& where) {
@@ -64,6 +79,7 @@ void check_together(const Config& config, const std::string& where) {
   if (train.nesterov && (train.optimizer != "sgd" || train.momentum == 0))
     fail(ErrorKind::usage, "train.nesterov = true needs optimizer = \"sgd\" with train.momentum > 0, found optimizer = \"",
          train.optimizer, "\" with momentum ", train.momentum, " (", where, ')');
+  if (!train.restart) check_goes_on(config, where);
   if (stream.mean.size() != stream.std.size())
     fail(ErrorKind::usage, "stream.mean has ", stream.mean.size(), " and stream.std ", stream.std.size(),
          " numbers; expected one of each per channel, or neither (", where, ')');

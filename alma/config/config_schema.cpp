@@ -230,8 +230,7 @@ std::vector<Key> model_keys() {
 
 std::vector<Key> train_keys() {
   return {
-      text("train", "optimizer", train<&Train::optimizer>,
-           "Optimizer; its state is reset at each update (paper: MNIST adadelta, CIFAR-10 sgd).",
+      text("train", "optimizer", train<&Train::optimizer>, "Optimizer (paper: MNIST adadelta, CIFAR-10 sgd).",
            {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}, {"rmsprop"}}),
       number("train", "lr", train<&Train::lr>, 0, 1000, "Learning rate (paper: adadelta 1.0, sgd .01)."),
       text("train", "schedule", train<&Train::schedule>,
@@ -242,6 +241,9 @@ std::vector<Key> train_keys() {
             {"linear", "a line, down to 0 at the last step"}}),
       number("train", "warm_up", train<&Train::warm_up>, 0, 1e9,
              "Steps at the beginning of an update in which the learning rate rises to lr."),
+      flag("train", "restart", train<&Train::restart>,
+           "Whether the optimizer's state and the schedule of the learning rate begin anew at each update (paper; it does "
+           "not say so of language models). false: they go on, so that there is one warm-up."),
       number("train", "momentum", train<&Train::momentum>, 0, 0.9999, "Momentum of sgd or rmsprop (paper: CIFAR-10 .9)."),
       flag("train", "nesterov", train<&Train::nesterov>, "Whether sgd uses Nesterov momentum."),
       number("train", "beta1", train<&Train::beta1>, 0, 0.9999999, "Decay of the first moment of adam and adamw."),

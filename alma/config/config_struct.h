@@ -65,6 +65,7 @@ struct Config {
     double clip = 0.0;
     std::string schedule = "constant";
     std::int64_t warm_up = 0;
+    bool restart = true;
     std::int64_t batch_size = 128;
     std::int64_t micro_batch = 0;
     std::int64_t crop_pad = 0;

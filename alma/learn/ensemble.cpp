@@ -1,17 +1,19 @@
 #include "alma/learn/ensemble.h"
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "alma/learn/boosting.h"
 #include "alma/learn/evaluate.h"
 #include "alma/learn/named_tensors.h"
+#include "alma/learn/saved_models.h"
 #include "alma/learn/side_by_side.h"
 #include "base/json.h"
 #include "engine/autograd.h"
 #include "engine/ops_loss.h"
 #include "models/mixture.h"
-#include "models/module_types.h"
 
 namespace alma {
 
@@ -116,23 +118,18 @@ class Ensemble final : public Learner {
       const auto [fit, place] = fit_of(member - first_trained());
       add(prefix(member), fit->tensors(place));
     }
+    if (fits_.empty()) all.insert(all.end(), optimizers_.begin(), optimizers_.end());
     return all;
   }
 
   nlohmann::json state() override {
-    nlohmann::json state = {{"members", models_.size()}, {"models", nlohmann::json::array()}};
+    nlohmann::json state = {{"members", models_.size()}, {"models", structures_in_groups(models_)}};
     if (settings_.boosting) state["weights"] = weights_;
-    for (const auto& model : models_) {
-      nlohmann::json& groups = state["models"];  // groups of consecutive models of equal structure
-      nlohmann::json structure = model->structure();
-      if (groups.empty() || groups.back()["structure"] != structure)
-        groups.push_back({{"count", 0}, {"structure", std::move(structure)}});
-      groups.back()["count"] = groups.back()["count"].get<std::int64_t>() + 1;
-    }
     for (std::int64_t i = 0; i < settings_.members && !fits_.empty(); ++i) {
       const auto [fit, place] = fit_of(i);
       state["fits"].push_back(fit->state(place));
     }
+    if (settings_.optimizer_goes_on) state["optimizer_steps"] = optimizer_steps_;
     return state;
   }
 
@@ -143,7 +140,8 @@ class Ensemble final : public Learner {
       fail(ErrorKind::data, "damaged checkpoint: \"fits\" must be an array of ", settings_.members,
            ", one for each model that trains");
     if (state.contains("models")) {
-      auto models = models_of(state, tensors);
+      auto models = models_of_groups(state, tensors, settings_.members,
+                                     [&](std::int64_t member) -> Context& { return context_of(member); });
       fill(models, tensors);
       models_ = std::move(models);
     } else {  // saved by a version without structures: the models are those of the configuration
@@ -154,7 +152,14 @@ class Ensemble final : public Learner {
     }
     weights_.assign(models_.size(), 1);
     if (settings_.boosting) load_weights(state);
-    if (state.contains("fits")) pending_ = Pending{std::move(tensors), state.at("fits")};
+    optimizers_.clear();
+    optimizer_steps_ = settings_.optimizer_goes_on ? json_integer(state, "optimizer_steps", 0) : 0;
+    if (state.contains("fits")) {
+      pending_ = Pending{std::move(tensors), state.at("fits")};
+    } else if (optimizer_steps_ > 0) {
+      std::ranges::copy_if(tensors, std::back_inserter(optimizers_),
+                           [](const NamedTensor& tensor) { return tensor.first.starts_with(kKept); });
+    }
   }
 
  private:
@@ -200,32 +205,6 @@ class Ensemble final : public Learner {
     for (std::int64_t i = 0; i < settings_.members; ++i)
       models_.push_back(fresh_model(static_cast<std::int64_t>(models_.size()), update));
     weights_.resize(models_.size(), 1);
-  }
-
-  // Models of the structures in a saved state, which may not be larger together than its tensors.
-  std::vector<std::unique_ptr<Module>> models_of(const nlohmann::json& state,
-                                                 const std::vector<NamedTensor>& tensors) const {
-    std::size_t bytes_left = 0;
-    for (const auto& [name, tensor] : tensors) bytes_left += tensor.bytes();
-    std::vector<std::unique_ptr<Module>> models;
-    const auto add = [&](const nlohmann::json& structure) {
-      models.push_back(module_types().make(context_of(std::ssize(models)), structure, bytes_left));
-      const std::vector<NamedTensor> made = named_state(*models.back());
-      if (made.empty()) fail(ErrorKind::data, "damaged checkpoint: a model without tensors");
-      for (const auto& [name, tensor] : made) bytes_left -= tensor.bytes();
-    };
-    try {
-      for (const nlohmann::json& group : state.at("models"))
-        for (std::int64_t count = json_integer(group, "count", 1, std::ssize(tensors)); count > 0; --count)
-          add(group.at("structure"));
-      const auto expected = json_integer(state, "members", 0);
-      if (std::ssize(models) != expected || expected < settings_.members)
-        fail(ErrorKind::data, "damaged checkpoint: ", models.size(), " models, \"members\" says ", expected, ", at least ",
-             settings_.members, " train");
-    } catch (const nlohmann::json::exception& error) {
-      fail(ErrorKind::data, "damaged checkpoint: the structures of its models: ", error.what());
-    }
-    return models;
   }
 
   static void fill(const std::vector<std::unique_ptr<Module>>& models, const std::vector<NamedTensor>& tensors) {
@@ -274,7 +253,8 @@ class Ensemble final : public Learner {
                           name_of(member, "update " + std::to_string(update + 1))});
     if (settings_.boosting && first_trained() > 0)
       trainees[0].weights = boost(trained_before(), samples, data.train).samples;
-    const FitSettings fit = fit_settings(data.arrived > 0 ? data.arrived : static_cast<std::int64_t>(data.train.size()));
+    FitSettings fit = fit_settings(data.arrived > 0 ? data.arrived : static_cast<std::int64_t>(data.train.size()));
+    fit.steps_before = optimizer_steps_;
     if (settings_.members > 1 && !context_.backend().info().shareable) {
       fits_.push_back(std::make_unique<Fit>(trainees, samples, fit, settings_.seed));
       restore_fits();
@@ -285,6 +265,7 @@ class Ensemble final : public Learner {
         fits_.push_back(std::make_unique<Fit>(std::vector{trainee}, samples, fit, settings_.seed));
       restore_fits();
     }
+    if (!pending_ && optimizer_steps_ > 0) hand_on_optimizers();
     pending_.reset();
   }
 
@@ -312,6 +293,27 @@ class Ensemble final : public Learner {
   std::pair<Fit*, std::size_t> fit_of(std::int64_t trained) const {
     const auto i = static_cast<std::size_t>(trained);
     return fits_.size() == 1 ? std::pair{fits_[0].get(), i} : std::pair{fits_[i].get(), std::size_t{0}};
+  }
+
+  static constexpr const char* kKept = "kept.";  // begins the names of optimizers that go on
+  static std::string optimizer_prefix(std::int64_t i) { return kKept + std::to_string(i) + "."; }
+
+  /// Keeps the optimizers' states for the next update, which begins with hand_on_optimizers().
+  void keep_optimizers() {
+    optimizers_.clear();
+    for (std::int64_t i = 0; i < settings_.members; ++i) {
+      const auto [fit, place] = fit_of(i);
+      for (const auto& [name, tensor] : fit->optimizer_state(place))
+        optimizers_.emplace_back(optimizer_prefix(i) + name, tensor.clone());
+      optimizer_steps_ = std::max(optimizer_steps_, fit->optimizer_steps());
+    }
+  }
+  void hand_on_optimizers() {
+    for (std::int64_t i = 0; i < settings_.members; ++i) {
+      const auto [fit, place] = fit_of(i);
+      fit->go_on_with(place, without_prefix(optimizer_prefix(i), optimizers_, fit->optimizer_state(place)));
+    }
+    optimizers_.clear();
   }
 
   void restore_fits() {
@@ -359,6 +361,7 @@ class Ensemble final : public Learner {
   }
 
   FitResult finish() {
+    if (settings_.optimizer_goes_on) keep_optimizers();
     FitResult all;
     for (const auto& fit : fits_)
       for (const FitResult& one : fit->finish()) {
@@ -378,6 +381,8 @@ class Ensemble final : public Learner {
   std::vector<double> weights_;                     // of the models in the prediction
   std::vector<std::unique_ptr<Fit>> fits_;          // of the current update: one for each model that trains, or one for all
   std::optional<Pending> pending_;
+  std::vector<NamedTensor> optimizers_;  // between updates, of optimizers that go on
+  std::int64_t optimizer_steps_ = 0;     // of these, before the current update
   std::shared_ptr<FrozenSums> frozen_;
   std::vector<Count> macs_;  // of the first models, for one sample
 };

@@ -32,6 +32,8 @@ struct EnsembleSettings {
   // long: it calls after_batch() as long as the model is as it was, which may save a checkpoint, or throw to end the run.
   Prepare prepare;
   bool grows_experts = false;  // prepare() splits experts
+  // The optimizer's state and the schedule of its rate go on from update to update. Not with models that are new or grow.
+  bool optimizer_goes_on = false;
   // An update takes as many steps as on the samples that are new to it, and is validated as often; its mini-batches are of
   // all its data.
   bool steps_of_arrived = false;

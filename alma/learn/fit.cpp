@@ -41,7 +41,7 @@ TrainerSettings with_rate(const FitSettings& settings, const Course& course) {
   TrainerSettings trainer = settings;
   const RateSchedule& schedule = settings.schedule;
   if (schedule.shape != RateSchedule::Shape::constant || schedule.warm_up > 0)
-    trainer.rate_factor = [schedule, steps = course.steps()](std::int64_t step) {
+    trainer.rate_factor = [schedule, steps = std::max(course.steps(), settings.schedule_steps)](std::int64_t step) {
       return rate_factor(schedule, step, steps);
     };
   return trainer;
@@ -54,6 +54,7 @@ Fit::Fit(std::vector<Trainee> trainees, const Samples& samples, const FitSetting
       model_(stack_ ? *stack_ : trainees.at(0).model),
       samples_(samples),
       seed_(seed),
+      steps_before_(settings.steps_before),
       course_(static_cast<std::int64_t>(trainees[0].data.train.size()), settings),
       members_(members_of(trainees, course_, samples.measure(), settings.patience_delta)),
       trainer_(model_, samples, keys_of(trainees, seed), with_rate(settings, course_)) {
@@ -65,6 +66,7 @@ Fit::Fit(std::vector<Trainee> trainees, const Samples& samples, const FitSetting
   orders_ = Tensor::empty(context, {size(), static_cast<std::int64_t>(trainees[0].data.train.size())}, DType::i32);
   losses_ = Tensor::zeros(context, {course_.steps_per_epoch(), size()}, DType::f32);
   for (std::size_t i = 0; i < members_.size(); ++i) begin_epoch(i);
+  trainer_.optimizer().set_steps(steps_before_);
 }
 
 void Fit::begin_epoch(std::size_t member) const {
@@ -162,6 +164,10 @@ std::vector<NamedTensor> Fit::optimizer_state(std::size_t member) const {
   return state;
 }
 
+void Fit::go_on_with(std::size_t member, const std::vector<NamedTensor>& state) {
+  copy_tensors(state, optimizer_state(member));
+}
+
 std::vector<NamedTensor> Fit::tensors(std::size_t member) const {
   std::vector<NamedTensor> all = with_prefix("optimizer.", optimizer_state(member));
   for (NamedTensor& tensor : with_prefix("best.", members_.at(member).best())) all.push_back(std::move(tensor));
@@ -174,7 +180,7 @@ void Fit::restore(std::size_t member, const std::vector<NamedTensor>& tensors, c
   members_.at(member).restore(without_prefix("best.", tensors, members_[member].best()), state);
   const std::vector<NamedTensor> optimizer = optimizer_state(member);
   copy_tensors(without_prefix("optimizer.", tensors, optimizer), optimizer);
-  trainer_.optimizer().set_steps(steps());
+  trainer_.optimizer().set_steps(steps_before_ + steps());
   first_loss_ = steps() % course_.steps_per_epoch();
   begin_epoch(member);
 }

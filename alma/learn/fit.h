@@ -13,12 +13,14 @@ namespace alma {
 /// The settings of a fit.
 struct FitSettings : CourseSettings, TrainerSettings {
   RateSchedule schedule = {};  // takes the place of rate_factor, unless it is constant without a warm-up
+  // Of an optimizer that goes on: the steps that it has done before this fit, and in all fits together. 0: this fit's.
+  std::int64_t steps_before = 0, schedule_steps = 0;
 };
 
 /// One update of one model, or of several models of equal shapes, on collected data: mini-batches in a new random order,
 /// validation as the course says, and finally the weights of the best validation (the first among equals), as in the
-/// official code. The optimizer's state is reset. A fit can be saved after any step and continues from there to the same
-/// bits.
+/// official code. The optimizer's state is new, unless go_on_with() is called. A fit can be saved after any step and
+/// continues from there to the same bits.
 ///
 /// Several models are trained and validated as one stack: the same launches for all of them, k times as large. Each model
 /// has its own order of samples, random bits, patience, best weights and costs, as if it were trained alone, and gets the
@@ -38,6 +40,11 @@ class Fit {
   void step();
   /// The progress: the epoch of the slowest member, and the members' mean number of samples.
   FitProgress progress() const;
+  /// A member's part of the optimizer's state, and how to begin with that of an earlier fit: before the first step.
+  std::vector<NamedTensor> optimizer_state(std::size_t member) const;
+  void go_on_with(std::size_t member, const std::vector<NamedTensor>& optimizer_state);
+  /// The steps of the optimizer, those before this fit included.
+  std::int64_t optimizer_steps() const { return trainer_.optimizer().steps(); }
   /// To be called once the fit is done: restores the best weights of the models. Returns one result per member.
   std::vector<FitResult> finish();
 
@@ -60,13 +67,11 @@ class Fit {
   void validate(const std::vector<std::size_t>& trained);
   /// The losses from first_loss_ up to the last of that many steps.
   void check_losses(const std::vector<std::size_t>& members, std::int64_t steps) const;
-  /// A member's part of the optimizer's state.
-  std::vector<NamedTensor> optimizer_state(std::size_t member) const;
-
   std::unique_ptr<Module> stack_;  // null if there is one model
   Module& model_;
   const Samples& samples_;
   std::uint64_t seed_;
+  std::int64_t steps_before_;
   Course course_;
   std::vector<Member> members_;
   Trainer trainer_;

@@ -48,12 +48,20 @@ Combine combine_models(const Config::Learner& learner, Combine figures) {
   return learner.combine == "logits" ? Combine::logits : Combine::probabilities;
 }
 
+/// Of fits with a fixed number of steps; 0 for others.
+std::int64_t steps_of_all_updates(const Config& config) {
+  const std::int64_t wait = std::max<std::int64_t>(1, config.learner.wait);
+  return (config.stream.mega_batches + wait - 1) / wait * config.train.max_steps;
+}
+
 /// Settings of one model that is trained further at each update; the other ensembles change what their rows name.
 EnsembleSettings single_model_settings(const Config& config) {
   EnsembleSettings settings;
   settings.fit = fit_settings(config.train);
   settings.seed = static_cast<std::uint64_t>(config.seed);
   settings.from_scratch = config.learner.from_scratch;
+  settings.optimizer_goes_on = !config.train.restart;
+  if (settings.optimizer_goes_on) settings.fit.schedule_steps = steps_of_all_updates(config);
   return settings;
 }
 

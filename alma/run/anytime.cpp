@@ -183,7 +183,9 @@ void AnytimeRun::show_progress(Console& console, std::int64_t t, const FitProgre
 }
 
 void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& console) {
+  std::int64_t max_epochs = config_.train.max_epochs;
   const auto after_step = [&](const FitProgress& fit) {
+    max_epochs = fit.max_epochs;
     show_progress(console, t, fit, false);
     if (interrupted()) stop(directory, console);
     if (steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory, console);
@@ -211,7 +213,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
   record.seconds = seconds();
   waiting_.push_back(record);
   if (!judging_.valid()) settle(directory, console);
-  show_progress(console, t, {record.epochs, config_.train.max_epochs, 0}, true);
+  show_progress(console, t, {record.epochs, max_epochs, 0}, true);
   if (interrupted()) stop(directory, console);
 }
 

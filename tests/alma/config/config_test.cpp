@@ -26,29 +26,15 @@ void expect_set_error(const std::string& set, const std::vector<std::string>& pa
 Config unusual() {
   Config config;
   config.seed = 9007199254740991;
-  config.stream = {"idx",
-                   "a \"quoted\"\\path",
-                   "b\tc\n",
-                   "d'e",
-                   "ümlaut\x7f",
-                   7,
-                   {0.1, -0.25},
-                   {1e-6, 1.0 / 3},
-                   12,
-                   34,
-                   "",
-                   "",
-                   64,
-                   0.2,
-                   11,
-                   0.3,
-                   1,
-                   "measured"};
+  // clang-format off
+  config.stream = {"idx", "a \"quoted\"\\path", "b\tc\n", "d'e", "ümlaut\x7f", 7, {0.1, -0.25}, {1e-6, 1.0 / 3}, 12, 34, "", "",
+                   64, 0.2, 11, 0.3, 1, "measured"};
+  // clang-format on
   config.learner = {"ens", 11,  true, true,   5,    6,   "usage", "soft", 3,     7,      "scores", "width",
                     2,     0.7, 8,    "vote", true, 0.5, 0.25,    0.75,   0.125, "mean", 0.5,      12};
   config.model = {"vgg19", 3, 16, false, 4, 2, 12, 3, 1.25, 0.5, 0.1, 0.03};
-  config.train = {"sgd", 0.01, 0.9, true, 0.8, 0.95, 1e-4, "matrices", 2.5,   "cosine", 100,   1,
-                  5,     4,    0.5, true, 2,   9,    3,    0.001,      "f32", true,     1e-300};
+  config.train = {"sgd", 0.01, 0.9, true, 0.8,  0.95, 1e-4, "matrices", 2.5,   "cosine", 100,  true,
+                  1,     5,    4,   0.5,  true, 2,    9,    3,          0.001, "f32",    true, 1e-300};
   return config;
 }
 
@@ -115,8 +101,9 @@ TEST(Config, EveryKeyIsListedOnceWithADoc) {
   }
   // unusual() differs from the default in every key but these: one knows one name only, the others go with another method
   // or other data.
-  const std::set<std::string> single = {"train.math",      "learner.split",   "learner.gate",  "learner.average",
-                                        "learner.grow_by", "learner.grow_in", "stream.tokens", "stream.test_tokens"};
+  const std::set<std::string> single = {"train.math",      "learner.split",      "learner.gate",
+                                        "learner.average", "learner.grow_by",    "learner.grow_in",
+                                        "stream.tokens",   "stream.test_tokens", "train.restart"};
   const auto different = differences(Config{}, unusual());
   EXPECT_EQ(different.size() + single.size(), names.size());
   for (const auto& [key, a, b] : different) EXPECT_FALSE(single.contains(key)) << key;
@@ -371,11 +358,13 @@ TEST(Config, AFileThatCannotBeReadIsWrongUsage) {
 TEST(Config, TheShippedOnesLoad) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ALMA_SOURCE_DIR "/alma/configs")) {
-    if (!entry.is_regular_file()) continue;  // sweeps/, see PaperGrids
+    if (!entry.is_regular_file()) continue;  // of sweeps/ see PaperGrids, of lm/ below
     EXPECT_NO_THROW(load_config(entry.path())) << entry.path();
     ++count;
   }
   EXPECT_GE(count, 5);
+  for (const auto& entry : std::filesystem::directory_iterator(ALMA_SOURCE_DIR "/alma/configs/lm"))
+    EXPECT_NO_THROW(check_trainable(load_config(entry.path()))) << entry.path();
   const Config figure = load_config(ALMA_SOURCE_DIR "/alma/configs/mnist-sm-h4.toml");
   EXPECT_EQ(figure.stream.mega_batches, 500);
   EXPECT_EQ(figure.model.width, 4);

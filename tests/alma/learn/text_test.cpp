@@ -173,6 +173,39 @@ TEST_F(Text, LearnersOfText) {
   }
 }
 
+// An optimizer that goes on over two updates does what one does over a single one, if these have the same samples in the
+// same order: here one sample each.
+TEST_F(Text, AnOptimizerMayGoOnFromUpdateToUpdate) {
+  write_chains(prefix(), 2, 15);  // of one window each
+  Config config = this->config();
+  config.stream.test_tokens = config.stream.tokens;
+  config.stream.validation = 0;
+  config.stream.mega_batches = 2;
+  config.train.batch_size = 1;
+  config.train.max_steps = 3;
+  config.train.schedule = "cosine";
+  config.train.warm_up = 2;
+  config.train.restart = false;
+  const Task task = load_task(config);
+  const auto samples = task.train(context_);
+  ASSERT_EQ(samples->count(), 2);
+  const Trained trained = run_to_end(config, context_);
+
+  const auto model = make_model(config, task.input, context_, "initialisation", 0);
+  FitSettings settings = fit_settings(config.train);
+  settings.rate_factor = [&](std::int64_t step) { return rate_factor(settings.schedule, step, 6); };
+  Trainer trainer(*model, *samples, {1}, settings);
+  const Tensor losses = Tensor::zeros(context_, {1}, DType::f32);
+  for (std::int32_t step = 0; step < 6; ++step) trainer.step(Tensor::from(context_, {1}, std::vector{step / 3}), losses);
+  for (const auto& [name, tensor] : named_parameters(*model)) {
+    const auto found = std::ranges::find(trained.tensors, "member.0.model." + name, &NamedTensor::first);
+    ASSERT_NE(found, trained.tensors.end()) << name;
+    EXPECT_EQ(found->second.to_vector<float>(), tensor.to_vector<float>()) << name;
+  }
+  config.train.restart = true;
+  EXPECT_NE(bits(run_to_end(config, context_).tensors), bits(trained.tensors));
+}
+
 TEST_F(Text, TheSimulatedGpuFollowsTheCpu) {
   const auto gpu = open_simulator();
   if (gpu == nullptr) GTEST_SKIP() << no_simulator;
@@ -207,6 +240,19 @@ TEST_F(Text, WhatDoesNotFitIsSaid) {
   refused(ErrorKind::usage, {"stream.test = 0", "stream.test_tokens"}, [](Config& c) { c.stream.test = 0; });
   refused(ErrorKind::usage, {"stream.mega_batches = 9", "1 .. 8"}, [](Config& c) { c.stream.mega_batches = 9; });
   refused(ErrorKind::usage, {"model.heads = 3", "model.width = 16"}, [](Config& c) { c.model.heads = 3; });
+  refused(ErrorKind::usage, {"train.restart = false", "learner.from_scratch"}, [](Config& c) {
+    c.train.restart = false;
+    c.learner.from_scratch = true;
+  });
+  refused(ErrorKind::usage, {"train.restart = false", "train.max_steps"}, [](Config& c) {
+    c.train.restart = false;
+    c.train.schedule = "linear";
+  });
+  refused(ErrorKind::usage, {"train.restart = false", "adds models"}, [](Config& c) {
+    c.train.restart = false;
+    c.learner.method = "gens";
+    c.learner.members = 1;
+  });
   refused(ErrorKind::usage, {"train.graph", "text"}, [](Config& c) { c.train.graph = true; });
   refused(ErrorKind::usage, {"learner.wait = \"auto\"", "perplexity"}, [](Config& c) { c.learner.wait = 0; });
   refused(ErrorKind::data, {"nothing-00000.json"}, [&](Config& c) { c.stream.tokens = prefix("nothing"); });

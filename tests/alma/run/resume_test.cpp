@@ -171,7 +171,7 @@ TEST_F(ResumeReservoir, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_
 // A Switch Transformer with all that a step draws: dropout, an order of windows, micro-batches, a schedule.
 class ResumeText : public Resume {
  protected:
-  ResumeText() {
+  explicit ResumeText(bool restart = true) {
     write_chains(file("tokens"), 30, 60);
     Config config = small_text_config(file("tokens"));
     config.learner.wait = 2;
@@ -180,12 +180,18 @@ class ResumeText : public Resume {
     config.train.schedule = "cosine";
     config.train.warm_up = 10;
     config.train.clip = 1;
-    config.train.max_epochs = 60;
+    config.train.max_steps = 400;
+    config.train.restart = restart;
     config.train.checkpoint_seconds = 0.02;
     std::ofstream(file("config.toml")) << write_config(config);
   }
 };
+class ResumeTextGoingOn : public ResumeText {
+ protected:
+  ResumeTextGoingOn() : ResumeText(false) {}
+};
 TEST_F(ResumeText, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
+TEST_F(ResumeTextGoingOn, KilledAtTwentyRandomMomentsEndsInTheSameBits) { kill_at_random_moments(20); }
 
 TEST_F(Resume, AnInterruptSavesExits130AndSaysHowToGoOn) {
   ASSERT_EQ(run(start("straight")).code, 0);
