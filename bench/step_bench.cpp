@@ -6,6 +6,7 @@
 #include "alma/learn/image_samples.h"
 #include "alma/learn/trainer.h"
 #include "bench/bench.h"
+#include "models/mixture.h"
 #include "models/mlp.h"
 #include "models/transformer.h"
 #include "models/vgg.h"
@@ -58,6 +59,29 @@ std::shared_ptr<Run> vgg_run(Suite& suite, std::int64_t width) {
 // Counts each array once, although a step's ops read and write many of them several times: pixels as bytes and as floats,
 // and for each parameter weight, gradient and two states. The outputs of the layers are small in comparison.
 double step_bytes(std::int64_t parameters) { return static_cast<double>(kBatch * kPixels * 5 + parameters * 16); }
+
+/// An mlp of width 64 whose layers are hard mixtures that have been split alike, up to so many experts; on images that leave
+/// every gate undecided, so that all experts are used alike.
+std::shared_ptr<Run> hard_mixture_run(Suite& suite, int experts, std::int64_t batch) {
+  auto model = make_mlp(suite.context, {kPixels, 64, 10, 2, 2, Gating::hard}, RandomStream(1, "bench"));
+  RandomStream random(2, "bench");
+  for (Mixture* mixture : mixtures_of(*model))
+    for (int k = 2; k < experts; ++k) mixture->split(k < 4 ? k - 2 : k < 8 ? k - 4 : k - 8, 2, random);
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(batch * kPixels));
+  for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random.below(256));
+  const DeviceImages images{Tensor::from(suite.context, {batch, 1, 28, 28}, pixels), zero_indices(suite, batch),
+                            normalisation(std::vector<float>{0.5f}, std::vector<float>{0.29f})};
+  return std::make_shared<Run>(suite, std::move(model), images, batch, AdadeltaRule{});
+}
+
+void register_hard_mixtures(Suite& suite) {
+  for (const std::int64_t batch : {std::int64_t{128}, std::int64_t{1024}})
+    for (const int experts : {2, 12})
+      add(suite, "step/hard_mixture/e" + std::to_string(experts) + "_n" + std::to_string(batch), [=, &suite]() -> Work {
+        const auto run = hard_mixture_run(suite, experts, batch);
+        return [run] { run->step(); };
+      });
+}
 
 void register_vgg_steps(Suite& suite) {
   // Forward MACs of a sample, by width (the paper's table); a step has three times as many.
@@ -158,6 +182,7 @@ void register_steps(Suite& suite) {
   register_language_models(suite);
   register_feed_forward(suite);
   register_vgg_steps(suite);
+  register_hard_mixtures(suite);
   for (const std::int64_t experts : {1, 2})
     for (const std::int64_t width : {4, 8, 16, 32, 64}) {
       const std::string model = std::string(experts == 1 ? "/mlp" : "/mixture") + "/h" + std::to_string(width);

@@ -63,6 +63,8 @@ void Console::start(const Config& config, const RunFacts& facts) {
       << " validation, " << grouped(facts.test_samples) << " test samples, ";
   if (facts.sequence > 0) {
     out << "each of " << grouped(facts.sequence) << " tokens of a vocabulary of " << grouped(facts.classes);
+    out << "\n    " << padded("mega-batches", 26) << grouped(facts.smallest) << " to " << grouped(facts.largest)
+        << " training samples, whole documents";
   } else {
     out << facts.classes << " classes";
   }

@@ -18,8 +18,9 @@ struct RunFacts {
   BackendInfo backend;
   int threads = 1;
   std::int64_t train_samples = 0, validation_samples = 0, test_samples = 0;
-  int classes = 0;            // or tokens of a vocabulary
-  std::int64_t sequence = 0;  // tokens in a sample of text; 0: images
+  int classes = 0;                         // or tokens of a vocabulary
+  std::int64_t smallest = 0, largest = 0;  // training samples of a mega-batch
+  std::int64_t sequence = 0;               // tokens in a sample of text; 0: images
   std::int64_t parameters = 0;
   Count macs_per_sample = 0;  // forward, counted as in the paper
   std::filesystem::path run_directory;

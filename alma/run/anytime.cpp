@@ -1,5 +1,6 @@
 #include "alma/run/anytime.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <system_error>
@@ -52,7 +53,10 @@ RunFacts AnytimeRun::facts() {
   RunFacts facts;
   facts.backend = context_.backend().info();
   for (std::int64_t t = 0; t < stream_.size(); ++t) {
-    facts.train_samples += static_cast<std::int64_t>(stream_[t].train.size());
+    const auto samples = static_cast<std::int64_t>(stream_[t].train.size());
+    facts.train_samples += samples;
+    facts.smallest = t == 0 ? samples : std::min(facts.smallest, samples);
+    facts.largest = std::max(facts.largest, samples);
     facts.validation_samples += static_cast<std::int64_t>(stream_[t].validation.size());
   }
   facts.test_samples = test_indices_.count();

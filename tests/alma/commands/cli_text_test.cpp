@@ -41,8 +41,8 @@ TEST_F(CliText, FromATextToAReport) {
   write_run("tokens");
   const Outcome trained = run({"run", "run.toml", "--out", "runs/a", "--device", "cpu"});
   ASSERT_EQ(trained.code, 0) << trained.err;
-  for (const char* part : {"samples, each of 16 tokens of a vocabulary of 280", "test perplexity", "mean perplexity",
-                           "final perplexity", "bits per byte"})
+  for (const char* part : {"samples, each of 16 tokens of a vocabulary of 280", "training samples, whole documents",
+                           "test perplexity", "mean perplexity", "final perplexity", "bits per byte"})
     EXPECT_NE(trained.out.find(part), std::string::npos) << part << "\n" << trained.out;
   EXPECT_EQ(trained.out.find("CER"), std::string::npos) << trained.out;
 
