@@ -283,9 +283,10 @@ std::vector<Key> train_keys() {
       flag("train", "graph", train<&Train::graph>,
            "Whether a training step is captured as a CUDA graph, once per batch size, and replayed (cuda, cuda-sim); the "
            "results are the same."),
-      number("train", "checkpoint_seconds", train<&Train::checkpoint_seconds>, 0, 1e9,
-             "Seconds from one checkpoint to the next; a checkpoint is also written when the run is interrupted and when it "
-             "ends."),
+      number(
+          "train", "checkpoint_seconds", train<&Train::checkpoint_seconds>, 0, 1e9,
+          "Seconds from one checkpoint to the next, or more where saving would take over a tenth of the time; a checkpoint "
+          "is also written when the run is interrupted and when it ends."),
   };
 }
 

@@ -93,7 +93,7 @@ std::string Console::progress_line(const Progress& progress, double now) const {
   const double passed = now - *start_time_, trained = progress.samples - start_samples_;
   if (passed <= 0 || trained <= 0) return line;
   const double rate = trained / passed;
-  line += "  " + grouped(static_cast<std::int64_t>(rate)) + " samples/s";
+  line += "  " + (rate < 10 ? fixed(rate, 2) : grouped(static_cast<std::int64_t>(rate))) + " samples/s";
   line += "  " + duration(std::max(0.0, progress.samples_planned - progress.samples) / rate) + " left";
   return line;
 }

@@ -192,7 +192,7 @@ void AnytimeRun::arrive(std::int64_t t, RunDirectory& directory, Console& consol
     max_epochs = fit.max_epochs;
     show_progress(console, t, fit, false);
     if (interrupted()) stop(directory, console);
-    if (steady_seconds() - last_save_ >= config_.train.checkpoint_seconds) save(directory, console);
+    if (steady_seconds() - last_save_ >= between_saves()) save(directory, console);
   };
   MegaBatchRecord record;
   record.t = t;
@@ -233,8 +233,15 @@ void AnytimeRun::stop(RunDirectory& directory, Console& console) {
   throw Interrupted{};
 }
 
+// A state of gigabytes is saved less often than asked for, so that saving takes a tenth of the time at most.
+double AnytimeRun::between_saves() const {
+  constexpr double long_save = 1;
+  return std::max(config_.train.checkpoint_seconds, save_seconds_ > long_save ? 10 * save_seconds_ : 0);
+}
+
 void AnytimeRun::save(RunDirectory& directory, Console& console) {
   settle(directory, console);
+  const double begin = steady_seconds();
   const ProfileSpan span(context_, "checkpoint");
   const nlohmann::json learner = learner_->state();
   const nlohmann::json state = {{name_of(test_->measure()), judgement_.measured},
@@ -249,6 +256,7 @@ void AnytimeRun::save(RunDirectory& directory, Console& console) {
                                 {"data_sha256", data_sha256_}};
   store_->save(learner_->tensors(), state, directory.mark());
   last_save_ = steady_seconds();
+  save_seconds_ = last_save_ - begin;
 }
 
 void AnytimeRun::finish(RunDirectory& directory, Console& console) {

@@ -47,6 +47,7 @@ class AnytimeRun {
   void answer_interrupt(Console& console);
   [[noreturn]] void stop(RunDirectory& directory, Console& console);
   void save(RunDirectory& directory, Console& console);
+  double between_saves() const;
   void finish(RunDirectory& directory, Console& console);
   void show_progress(Console& console, std::int64_t t, const FitProgress& fit, bool done);
   double seconds() const;
@@ -77,6 +78,7 @@ class AnytimeRun {
   nlohmann::json history_ = nlohmann::json::array();  // the devices that this run has used
   double seconds_before_ = 0;                         // of earlier processes
   double started_ = 0, last_save_ = 0;                // steady clock
+  double save_seconds_ = 0;                           // that the last save has taken
   bool answered_ = false;                             // the user has been told that an interrupt was seen
   std::vector<MegaBatchRecord> waiting_;              // waiting for the evaluation that is running; not written yet
   std::future<Score> judging_;  // last member: its thread ends before the data that it uses is destroyed

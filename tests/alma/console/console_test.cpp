@@ -35,6 +35,21 @@ TEST(Console, ProgressLineSaysWhereTheRunIs) {
   EXPECT_EQ(screen.out.str(), "mega-batch 7/500  epoch 3/100  error 0.2500  CER 1.500  300 samples/s  20s left\n");
 }
 
+TEST(Console, ALanguageModelHasAPerplexityAndMayBeSlow) {
+  Screen screen(false);
+  Console console(screen.options);
+  Progress progress = at(2, 0);
+  progress.error = 75.906;
+  progress.bits_per_byte = 1.9406;
+  progress.of_language = true;
+  console.progress(progress);
+  screen.time += 10;
+  progress.samples = 7;
+  progress.samples_planned = 14;
+  console.progress(progress);
+  EXPECT_EQ(screen.out.str(), "mega-batch 2/500  epoch 3/100  ppl 75.91, 1.941 bits/byte  0.70 samples/s  10s left\n");
+}
+
 TEST(Console, WithoutATerminalLinesAreRare) {
   Screen screen(false);
   Console console(screen.options);
