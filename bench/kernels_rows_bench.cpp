@@ -24,6 +24,7 @@ void register_unary(Suite& suite, const Matrix& m) {
     });
   };
   unary("relu", UnaryOp::relu);
+  unary("gelu", UnaryOp::gelu);
   unary("exp", UnaryOp::exp);
   unary("log", UnaryOp::log);
   unary("sqrt", UnaryOp::sqrt);
@@ -48,6 +49,7 @@ void register_binary(Suite& suite, const Matrix& m) {
   binary("multiply", BinaryOp::multiply, m.shape());
   binary("divide", BinaryOp::divide, m.shape());
   binary("relu_gradient", BinaryOp::relu_gradient, m.shape());
+  binary("gelu_gradient", BinaryOp::gelu_gradient, m.shape());
   binary("add_row", BinaryOp::add, {m.columns});
   binary("multiply_column", BinaryOp::multiply, {m.rows, 1});
 }

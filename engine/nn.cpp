@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/ops_check.h"
+#include "engine/ops_elementwise.h"
 #include "engine/ops_matmul.h"
 #include "engine/structure.h"
 
@@ -127,6 +128,10 @@ void Sequential::insert(const Module& before, const std::string& stem, std::uniq
     name = stem + '.' + std::to_string(n);
   children_.emplace(place, std::move(name), std::move(module));
 }
+
+Tensor GeluLayer::forward(const Tensor& x, Pass&) { return gelu(x); }
+
+nlohmann::json GeluLayer::structure() const { return {{"type", type}}; }
 
 Sequential::Sequential(const Structure& structure) : children_(structure.named_children("modules")) {}
 

@@ -61,6 +61,17 @@ class Linear final : public Module, public Redrawable {
   bool relu_;
 };
 
+/// gelu(), element by element.
+class GeluLayer final : public Module {
+ public:
+  static constexpr const char* type = "gelu";
+  GeluLayer() = default;
+  explicit GeluLayer(const Structure&) {}
+  Tensor forward(const Tensor& x, Pass& pass) override;
+  nlohmann::json structure() const override;
+  std::unique_ptr<Module> clone(Context&) const override { return std::make_unique<GeluLayer>(); }
+};
+
 /// A sequence of modules, applied one after the other.
 class Sequential final : public Module {
  public:

@@ -78,6 +78,12 @@ Tensor relu(const Tensor& x) {
   });
 }
 
+Tensor gelu(const Tensor& x) {
+  return record("gelu", {x}, compute("gelu", UnaryOp::gelu, x), [x = x.detach()](const Tensor& dy, Grads& grads) {
+    grads.add(0, compute("gelu", BinaryOp::gelu_gradient, dy, x));
+  });
+}
+
 Tensor exp(const Tensor& x) {
   const Tensor y = compute("exp", UnaryOp::exp, x);
   return record("exp", {x}, y, [y = y.detach()](const Tensor& dy, Grads& grads) { grads.add(0, dy * y); });

@@ -16,6 +16,8 @@ inline Tensor operator-(const Tensor& x) { return affine(x, -1, 0); }
 
 /// max(0, x); the gradient at 0 is 0.
 Tensor relu(const Tensor& x);
+/// x Phi(x) by its tanh form (kernels/backend.h, UnaryOp::gelu).
+Tensor gelu(const Tensor& x);
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor sqrt(const Tensor& x);

@@ -9,9 +9,11 @@
 
 namespace alma {
 
-enum class UnaryOp { relu, exp, log, sqrt };
-/// relu_gradient: a where b > 0, else 0.
-enum class BinaryOp { add, subtract, multiply, divide, relu_gradient };
+/// gelu: x Phi(x) by its tanh form, x / (1 + e^(-2 u)) with u = sqrt(2 / pi) (x + .044715 x^3) (Hendrycks & Gimpel 2016, as
+/// in GPT-2).
+enum class UnaryOp { relu, gelu, exp, log, sqrt };
+/// relu_gradient: a where b > 0, else 0. gelu_gradient: a gelu'(b).
+enum class BinaryOp { add, subtract, multiply, divide, relu_gradient, gelu_gradient };
 
 /// The arithmetic of products; all of them add in f32 (f64 operands: f64). f32 multiplies f32 in full. Less is asked for:
 /// tf32 rounds f32 operands to 10 bits of mantissa; bf16 goes with bf16 operands.

@@ -15,7 +15,7 @@ struct BackendOptions {
 };
 
 /// The C symbol that every backend library exports. `abi` is kBackendAbi of the caller; another one throws.
-inline constexpr int kBackendAbi = 12;
+inline constexpr int kBackendAbi = 13;
 inline constexpr const char* kBackendFactory = "alma_backend_create";
 using BackendFactory = Backend* (*)(const BackendOptions& options, int abi);
 

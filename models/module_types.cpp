@@ -15,6 +15,7 @@ ModuleTypes& module_types() {
   static ModuleTypes types = [] {
     ModuleTypes all;
     all.add<Linear>();
+    all.add<GeluLayer>();
     all.add<Sequential>();
     all.add<Stack>();
     all.add<Conv2d>();

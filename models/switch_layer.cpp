@@ -31,7 +31,8 @@ SwitchSettings settings_of(const Structure& structure) {
           .hidden = structure.size("hidden"),
           .experts = structure.integer("experts", 1, kMostExperts),
           .capacity_factor = structure.number("capacity_factor", 1e-3, 1e6),
-          .balance = structure.number("balance", 0, 1e6)};
+          .balance = structure.number("balance", 0, 1e6),
+          .gelu = structure.flag("gelu")};
 }
 
 // An evaluation's capacity is what the busiest expert needs, so that it costs no more than that: tokens are counted on the
@@ -81,6 +82,7 @@ nlohmann::json SwitchLayer::structure() const {
           {"experts", settings_.experts},
           {"capacity_factor", settings_.capacity_factor},
           {"balance", settings_.balance},
+          {"gelu", settings_.gelu},
           {"dtype", name_of(router_.dtype())}};
 }
 
@@ -97,7 +99,9 @@ Tensor SwitchLayer::forward(const Tensor& x, Pass& pass) {
   const Routing routing = route(x, pass.training());
   if (pass.training() && settings_.balance > 0) pass.penalties.push_back(settings_.balance * routing.balance);
   if (pass.wants_usage) pass.usage.push_back({this, routing.probabilities});
-  const Tensor y = expert_layers(route_dispatch(x, routing), {in_weight_, in_bias_, out_weight_, out_bias_}, routing);
+  const Activation activation = settings_.gelu ? Activation::gelu : Activation::relu;
+  const Tensor y =
+      expert_layers(route_dispatch(x, routing), {in_weight_, in_bias_, out_weight_, out_bias_, activation}, routing);
   return route_combine(y, routing);
 }
 

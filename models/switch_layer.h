@@ -13,6 +13,7 @@ struct SwitchSettings {
   std::int64_t experts = 2;            // 1 .. 1024
   double capacity_factor = 1;          // above 0: an expert takes ceil(factor * tokens / experts) tokens of a training pass
   double balance = 0.01;               // factor of the balance loss; 0: none
+  bool gelu = false;                   // in place of ReLU
 };
 
 /// The feed-forward layer of a Switch Transformer (Fedus et al., JMLR 2022, Section 2): a router without bias sends each

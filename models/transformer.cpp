@@ -113,11 +113,12 @@ Transformer::Transformer(Context& context, const TransformerSettings& s, RandomS
     parts.push_back(std::make_unique<CausalAttention>(std::move(qkv), layer(s.width, s.width, false), s.heads));
     parts.push_back(std::make_unique<LayerNorm>(context, s.width, dtype));
     if (s.experts > 1 && (number + 1) % s.switch_every == 0) {
-      const SwitchSettings settings{s.width, hidden, s.experts, s.capacity_factor, s.balance};
+      const SwitchSettings settings{s.width, hidden, s.experts, s.capacity_factor, s.balance, s.gelu};
       parts.push_back(std::make_unique<SwitchLayer>(context, settings, s.init_std, init, dtype));
     } else {
       auto dense = std::make_unique<Sequential>();
-      dense->add("in", layer(s.width, hidden, true));
+      dense->add("in", layer(s.width, hidden, !s.gelu));
+      if (s.gelu) dense->add("gelu", std::make_unique<GeluLayer>());
       dense->add("out", layer(hidden, s.width, false));
       parts.push_back(std::move(dense));
     }

@@ -22,6 +22,7 @@ struct TransformerSettings {
   // layer is one.
   std::int64_t switch_every = 2;
   double capacity_factor = 1, balance = 0.01;  // SwitchSettings
+  bool gelu = false;                           // in place of ReLU, in all feed-forward layers
   double dropout = 0;                          // of the embeddings and of what each residual branch adds, in [0, 1)
   double init_std = 0.02;                      // of weights; biases start at 0
 };

@@ -46,7 +46,7 @@ void check_input(const Config& config, const std::string& where) {
 }
 
 /// Of an optimizer that goes on from update to update.
-void check_goes_on(const Config& config, const std::string& where) {
+void check_restart(const Config& config, const std::string& where) {
   const LearnerKind& learner = learner_kind(config);
   const char* reason = nullptr;
   if (config.learner.from_scratch) reason = "learner.from_scratch = true, whose models are new at each update";
@@ -79,7 +79,7 @@ void check_together(const Config& config, const std::string& where) {
   if (train.nesterov && (train.optimizer != "sgd" || train.momentum == 0))
     fail(ErrorKind::usage, "train.nesterov = true needs optimizer = \"sgd\" with train.momentum > 0, found optimizer = \"",
          train.optimizer, "\" with momentum ", train.momentum, " (", where, ')');
-  if (!train.restart) check_goes_on(config, where);
+  if (!train.restart) check_restart(config, where);
   if (stream.mean.size() != stream.std.size())
     fail(ErrorKind::usage, "stream.mean has ", stream.mean.size(), " and stream.std ", stream.std.size(),
          " numbers; expected one of each per channel, or neither (", where, ')');

@@ -215,6 +215,9 @@ std::vector<Key> model_keys() {
              "Size of the hidden layer of a feed-forward layer, or of an expert; 0: four times the width (paper)."),
       number("model", "switch_every", model<&Model::switch_every>, 1, 1024,
              "Every how many blocks the feed-forward layer has experts, if there are more than 1 (paper: 2)."),
+      text("model", "activation", model<&Model::activation>,
+           "Activation of the feed-forward layers (not stated in the paper).",
+           {{"relu"}, {"gelu", "its tanh form, as in GPT-2"}}),
       number("model", "capacity", model<&Model::capacity>, 1e-3, 1024,
              "Capacity factor: in training an expert takes ceil(capacity * tokens / experts) tokens of a micro-batch, and "
              "those beyond skip the layer (paper: 1)."),

@@ -52,6 +52,7 @@ struct Config {
     std::int64_t experts = 1;
     bool conv_bias = true;
     std::int64_t layers = 6, heads = 8, hidden = 0, switch_every = 2;
+    std::string activation = "relu";
     double capacity = 1.0, balance = 0.01, dropout = 0.0, init_std = 0.02;
   };
   struct Train {

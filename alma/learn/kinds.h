@@ -21,7 +21,7 @@ struct InputDescription {
   std::vector<float> mean, std;  // per channel, of pixels / 255
   // Of text.
   std::int64_t sequence = 0;  // tokens in a sample; 0: images
-  std::string vocabulary_sha256;
+  std::string vocabulary_sha256 = {};
   // Of both: what there is to choose from, classes or tokens.
   int classes = 0;
 

@@ -103,7 +103,7 @@ ArchitectureKind switch_transformer() {
   ArchitectureKind kind{{"switch",
                          "a decoder-only Transformer for text; with model.experts above 1 a Switch Transformer, whose "
                          "feed-forward layers choose one expert for each token"}};
-  kind.keys = {"model.layers",   "model.heads",   "model.hidden",  "model.switch_every",
+  kind.keys = {"model.layers",   "model.heads",   "model.hidden",  "model.switch_every", "model.activation",
                "model.capacity", "model.balance", "model.dropout", "model.init_std"};
   kind.input = Input::text;
   kind.label = [](const Config& config) { return "h=" + std::to_string(config.model.width); };
@@ -125,6 +125,7 @@ ArchitectureKind switch_transformer() {
                                                              .switch_every = model.switch_every,
                                                              .capacity_factor = model.capacity,
                                                              .balance = model.balance,
+                                                             .gelu = model.activation == "gelu",
                                                              .dropout = model.dropout,
                                                              .init_std = model.init_std},
                                          init);

@@ -6,6 +6,7 @@ namespace alma::check {
 constexpr const char* name_of(UnaryOp op) {
   switch (op) {
     case UnaryOp::relu: return "relu";
+    case UnaryOp::gelu: return "gelu";
     case UnaryOp::exp: return "exp";
     case UnaryOp::log: return "log";
     case UnaryOp::sqrt: return "sqrt";
@@ -20,6 +21,7 @@ constexpr const char* name_of(BinaryOp op) {
     case BinaryOp::multiply: return "multiply";
     case BinaryOp::divide: return "divide";
     case BinaryOp::relu_gradient: return "relu_gradient";
+    case BinaryOp::gelu_gradient: return "gelu_gradient";
   }
   return "binary";
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/checks/elementwise.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/parallel.h"
 
 namespace alma {
@@ -98,6 +99,7 @@ void CpuBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
       case BinaryOp::multiply: return combine<T>(pool_, a, b, y, [](T u, T v) { return u * v; });
       case BinaryOp::divide: return combine<T>(pool_, a, b, y, [](T u, T v) { return u / v; });
       case BinaryOp::relu_gradient: return combine<T>(pool_, a, b, y, [](T u, T v) { return v > T(0) ? u : T(0); });
+      case BinaryOp::gelu_gradient: return combine<T>(pool_, a, b, y, [](T u, T v) { return u * gelu_slope(v); });
     }
   });
 }

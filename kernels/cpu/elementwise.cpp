@@ -2,7 +2,7 @@
 
 #include "kernels/checks/elementwise.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/exp.h"
+#include "kernels/cpu/gelu.h"
 #include "kernels/cpu/parallel.h"
 
 namespace alma {
@@ -29,6 +29,7 @@ void CpuBackend::unary(UnaryOp op, const In& x, const Out& y) {
     using T = decltype(type);
     switch (op) {
       case UnaryOp::relu: return map<T>(pool_, x, y, 0.3, [](T v) { return v < T(0) ? T(0) : v; });  // NaN stays NaN
+      case UnaryOp::gelu: return map<T>(pool_, x, y, 2, [](T v) { return gelu(v); });
       case UnaryOp::exp: return map<T>(pool_, x, y, 2, [](T v) { return exponential(v); });
       case UnaryOp::log: return map<T>(pool_, x, y, 4, [](T v) { return std::log(v); });
       case UnaryOp::sqrt: return map<T>(pool_, x, y, 1, [](T v) { return std::sqrt(v); });

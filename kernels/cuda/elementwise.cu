@@ -15,6 +15,12 @@ constexpr int kBlock = 256;
 struct Relu {
   __device__ float operator()(float x) const { return x < 0 ? 0 : x; }  // NaN stays NaN
 };
+// As kernels/cpu/gelu.h.
+constexpr float kGeluSlope = 0.79788456f, kGeluCube = 0.044715f;
+__device__ float gelu_share(float x) { return 1 / (1 + expf(-2 * kGeluSlope * (x + kGeluCube * x * x * x))); }
+struct Gelu {
+  __device__ float operator()(float x) const { return x * gelu_share(x); }
+};
 struct Exp {
   __device__ float operator()(float x) const { return expf(x); }
 };
@@ -43,6 +49,14 @@ struct Divide {
 };
 struct ReluGradient {
   __device__ float operator()(float a, float b) const { return b > 0 ? a : 0; }
+};
+struct GeluGradient {
+  __device__ float operator()(float a, float b) const {
+    const float s = gelu_share(b);
+    float inner = b < -16 ? -16 : b;  // in this order NaN passes
+    inner = inner > 16 ? 16 : inner;
+    return a * (s + inner * s * (1 - s) * 2 * kGeluSlope * (1 + 3 * kGeluCube * inner * inner));
+  }
 };
 
 __device__ std::int64_t global_thread() { return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
@@ -177,6 +191,7 @@ void CudaBackend::unary(UnaryOp op, const In& x, const Out& y) {
   require_f32("unary", x);
   switch (op) {
     case UnaryOp::relu: return map(Relu{}, x, y);
+    case UnaryOp::gelu: return map(Gelu{}, x, y);
     case UnaryOp::exp: return map(Exp{}, x, y);
     case UnaryOp::log: return map(Log{}, x, y);
     case UnaryOp::sqrt: return map(Sqrt{}, x, y);
@@ -193,6 +208,7 @@ void CudaBackend::binary(BinaryOp op, const In& a, const In& b, const Out& y) {
     case BinaryOp::multiply: return combine(Multiply{}, a, b, y);
     case BinaryOp::divide: return combine(Divide{}, a, b, y);
     case BinaryOp::relu_gradient: return combine(ReluGradient{}, a, b, y);
+    case BinaryOp::gelu_gradient: return combine(GeluGradient{}, a, b, y);
   }
 }
 

@@ -77,6 +77,7 @@ TEST(Elementwise, UnaryOpsHaveTheRightValuesAndGradients) {
     EXPECT_NEAR(a[i], -2.5 * v[i] + 0.75, 1e-15);  // with or without a fused multiply-add
   }
   expect_gradient([](const auto& in) { return exp(in[0]); }, {x});
+  expect_gradient([](const auto& in) { return gelu(in[0]); }, {random_tensor({5, 7}, 6, -4, 4)});
   expect_gradient([](const auto& in) { return log(in[0]); }, {x});
   expect_gradient([](const auto& in) { return sqrt(in[0]); }, {x});
   expect_gradient([](const auto& in) { return affine(in[0], -2.5, 0.75); }, {x});

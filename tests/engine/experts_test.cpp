@@ -28,15 +28,18 @@ std::vector<Tensor> inputs(std::int64_t d = 3, std::int64_t hidden = 5) {
           random_tensor({4, d, hidden}, 4), random_tensor({4, d}, 5)};
 }
 
-Tensor loss_of(std::span<const Tensor> in, const Routing& routing) {
-  const Tensor y =
-      route_combine(expert_layers(route_dispatch(in[0], routing), {in[1], in[2], in[3], in[4]}, routing), routing);
+Tensor loss_of(std::span<const Tensor> in, const Routing& routing, Activation activation = Activation::relu) {
+  const ExpertWeights weights{in[1], in[2], in[3], in[4], activation};
+  const Tensor y = route_combine(expert_layers(route_dispatch(in[0], routing), weights, routing), routing);
   return sum(y * y);
 }
 
 TEST(ExpertLayers, HaveTheRightGradientWithDropsAndIdleExperts) {
-  for (const std::int64_t capacity : {1, 2, 7})
-    expect_gradient([&](const auto& in) { return loss_of(in, routes(kChoices, 4, capacity, cpu(), DType::f64)); }, inputs());
+  for (const Activation activation : {Activation::relu, Activation::gelu})
+    for (const std::int64_t capacity : {1, 2, 7})
+      expect_gradient(
+          [&](const auto& in) { return loss_of(in, routes(kChoices, 4, capacity, cpu(), DType::f64), activation); },
+          inputs());
 }
 
 // Each expert is a dense layer for its tokens.
@@ -74,31 +77,36 @@ TEST(ExpertLayers, CostAsManyRowsAsThereAreTokensOnAllDevices) {
 }
 
 // In f32, with the products and masks that a dense layer has there; and on the simulated GPU, which multiplies all slots.
-TEST(ExpertLayers, AreTheSameOnAllDevices) {
-  const auto gpu = open_simulator();
-  std::vector<std::vector<float>> expected;
-  for (Context* context : {&cpu(), gpu.get()}) {
-    if (context == nullptr) continue;
+void expect_the_same_on(Context& context, Activation activation) {
+  const auto values = [&](bool exact) {
+    Context& there = exact ? cpu() : context;
     std::vector<Tensor> in;
-    for (const Tensor& x : inputs(24, 40)) in.push_back(in_f32(x, *context).set_requires_grad(true));
-    const Tensor loss = loss_of(in, routes(kChoices, 4, 3, *context, DType::f32));
+    for (const Tensor& x : inputs(24, 40)) {
+      in.push_back(exact ? x : in_f32(x, there));
+      in.back().set_requires_grad(true);
+    }
+    const Tensor loss = loss_of(in, routes(kChoices, 4, 3, there, in[0].dtype()), activation);
     loss.backward();
-    std::vector<std::vector<float>> found{loss.to_vector<float>()};
-    for (const Tensor& x : in) found.push_back(x.grad().to_vector<float>());
-    if (expected.empty()) {
-      std::vector<Tensor> exact = inputs(24, 40);
-      for (Tensor& x : exact) x.set_requires_grad(true);
-      loss_of(exact, routes(kChoices, 4, 3, cpu(), DType::f64)).backward();
-      expected.push_back(found[0]);
-      for (const Tensor& x : exact) {
-        std::vector<float>& gradient = expected.emplace_back();
-        for (const double g : x.grad().to_vector<double>()) gradient.push_back(static_cast<float>(g));
+    std::vector<double> all;
+    for (const Tensor& x : in) {
+      if (exact) {
+        for (const double g : x.grad().to_vector<double>()) all.push_back(g);
+      } else {
+        for (const float g : x.grad().to_vector<float>()) all.push_back(g);
       }
     }
-    for (std::size_t i = 0; i < found.size(); ++i)
-      for (std::size_t j = 0; j < found[i].size(); ++j)
-        ASSERT_NEAR(found[i][j], expected[i][j], 2e-4 + 1e-4 * std::fabs(expected[i][j])) << i << ", " << j;
-  }
+    return all;
+  };
+  const std::vector<double> expected = values(true), found = values(false);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    ASSERT_NEAR(found[i], expected[i], 2e-4 + 1e-4 * std::fabs(expected[i])) << i;
+}
+
+TEST(ExpertLayers, AreTheSameOnAllDevices) {
+  const auto gpu = open_simulator();
+  for (const Activation activation : {Activation::relu, Activation::gelu})
+    for (Context* context : {&cpu(), gpu.get()})
+      if (context != nullptr) expect_the_same_on(*context, activation);
 }
 
 TEST(ExpertLayers, RefuseWhatDoesNotFit) {

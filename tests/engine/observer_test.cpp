@@ -21,9 +21,10 @@ void products_and_elements(Arrays& a) {
   backend.matmul(y, true, x, false, a.output({3, 5}), {}, Math::f32);
   backend.matmul(y, false, w, false, a.output({6, 5}), {{}, false, true}, Math::f32);
   backend.bias_relu_backward(a.input({6, 3}), y, a.output({6, 3}), a.output({3}));
-  for (const UnaryOp op : {UnaryOp::relu, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt}) backend.unary(op, x, a.output({6, 5}));
-  for (const BinaryOp op :
-       {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide, BinaryOp::relu_gradient})
+  for (const UnaryOp op : {UnaryOp::relu, UnaryOp::gelu, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt})
+    backend.unary(op, x, a.output({6, 5}));
+  for (const BinaryOp op : {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide, BinaryOp::relu_gradient,
+                            BinaryOp::gelu_gradient})
     backend.binary(op, x, a.input({5}, -1), a.output({6, 5}));
   backend.affine(x, 2, -1, a.output({6, 5}));
   const Tensor images = a.input({2, 2, 5, 4}), filters = a.input({4, 1, 3, 2}), dy = a.input({2, 4, 3, 2});
@@ -177,8 +178,8 @@ std::set<std::string> primitives_of_the_backend() {
 }
 
 const std::map<std::string, std::set<std::string>> kinds_of_primitives = {
-    {"unary", {"relu", "exp", "log", "sqrt"}},
-    {"binary", {"add", "subtract", "multiply", "divide", "relu_gradient"}},
+    {"unary", {"relu", "gelu", "exp", "log", "sqrt"}},
+    {"binary", {"add", "subtract", "multiply", "divide", "relu_gradient", "gelu_gradient"}},
     {"optimize", {"sgd", "adadelta", "adam", "rmsprop"}}};
 const std::set<std::string> only_the_cpu_has = {"causal_attention", "causal_attention_backward", "convert_layout",
                                                 "matmul_images", "matmul_images_gradient"};

@@ -22,7 +22,7 @@ std::unique_ptr<Learner> learner_of(char first) {
   config.learner.members = 2;
   config.model.width = 2;
   config.model.experts = choice % 8 < 4 ? 1 : 2;
-  static const InputDescription input{1, 2, 2, 2, {0.5f}, {0.5f}};
+  static const InputDescription input{.channels = 1, .height = 2, .width = 2, .mean = {0.5f}, .std = {0.5f}, .classes = 2};
   return make_learner(config, context(), input);
 }
 

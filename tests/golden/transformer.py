@@ -33,11 +33,15 @@ class Attention(nn.Module):
         return self.out((scores.softmax(3) @ v).transpose(1, 2).reshape(n, t, d))
 
 
+def activation(gelu):
+    return nn.GELU(approximate="tanh") if gelu else nn.ReLU()
+
+
 class Switch(nn.Module):
-    def __init__(self, d, hidden, experts, factor):
+    def __init__(self, d, hidden, experts, factor, gelu):
         super().__init__()
         self.router = nn.Linear(d, experts, bias=False)
-        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, d)) for _ in range(experts))
+        self.experts = nn.ModuleList(nn.Sequential(nn.Linear(d, hidden), activation(gelu), nn.Linear(hidden, d)) for _ in range(experts))
         self.factor = factor
 
     def forward(self, x):
@@ -68,14 +72,14 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, vocabulary, sequence, d, layers, heads, hidden, experts, every, factor):
+    def __init__(self, vocabulary, sequence, d, layers, heads, hidden, experts, every, factor, gelu):
         super().__init__()
         self.embedding, self.position = nn.Parameter(torch.zeros(vocabulary, d)), nn.Parameter(torch.zeros(sequence, d))
         self.blocks = nn.ModuleList()
         for i in range(layers):
             switch = experts > 1 and (i + 1) % every == 0
-            dense = nn.Sequential(nn.Linear(d, hidden), nn.ReLU(), nn.Linear(hidden, d))
-            self.blocks.append(Block(d, heads, Switch(d, hidden, experts, factor) if switch else dense))
+            dense = nn.Sequential(nn.Linear(d, hidden), activation(gelu), nn.Linear(hidden, d))
+            self.blocks.append(Block(d, heads, Switch(d, hidden, experts, factor, gelu) if switch else dense))
         self.norm = nn.LayerNorm(d)
 
     def switches(self):
@@ -110,9 +114,9 @@ def loss_of(model, tokens):
     return nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
 
 
-def run(sequences, t, experts, every=2, factor=1.0, ties=False, heads=2, layers=2):
+def run(sequences, t, experts, every=2, factor=1.0, ties=False, heads=2, layers=2, gelu=False):
     vocabulary, d, hidden, balance = 13, 8, 12, 0.3
-    model = Transformer(vocabulary, t, d, layers, heads, hidden, experts, every, factor)
+    model = Transformer(vocabulary, t, d, layers, heads, hidden, experts, every, factor, gelu)
     for i, parts in enumerate(model.state()):
         values = 0.5 * wave(sum(p.numel() for p in parts), i)
         for part, some in zip(parts, values.split([p.numel() for p in parts])):
@@ -129,7 +133,7 @@ def run(sequences, t, experts, every=2, factor=1.0, ties=False, heads=2, layers=
     balances = [switch.balance for switch in model.switches()]
     (loss + balance * sum(balances, torch.zeros(()))).backward()
     result = {"sequences": sequences, "t": t, "experts": experts, "every": every, "factor": factor, "ties": ties, "heads": heads,
-              "layers": layers, "loss": loss.item(), "balances": [b.item() for b in balances],
+              "layers": layers, "gelu": gelu, "loss": loss.item(), "balances": [b.item() for b in balances],
               "counts": [switch.counts for switch in model.switches()], "dropped": [s.dropped for s in model.switches()]}
     result["gradients"] = []
     for i, parts in enumerate(model.state()):
@@ -151,5 +155,7 @@ CASES = [
     dict(sequences=1, t=64, experts=4, factor=2.0, heads=1),
     dict(sequences=1, t=65, experts=2, every=3, layers=3),
     dict(sequences=1, t=300, experts=4),
+    dict(sequences=2, t=6, experts=3, gelu=True),
+    dict(sequences=2, t=5, experts=1, gelu=True),
 ]
 print(json.dumps({"torch": torch.__version__, "cases": [run(**case) for case in CASES]}, indent=1))

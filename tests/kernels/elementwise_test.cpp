@@ -5,10 +5,17 @@ namespace {
 
 class Elementwise : public KernelTest {};
 
+// sqrt(2 / pi) (x + .044715 x^3)
+template <class T>
+T gelu_inner(T x) {
+  return std::sqrt(T(2) / std::acos(T(-1))) * (x + T(0.044715L) * x * x * x);
+}
+
 template <class T>
 T apply(UnaryOp op, T x) {
   switch (op) {
     case UnaryOp::relu: return x < 0 ? T(0) : x;
+    case UnaryOp::gelu: return x / (1 + std::exp(-2 * gelu_inner(x)));
     case UnaryOp::exp: return std::exp(x);
     case UnaryOp::log: return std::log(x);
     case UnaryOp::sqrt: return std::sqrt(x);
@@ -24,17 +31,25 @@ T apply(BinaryOp op, T a, T b) {
     case BinaryOp::multiply: return a * b;
     case BinaryOp::divide: return a / b;
     case BinaryOp::relu_gradient: return b > 0 ? a : T(0);
+    case BinaryOp::gelu_gradient: {  // by tanh, whose derivative is 1 - tanh^2
+      const T tanh = std::tanh(gelu_inner(b)), slope = std::sqrt(T(2) / std::acos(T(-1))) * (1 + 3 * T(0.044715L) * b * b);
+      return a * ((1 + tanh) / 2 + b * (1 - tanh * tanh) / 2 * slope);
+    }
   }
   return a;
 }
 
-constexpr UnaryOp kUnaryOps[] = {UnaryOp::relu, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt};
-constexpr BinaryOp kBinaryOps[] = {BinaryOp::add, BinaryOp::subtract, BinaryOp::multiply, BinaryOp::divide,
-                                   BinaryOp::relu_gradient};
+constexpr UnaryOp kUnaryOps[] = {UnaryOp::relu, UnaryOp::gelu, UnaryOp::exp, UnaryOp::log, UnaryOp::sqrt};
+constexpr BinaryOp kBinaryOps[] = {BinaryOp::add,    BinaryOp::subtract,      BinaryOp::multiply,
+                                   BinaryOp::divide, BinaryOp::relu_gradient, BinaryOp::gelu_gradient};
 
 Expected unary_reference(UnaryOp op, const Values& x, auto type) {
   Expected expected;
-  for (double value : x) expected.add(apply(op, static_cast<decltype(type)>(value)));
+  for (double value : x) {
+    const auto v = static_cast<decltype(type)>(value), y = apply(op, v);
+    // The share of x that gelu leaves is as exact as 1.
+    op == UnaryOp::gelu ? expected.add(y, std::fabs(v)) : expected.add(y);
+  }
   return expected;
 }
 
@@ -98,6 +113,32 @@ TEST_P(Elementwise, ExponentialOverItsWholeRange) {
     worst = std::max(worst, std::fabs(outputs[0][i] - exact) / unit_in_last_place(DType::f32, exact));
   }
   EXPECT_LE(worst, is_cpu() ? 1.5 : 2) << "in units of the last place";  // documented: kernels/cpu/exp.h, CUDA's expf
+}
+
+/// Where little of x is left, it is still right to some digits; and nothing overflows.
+TEST_P(Elementwise, GeluFarFromZero) {
+  const Values x = {-8, -6, -4, -2, -0.01, 0.01, 2, 6, 30, 1e15, 1e30, -30, -1e15, -1e30};
+  for (DType dtype : float_types()) {
+    Values held = x;
+    for (double& value : held) value = rounded(value, dtype);
+    const Values ones(x.size(), 1.0);
+    const Shape shape{static_cast<std::int64_t>(x.size())};
+    const std::vector<Values> outputs = run([&](Device& device) {
+      device->unary(UnaryOp::gelu, device.in(dtype, shape, held), device.out(dtype, shape));
+      device->binary(BinaryOp::gelu_gradient, device.in(dtype, shape, ones), device.in(dtype, shape, held),
+                     device.out(dtype, shape));
+    });
+    for (std::size_t i = 0; i < 9; ++i) {
+      const auto v = static_cast<long double>(held[i]);
+      const long double y = apply(UnaryOp::gelu, v), slope = apply(BinaryOp::gelu_gradient, 1.0L, v);
+      EXPECT_NEAR(outputs[0][i], static_cast<double>(y), 1e-4 * std::fabs(static_cast<double>(y)) + 1e-30) << held[i];
+      EXPECT_NEAR(outputs[1][i], static_cast<double>(slope), 1e-4 * std::fabs(static_cast<double>(slope)) + 1e-6) << held[i];
+    }
+    for (std::size_t i = 8; i < x.size(); ++i) {
+      EXPECT_EQ(outputs[0][i], held[i] > 0 ? held[i] : 0) << held[i];
+      EXPECT_EQ(outputs[1][i], held[i] > 0 ? 1 : 0) << held[i];
+    }
+  }
 }
 
 TEST_P(Elementwise, Affine) {
@@ -167,7 +208,11 @@ TEST_P(Elementwise, Broadcast) {
           for (std::int64_t i = 0; i < c.y.count(); ++i) {
             const T u = at(a, c.a, i), v = at(b, c.b, i), result = apply(op, u, v);
             const bool sum = op == BinaryOp::add || op == BinaryOp::subtract;
-            expected.add(result, sum ? std::max(std::fabs(u), std::fabs(v)) : result);
+            // gelu' is about 1 at most, a sum of parts of that size whose exponents have several units in front of the
+            // point.
+            expected.add(result, sum                             ? std::max(std::fabs(u), std::fabs(v))
+                                 : op == BinaryOp::gelu_gradient ? 4 * std::fabs(u)
+                                                                 : result);
           }
           return expected;
         });

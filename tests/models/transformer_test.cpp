@@ -60,7 +60,8 @@ TransformerSettings small(const nlohmann::json& golden) {
           .experts = golden["experts"],
           .switch_every = golden["every"],
           .capacity_factor = golden["factor"],
-          .balance = kBalance};
+          .balance = kBalance,
+          .gelu = golden["gelu"]};
 }
 
 // The values that the golden script gives the parameters.

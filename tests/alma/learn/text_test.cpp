@@ -118,6 +118,7 @@ TEST_F(Text, AModelLearnsWhatThereIsToLearn) {
   Config config = this->config();
   config.stream.test_tokens = prefix("test");
   config.train.max_epochs = 6;
+  config.model.activation = "gelu";
   config.train.schedule = "linear";
   const Trained trained = run_to_end(config, context_);
   ASSERT_EQ(trained.records.size(), 4u);
