@@ -1,5 +1,6 @@
 """Run directories as the program leaves them, for report_browser_test: of images, and the paper's of language models."""
 import json
+import math
 
 
 def make_run(folder, method, members, width, wait, replay, seed, batches, experts=1):
@@ -41,6 +42,9 @@ TABLE1 = {(512, 3): [GUESS, GUESS, 24.30, 24.2], (512, 4): [GUESS] * 3 + [24.13]
           (768, 4): [GUESS] * 3 + [17.88]}
 
 
+BYTES_PER_TOKEN = 4
+
+
 def make_language_run(folder, method, experts, members, width, wait, seed, ppl, params):
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(
@@ -51,11 +55,13 @@ def make_language_run(folder, method, experts, members, width, wait, seed, ppl, 
         flops = (3.41e18 if width == 512 else 9.46e18) * t * (members if method == "ens" else 1)
         record = {"t": t, "updated": t % wait == 0 or t == len(ppl), "ppl": value, "loss": None, "params": millions * 10**6,
                   "inference_macs": 10**9, "train_macs": flops / 6, "train_flops": flops, "epochs": 1, "val_accuracy": None, "seconds": t * 3600}
+        record["bits_per_byte"] = math.log2(value) / BYTES_PER_TOKEN
         if method == "gmoe":
             record["experts"] = [4, 6, 8, 12][t - 1]
         lines.append(json.dumps(record))
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "result.json").write_text(json.dumps({"ppl": ppl, "mean_ppl": sum(ppl) / len(ppl), "seconds": len(ppl) * 3600,
+    (folder / "result.json").write_text(json.dumps({"ppl": ppl, "mean_ppl": sum(ppl) / len(ppl),
+                                                    "bits_per_byte": sum(map(math.log2, ppl)) / BYTES_PER_TOKEN / len(ppl), "seconds": len(ppl) * 3600,
                                                     "device": "cuda", "level": "sm_90", "version": "test"}))
 
 
