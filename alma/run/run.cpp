@@ -68,9 +68,12 @@ int run_command(const RunOptions& options) {
     const ProfileSpan span(context, kLoadingData);
     return load_task(options.config);
   };
-  const Task task = load();
-  if (!task.warning.empty()) console.warn(task.warning);
-  AnytimeRun run(options.config, context, task);
+  // What was read is let go once it is on the device.
+  AnytimeRun run = [&] {
+    const Task task = load();
+    if (!task.warning.empty()) console.warn(task.warning);
+    return AnytimeRun(options.config, context, task);
+  }();
   RunDirectory directory(options.out, options.config, options.mode);
   if (!directory.warning().empty()) console.warn(directory.warning());
   if (const auto done = find_finished(directory, console)) return show_finished(*done, options, console);
