@@ -4,8 +4,10 @@
 
 namespace alma {
 
-const std::vector<PublishedSet>& published_sets() {
-  static const std::vector<PublishedSet> sets = {
+namespace {
+
+std::vector<PublishedSet> image_sets() {
+  return {
       // The content whose MD5 sums are published with the original files (train images 6bbc9ace898e44ae57da46a324031adb);
       // mean and standard deviation as the paper's code rounds them.
       {"mnist",
@@ -45,6 +47,11 @@ const std::vector<PublishedSet>& published_sets() {
        "cifar-10-batches-bin",
        {"https://www.cs.toronto.edu/~kriz/"},
        ""},
+  };
+}
+
+std::vector<PublishedSet> text_sets() {
+  return {
       // The files of pytorch/examples, word_language_model; its training text has no sum that we know.
       {"wikitext2",
        "text of Wikipedia, split into words, with <unk>: validation and test of WikiText-2, 455,097 words",
@@ -68,6 +75,16 @@ const std::vector<PublishedSet>& published_sets() {
        {},
        ""},
   };
+}
+
+}  // namespace
+
+const std::vector<PublishedSet>& published_sets() {
+  static const std::vector<PublishedSet> sets = [] {
+    std::vector<PublishedSet> all = image_sets();
+    for (PublishedSet& set : text_sets()) all.push_back(std::move(set));
+    return all;
+  }();
   return sets;
 }
 

@@ -138,6 +138,11 @@ std::vector<Key> learner_keys() {
              "for gens)."),
       number("learner", "grow_every", learner<&Learner::grow_every>, 1, 1e7,
              "Number of updates from one growth step to the next; in between, what is there is trained further."),
+  };
+}
+
+std::vector<Key> growth_keys() {
+  return {
       text("learner", "split", learner<&Learner::split>,
            "Rule for the expert that a growth step splits in every layer, judged on the validation data that has arrived.",
            {{"usage", "the one with the largest sum of gate scores, as in the paper's figures"},
@@ -166,6 +171,11 @@ std::vector<Key> learner_keys() {
       number("learner", "candidates", learner<&Learner::candidates>, 1, 4096,
              "Number of new neurons that each layer is offered at a growth step, beside splits of its own (official code: "
              "70)."),
+  };
+}
+
+std::vector<Key> combination_keys() {
+  return {
       text("learner", "combine", learner<&Learner::combine>, "Rule that combines the predictions of the models.",
            {{"figures",
              "as in the paper's figures and code: probabilities for ens, sum for umix (its text says mean), logits for gens "
@@ -231,7 +241,7 @@ std::vector<Key> model_keys() {
   };
 }
 
-std::vector<Key> train_keys() {
+std::vector<Key> optimizer_keys() {
   return {
       text("train", "optimizer", train<&Train::optimizer>, "Optimizer (paper: MNIST adadelta, CIFAR-10 sgd).",
            {{"sgd"}, {"adadelta"}, {"adam"}, {"adamw"}, {"rmsprop"}}),
@@ -259,6 +269,11 @@ std::vector<Key> train_keys() {
             {"matrices", "weights and embeddings; no bias, gain of a norm, or learned position"}}),
       number("train", "clip", train<&Train::clip>, 0, 1e9,
              "Largest norm of the gradient of all parameters, beyond which it is scaled down; 0: no limit."),
+  };
+}
+
+std::vector<Key> train_keys() {
+  return {
       number("train", "batch_size", train<&Train::batch_size>, 1, 1 << 20,
              "Number of samples (of text: sequences) in a training step; the last step of an epoch takes the remaining ones "
              "(paper: 128)."),
@@ -315,7 +330,8 @@ std::pair<std::string, std::string> split_name(const std::string& full_name) {
 const std::vector<Key>& config_keys() {
   static const std::vector<Key> keys = [] {
     std::vector<Key> all;
-    for (const auto& section : {general_keys(), stream_keys(), learner_keys(), model_keys(), train_keys()})
+    for (const auto& section : {general_keys(), stream_keys(), learner_keys(), growth_keys(), combination_keys(),
+                                model_keys(), optimizer_keys(), train_keys()})
       all.insert(all.end(), section.begin(), section.end());
     return all;
   }();
