@@ -45,7 +45,7 @@ void multiply(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose
 class Layers {
  public:
   Layers(Tensor x, const ExpertWeights& w, const Routing& routing) : x_(std::move(x)) {
-    w_ = {w.in_weight.detach(), w.in_bias.detach(), w.out_weight.detach(), w.out_bias.detach(), w.activation};
+    w_ = {w.in_weight.detach(), w.in_bias.detach(), w.out_weight.detach(), w.out_bias.detach(), w.gelu};
     hidden_ = Tensor::empty(x_.context(), {experts(), x_.dim(1), w_.in_bias.dim(1)}, x_.dtype());
     if (!relu()) inner_ = Tensor::empty(x_.context(), {experts(), x_.dim(1), w_.in_bias.dim(1)}, x_.dtype());
     for (const std::int32_t count : routing.counts.to_vector<std::int32_t>())
@@ -76,7 +76,7 @@ class Layers {
   void backward(const Tensor& dy, Grads& grads) const {
     const auto like = [&](const Tensor& t) { return Tensor::empty(t.context(), t.shape(), t.dtype()); };
     const Tensor dx = like(x_), dz = like(hidden_);
-    const ExpertWeights d{like(w_.in_weight), like(w_.in_bias), like(w_.out_weight), like(w_.out_bias), w_.activation};
+    const ExpertWeights d{like(w_.in_weight), like(w_.in_bias), like(w_.out_weight), like(w_.out_bias), w_.gelu};
     for (std::int64_t e = 0; e < experts(); ++e)
       if (rows_[static_cast<std::size_t>(e)] == 0)  // an idle expert's gradient
         for (const Tensor& t :
@@ -105,7 +105,7 @@ class Layers {
 
  private:
   std::int64_t experts() const { return x_.dim(0); }
-  bool relu() const { return w_.activation == Activation::relu; }
+  bool relu() const { return !w_.gelu; }
 
   /// work(expert, its rows) for those that have any.
   template <class Work>
@@ -130,7 +130,7 @@ class Layers {
 Tensor in_one_batch(const Tensor& x, const ExpertWeights& w, const Routing& routing) {
   const std::int64_t slots = routing.experts() * routing.capacity(), counted = std::min(routing.tokens(), slots);
   const Tensor rows = reshape(x, {slots, x.dim(2)});
-  const bool relu = w.activation == Activation::relu;
+  const bool relu = !w.gelu;
   const Tensor inner = stacked_linear(rows, w.in_weight, w.in_bias, relu, counted), hidden = relu ? inner : gelu(inner);
   return reshape(stacked_linear(hidden, w.out_weight, w.out_bias, false, counted), {x.dim(0), x.dim(1), x.dim(2)});
 }
@@ -140,9 +140,8 @@ Tensor in_one_batch(const Tensor& x, const ExpertWeights& w, const Routing& rout
 Tensor expert_layers(const Tensor& x, const ExpertWeights& weights, const Routing& routing) {
   check(x, weights, routing);
   if (!on_host(x)) return in_one_batch(x, weights, routing);
-  const bool recorded = Tape::enabled() && (x.requires_grad() || weights.in_weight.requires_grad());
   const auto layers = std::make_shared<Layers>(x.detach(), weights, routing);
-  const Tensor y = layers->forward(recorded);
+  const Tensor y = layers->forward(Tape::enabled());
   return record(kName, {x, weights.in_weight, weights.in_bias, weights.out_weight, weights.out_bias}, y,
                 [layers](const Tensor& dy, Grads& grads) { layers->backward(dy, grads); });
 }

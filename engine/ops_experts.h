@@ -3,14 +3,11 @@
 
 namespace alma {
 
-/// What a feed-forward layer does between its two products.
-enum class Activation { relu, gelu };
-
-/// The feed-forward layers of experts, activation(x W1^T + b1) W2^T + b2 for each expert's own tokens.
+/// The feed-forward layers of experts, relu(x W1^T + b1) W2^T + b2 for each expert's own tokens.
 struct ExpertWeights {
   Tensor in_weight, in_bias;    // [experts, hidden, d], [experts, hidden]
   Tensor out_weight, out_bias;  // [experts, d, hidden], [experts, d]
-  Activation activation = Activation::relu;
+  bool gelu = false;            // in place of ReLU
 };
 
 /// x [experts, capacity, d], as route_dispatch() has made it by `routing`. Returns the same shape; what it has in empty

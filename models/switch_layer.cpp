@@ -99,9 +99,8 @@ Tensor SwitchLayer::forward(const Tensor& x, Pass& pass) {
   const Routing routing = route(x, pass.training());
   if (pass.training() && settings_.balance > 0) pass.penalties.push_back(settings_.balance * routing.balance);
   if (pass.wants_usage) pass.usage.push_back({this, routing.probabilities});
-  const Activation activation = settings_.gelu ? Activation::gelu : Activation::relu;
   const Tensor y =
-      expert_layers(route_dispatch(x, routing), {in_weight_, in_bias_, out_weight_, out_bias_, activation}, routing);
+      expert_layers(route_dispatch(x, routing), {in_weight_, in_bias_, out_weight_, out_bias_, settings_.gelu}, routing);
   return route_combine(y, routing);
 }
 

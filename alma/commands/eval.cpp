@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "alma/commands/commands.h"
@@ -69,7 +68,7 @@ int eval_command(const EvalOptions& options) {
   const auto predictions = static_cast<long long>(result.predictions);
   if (test->measure() == Measure::perplexity) {
     std::printf("%s: perplexity %.3f, %.4f bits per byte (%lld tokens), loss %.4f\n", task.test_name.c_str(),
-                result.perplexity(), std::log2(result.perplexity()) / task.bytes_per_token, predictions, result.loss());
+                result.perplexity(), bits_per_byte(result.perplexity(), task.bytes_per_token), predictions, result.loss());
   } else {
     std::printf("%s: error %.4f (%lld of %lld wrong), loss %.4f\n", task.test_name.c_str(), result.error(),
                 predictions - static_cast<long long>(result.hits), predictions, result.loss());

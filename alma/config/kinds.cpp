@@ -63,6 +63,8 @@ std::string learner_name(const Config& config) {
 
 std::string wait_name(std::int64_t wait) { return wait == 0 ? "auto" : std::to_string(wait); }
 
+std::string width_label(const Config& config) { return "h=" + std::to_string(config.model.width); }
+
 std::string model_size(const Config& config) {
   const ArchitectureKind& kind = architecture_kind(config);
   return kind.label ? kind.label(config) : kind.name;

@@ -101,6 +101,8 @@ std::string learner_name(const Config& config);
 /// A value of learner.wait: "10", or "auto".
 std::string wait_name(std::int64_t wait);
 
+/// ArchitectureKind::label of networks whose size is model.width: "h=64".
+std::string width_label(const Config& config);
 /// The size of the network: "h=64".
 std::string model_size(const Config& config);
 

@@ -67,6 +67,7 @@ class Fit {
   void validate(const std::vector<std::size_t>& trained);
   /// The losses from first_loss_ up to the last of that many steps.
   void check_losses(const std::vector<std::size_t>& members, std::int64_t steps) const;
+
   std::unique_ptr<Module> stack_;  // null if there is one model
   Module& model_;
   const Samples& samples_;

@@ -14,8 +14,6 @@ namespace {
 
 Gating gating(const Config& config) { return config.learner.gate == "hard" ? Gating::hard : Gating::soft; }
 
-std::string width_label(const Config& config) { return "h=" + std::to_string(config.model.width); }
-
 ArchitectureKind mlp() {
   ArchitectureKind kind{{"mlp", "two hidden layers with ReLU (the paper's \"three-layer\" network)"}};
   kind.label = width_label;

@@ -21,6 +21,8 @@ bool is_better(Measure measure, double quality, double best, double delta) {
   return measure == Measure::error ? quality > best + delta : quality < best - delta;
 }
 
+double bits_per_byte(double perplexity, double bytes_per_token) { return std::log2(perplexity) / bytes_per_token; }
+
 double chance(Measure measure, std::int64_t classes) {
   return measure == Measure::error ? 1 - 1.0 / static_cast<double>(classes) : static_cast<double>(classes);
 }

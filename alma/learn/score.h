@@ -32,6 +32,8 @@ double measured(Measure measure, const Score& score);
 double quality(Measure measure, const Score& score);
 /// Whether a quality is better than the best so far, by more than `delta`. Anything is better than NaN.
 bool is_better(Measure measure, double quality, double best, double delta);
+/// A perplexity per token as bits per byte of a text that has so many bytes per token.
+double bits_per_byte(double perplexity, double bytes_per_token);
 /// The error or perplexity of random guesses among that many classes.
 double chance(Measure measure, std::int64_t classes);
 

@@ -2,6 +2,7 @@
 #include "alma/learn/text_kinds.h"
 
 #include <limits>
+#include <numeric>
 
 #include "alma/config/config.h"
 #include "alma/learn/token_samples.h"
@@ -21,9 +22,13 @@ std::string fingerprint(const TokenCorpus& corpus, const TokenCorpus& test) {
   return sha256(sums);
 }
 
+void verify(const TokenCorpus& corpus) {
+  for (const TokenShard& shard : corpus.shards()) shard.verify();
+}
+
 std::vector<std::int32_t> numbers(std::int64_t first, std::int64_t last) {
-  std::vector<std::int32_t> all;
-  for (std::int64_t i = first; i < last; ++i) all.push_back(static_cast<std::int32_t>(i));
+  std::vector<std::int32_t> all(static_cast<std::size_t>(last - first));
+  std::iota(all.begin(), all.end(), static_cast<std::int32_t>(first));
   return all;
 }
 
@@ -53,8 +58,8 @@ Task text_task(const Config& config) {
   const bool apart = !settings.test_tokens.empty();
   const auto test_corpus = apart ? std::make_shared<const TokenCorpus>(settings.test_tokens) : corpus;
   test_corpus->require_vocabulary(corpus->vocabulary().sha256);
-  for (const auto& each : {corpus, test_corpus})
-    for (const TokenShard& shard : each->shards()) shard.verify();
+  verify(*corpus);
+  if (apart) verify(*test_corpus);
   const TokenStream stream(*corpus, {settings.mega_batches, settings.validation, apart ? 0 : settings.test,
                                      static_cast<std::uint64_t>(settings.seed)});
   std::vector<TokenPart> parts;
@@ -106,7 +111,7 @@ ArchitectureKind switch_transformer() {
   kind.keys = {"model.layers",   "model.heads",   "model.hidden",  "model.switch_every", "model.activation",
                "model.capacity", "model.balance", "model.dropout", "model.init_std"};
   kind.input = Input::text;
-  kind.label = [](const Config& config) { return "h=" + std::to_string(config.model.width); };
+  kind.label = width_label;
   kind.check = [](const Config& config, const std::string& where) {
     if (config.model.width % config.model.heads != 0)
       fail(ErrorKind::usage, "model.heads = ", config.model.heads, " does not divide model.width = ", config.model.width,

@@ -160,7 +160,7 @@ void AnytimeRun::take(const Score& test) {
 
 std::optional<double> AnytimeRun::bits_per_byte() const {
   if (bytes_per_token_ == 0) return std::nullopt;
-  return std::log2(judgement_.measured) / bytes_per_token_;
+  return alma::bits_per_byte(judgement_.measured, bytes_per_token_);
 }
 
 // Waits for the evaluation that is running, and writes the records that needed its result.

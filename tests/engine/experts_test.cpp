@@ -28,18 +28,30 @@ std::vector<Tensor> inputs(std::int64_t d = 3, std::int64_t hidden = 5) {
           random_tensor({4, d, hidden}, 4), random_tensor({4, d}, 5)};
 }
 
-Tensor loss_of(std::span<const Tensor> in, const Routing& routing, Activation activation = Activation::relu) {
-  const ExpertWeights weights{in[1], in[2], in[3], in[4], activation};
+Tensor loss_of(std::span<const Tensor> in, const Routing& routing, bool gelu = false) {
+  const ExpertWeights weights{in[1], in[2], in[3], in[4], gelu};
   const Tensor y = route_combine(expert_layers(route_dispatch(in[0], routing), weights, routing), routing);
   return sum(y * y);
 }
 
 TEST(ExpertLayers, HaveTheRightGradientWithDropsAndIdleExperts) {
-  for (const Activation activation : {Activation::relu, Activation::gelu})
+  for (const bool gelu : {false, true})
     for (const std::int64_t capacity : {1, 2, 7})
-      expect_gradient(
-          [&](const auto& in) { return loss_of(in, routes(kChoices, 4, capacity, cpu(), DType::f64), activation); },
-          inputs());
+      expect_gradient([&](const auto& in) { return loss_of(in, routes(kChoices, 4, capacity, cpu(), DType::f64), gelu); },
+                      inputs());
+}
+
+// Also where one of the inputs alone wants a gradient.
+TEST(ExpertLayers, EachInputMayBeTheOnlyOneThatIsTrained) {
+  std::vector<Tensor> all = inputs();
+  for (Tensor& x : all) x.set_requires_grad(true);
+  loss_of(all, routes(kChoices, 4, 2, cpu(), DType::f64)).backward();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<Tensor> one = inputs();
+    one[i].set_requires_grad(true);
+    loss_of(one, routes(kChoices, 4, 2, cpu(), DType::f64)).backward();
+    EXPECT_EQ(one[i].grad().to_vector<double>(), all[i].grad().to_vector<double>()) << "input " << i;
+  }
 }
 
 // Each expert is a dense layer for its tokens.
@@ -77,7 +89,7 @@ TEST(ExpertLayers, CostAsManyRowsAsThereAreTokensOnAllDevices) {
 }
 
 // In f32, with the products and masks that a dense layer has there; and on the simulated GPU, which multiplies all slots.
-void expect_the_same_on(Context& context, Activation activation) {
+void expect_the_same_on(Context& context, bool gelu) {
   const auto values = [&](bool exact) {
     Context& there = exact ? cpu() : context;
     std::vector<Tensor> in;
@@ -85,7 +97,7 @@ void expect_the_same_on(Context& context, Activation activation) {
       in.push_back(exact ? x : in_f32(x, there));
       in.back().set_requires_grad(true);
     }
-    const Tensor loss = loss_of(in, routes(kChoices, 4, 3, there, in[0].dtype()), activation);
+    const Tensor loss = loss_of(in, routes(kChoices, 4, 3, there, in[0].dtype()), gelu);
     loss.backward();
     std::vector<double> all;
     for (const Tensor& x : in) {
@@ -104,9 +116,9 @@ void expect_the_same_on(Context& context, Activation activation) {
 
 TEST(ExpertLayers, AreTheSameOnAllDevices) {
   const auto gpu = open_simulator();
-  for (const Activation activation : {Activation::relu, Activation::gelu})
+  for (const bool gelu : {false, true})
     for (Context* context : {&cpu(), gpu.get()})
-      if (context != nullptr) expect_the_same_on(*context, activation);
+      if (context != nullptr) expect_the_same_on(*context, gelu);
 }
 
 TEST(ExpertLayers, RefuseWhatDoesNotFit) {
